@@ -1,0 +1,1 @@
+"""cellist: orchestration that lives inside a Jupyter kernel."""

@@ -1,0 +1,1 @@
+"""Values only: states, runs, events, options. Imports nothing of cellist but its exceptions."""

@@ -1,0 +1,80 @@
+"""Why a task run was a hit or a miss: the named parts of a cache key, and what is said of them."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Component(NamedTuple):
+    """One named part of a cache key.
+
+    `kind` is one of argument, source (the task's own code), function, class, module, global,
+    closure, default, package, policy, extra and untracked. `name` is what a user calls it, such
+    as `clean` or `pandas`. `digest` is hex. `text` is what a person compares: source text for
+    code, a short form for a value, a version for a package.
+    """
+
+    kind: str
+    name: str
+    digest: str
+    text: str = ""
+
+    @property
+    def label(self) -> str:
+        """How the component is called in a sentence."""
+        return _LABELS.get(self.kind, "{kind} `{name}`").format(kind=self.kind, name=self.name)
+
+
+_LABELS = {
+    "argument": "argument `{name}`",
+    "source": "its own source",
+    "function": "helper `{name}`",
+    "class": "class `{name}`",
+    "module": "module `{name}`",
+    "global": "global `{name}`",
+    "closure": "closure variable `{name}`",
+    "default": "default of `{name}`",
+    "package": "package `{name}`",
+}
+
+
+class Change(NamedTuple):
+    """What differs between two keys in one component; `before` or `after` is empty if absent."""
+
+    kind: str
+    name: str
+    before: str
+    after: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run was a hit or a miss, as data and as one sentence.
+
+    `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused,
+    first_run, changed, expired, refreshed, unreadable, evicted, no_cache, unstable, mutated,
+    no_result and disabled. `saved` is the seconds a hit saved.
+    """
+
+    outcome: str
+    code: str
+    sentence: str
+    changes: tuple[Change, ...] = ()
+    recorded_at: float | None = None
+    saved: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the reason as plain data, fit for JSON."""
+        return {
+            "outcome": self.outcome,
+            "code": self.code,
+            "sentence": self.sentence,
+            "changes": [change._asdict() for change in self.changes],
+            "recorded_at": self.recorded_at,
+            "saved": self.saved,
+            "notes": list(self.notes),
+        }

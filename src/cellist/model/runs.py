@@ -1,0 +1,342 @@
+"""A run: one execution of a task or a flow, with its id, its states and what is known about it.
+
+The engine that executes a run is its only writer. `enter` is the only place that changes a state,
+and each change publishes one event. A run holds no result and, once it is final and recorded, no
+arguments, so keeping runs costs little: about a kilobyte each.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple, Protocol
+from uuid import UUID
+
+from cellist.exceptions import IllegalTransition
+from cellist.model.ids import as_hex, as_uuid, new_id
+from cellist.model.states import (
+    CANCELLING,
+    DEFAULT_NAMES,
+    FINAL,
+    NO_DATA,
+    RUNNING,
+    TRANSITIONS,
+    State,
+    StateDetails,
+    StateType,
+    as_datetime,
+)
+
+
+class StateChanged(NamedTuple):
+    """A run entered a state; the first one of a run announces the run itself."""
+
+    run: "Run"
+    state: State
+
+
+class LogWritten(NamedTuple):
+    """A run logged something, or printed with `log_prints`."""
+
+    run: "Run"
+    at: int
+    level: int
+    message: str
+
+
+class RunUpdated(NamedTuple):
+    """Something about a run other than its state became known: name, reason, upstream, progress."""
+
+    run: "Run"
+    what: str
+
+
+Event = StateChanged | LogWritten | RunUpdated
+Sink = Callable[[Event], object]
+
+
+class Definition(Protocol):
+    """What a run needs to know of the task or flow it executes."""
+
+    name: str
+    version: str | None
+
+    @property
+    def key(self) -> str:
+        """What identifies the definition across kernels."""
+        ...
+
+
+class RunInput(NamedTuple):
+    """One upstream run a parameter came from."""
+
+    input_type: str
+    id: UUID
+
+
+class ErrorInfo(NamedTuple):
+    """An exception as text: no object is kept alive by the record of a failure."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class Run:
+    """What is known about one execution. See the subclasses for what users read."""
+
+    __slots__ = (
+        "_name",
+        "attempts",
+        "cache_key",
+        "call",
+        "cell",
+        "definition",
+        "due",
+        "error",
+        "first_running",
+        "flow",
+        "inputs",
+        "number",
+        "parent",
+        "preview",
+        "running_ns",
+        "sinks",
+        "state",
+        "states",
+        "tags",
+        "upstream",
+        "where",
+        "why",
+        "__weakref__",
+    )
+    kind: ClassVar[str] = "run"
+
+    def __init__(
+        self,
+        definition: Definition,
+        parent: "Run | None",
+        flow: "FlowRun | None",
+        sinks: Iterable[Sink],
+        tags: frozenset[str],
+        cell: Any = None,
+    ) -> None:
+        self.number = new_id()
+        self.definition = definition
+        self.parent = parent
+        self.flow = flow
+        self.sinks = sinks
+        self.tags = tags
+        self.cell = cell
+        """Token of the cell execution that started the run; groups runs on a board."""
+        self._name: str | None = None
+        self.state: State | None = None
+        self.states: list[State] = []
+        self.attempts = 0
+        self.first_running = 0
+        self.running_ns = 0
+        self.due = 0
+        """When the next attempt starts, nanoseconds since the epoch; 0 when none is waited for."""
+        self.call: Any = None
+        """The arguments, `(args, kwargs)` or bound by name; dropped when recorded and final."""
+        self.inputs: dict[str, str] | None = None
+        self.preview: str | None = None
+        self.upstream: dict[str, tuple[int, ...]] | None = None
+        self.why: Any = None
+        self.cache_key: str | None = None
+        self.error: ErrorInfo | None = None
+        self.where: str | None = None
+
+    def enter(
+        self, kind: StateType, name: str | None = None, message: str | None = None
+    ) -> State:
+        """Change the state and publish the change. Raises `IllegalTransition` and changes nothing."""
+        last = self.state
+        at = time.time_ns()
+        if last is not None:
+            if kind not in TRANSITIONS[last.type]:
+                raise IllegalTransition(self._story(kind, name))
+            if at - last.at < 1000:  # timestamps are shown to the microsecond and must increase
+                at = last.at + 1000
+            if last.type is RUNNING:
+                self.running_ns += at - last.at
+        state = State(kind, name or DEFAULT_NAMES[kind], message, NO_DATA, None, None, at)
+        if kind is RUNNING:
+            self.attempts += 1
+            if not self.first_running:
+                self.first_running = at
+        self.state = state
+        self.states.append(state)
+        event = StateChanged(self, state)
+        for sink in self.sinks:
+            sink(event)
+        return state
+
+    def announce(self, what: str) -> None:
+        """Publish that something besides the state became known."""
+        event = RunUpdated(self, what)
+        for sink in self.sinks:
+            sink(event)
+
+    def log(self, level: int, message: str) -> None:
+        """Publish a log record of this run."""
+        event = LogWritten(self, time.time_ns(), level, message)
+        for sink in self.sinks:
+            sink(event)
+
+    def _story(self, kind: StateType, name: str | None) -> str:
+        seen = " → ".join(state.name for state in self.states)
+        return (
+            f"Run {self.name!r} cannot enter {name or DEFAULT_NAMES[kind]} ({kind.value}) "
+            f"from {self.states[-1].name} ({self.states[-1].type.value}). Its states so far: {seen}."
+        )
+
+    @property
+    def id(self) -> UUID:
+        """The id of the run, a time-sortable UUID."""
+        return as_uuid(self.number)
+
+    @property
+    def name(self) -> str:
+        """The display name: given, from a template, or `<task>-<three hex digits>`."""
+        if self._name is None:
+            tail = as_hex(self.number)[-3:]
+            self._name = f"{self.definition.name}-{tail}" if self.flow else self.definition.name
+        return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = value
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run is over."""
+        return self.state is not None and self.state.type in FINAL
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether somebody asked to stop the run and its code has not ended yet."""
+        return self.state is not None and self.state.type is CANCELLING
+
+    @property
+    def state_type(self) -> StateType | None:
+        """The type of the present state."""
+        return self.state.type if self.state else None
+
+    @property
+    def state_name(self) -> str | None:
+        """The name of the present state."""
+        return self.state.name if self.state else None
+
+    @property
+    def run_count(self) -> int:
+        """How often the run entered a RUNNING state: the number of attempts so far."""
+        return self.attempts
+
+    @property
+    def created(self) -> datetime | None:
+        """When the run was made."""
+        return self.states[0].timestamp if self.states else None
+
+    expected_start_time = created
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When the first attempt started."""
+        return as_datetime(self.first_running) if self.first_running else None
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When the run became final."""
+        return self.state.timestamp if self.state and self.is_final else None
+
+    @property
+    def total_run_time(self) -> timedelta:
+        """Time spent running, waits between attempts left out."""
+        nanoseconds = self.running_ns
+        if self.state is not None and self.state.type is RUNNING:
+            nanoseconds += time.time_ns() - self.state.at
+        return timedelta(microseconds=nanoseconds / 1000)
+
+    @property
+    def flow_run_id(self) -> UUID | None:
+        """The id of the enclosing flow run."""
+        return self.flow.id if self.flow else None
+
+    def public_state(self, data: Any = NO_DATA, state: State | None = None) -> State:
+        """Return a state as a user gets it: a copy with the value and the ids filled in."""
+        record = state or self.state
+        if record is None:
+            message = f"Run {self.name!r} has no state yet."
+            raise IllegalTransition(message)
+        is_flow = self.kind == "flow"
+        details = StateDetails(
+            flow_run_id=self.id if is_flow else self.flow_run_id,
+            task_run_id=None if is_flow else self.id,
+            cache_key=self.cache_key,
+            scheduled_time=as_datetime(self.due) if self.due else None,
+        )
+        copy = State(record.type, record.name, record.message, data, details, None, record.at)
+        copy.why = self.why
+        return copy
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={str(self.id)!r}, name={self.name!r}, state={self.state_name})"
+
+
+class TaskRun(Run):
+    """One execution of a task."""
+
+    __slots__ = ()
+    kind = "task"
+
+    @property
+    def task_key(self) -> str:
+        """What identifies the task across kernels."""
+        return self.definition.key
+
+    @property
+    def dynamic_key(self) -> str:
+        """What tells this run from others of the same task."""
+        return as_hex(self.number)
+
+    @property
+    def task_version(self) -> str | None:
+        """The version the task was given."""
+        return self.definition.version
+
+    @property
+    def task_inputs(self) -> dict[str, list[RunInput]]:
+        """For each parameter the runs it came from, with `wait_for` and `__parents__`."""
+        found = {
+            name: [RunInput("task_run", as_uuid(number)) for number in numbers]
+            for name, numbers in (self.upstream or {}).items()
+        }
+        if self.parent is not None and self.parent.kind == "task":
+            found["__parents__"] = [
+                *found.get("__parents__", []),
+                RunInput("task_run", self.parent.id),
+            ]
+        return found
+
+
+class FlowRun(Run):
+    """One execution of a flow."""
+
+    __slots__ = ("parameters",)
+    kind = "flow"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parameters: dict[str, Any] = {}
+
+    @property
+    def flow_version(self) -> str | None:
+        """The version of the flow: given, or a digest of its source."""
+        return self.definition.version
+
+    @property
+    def parent_task_run_id(self) -> UUID | None:
+        """The id of the task run a subflow was called from."""
+        return self.parent.id if self.parent is not None and self.parent.kind == "task" else None
+
+
