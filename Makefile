@@ -24,22 +24,25 @@ help:
 $(PY):
 	@python=$$(PYTHON='$(PYTHON)' .ci/find-python) && echo "Making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
 
-# One stamp for each set of extras; a set is installed again when pyproject.toml changes.
-EXTRAS_demo  := examples,lab
+# One stamp for each set of extras; a set is installed again when pyproject.toml changes. A larger
+# set (test brings examples and lab, bench brings test) stamps those it holds.
 EXTRAS_lab   := examples,lab
 EXTRAS_test  := test
 EXTRAS_bench := bench
-EXTRAS_lint  := bench,lint,test
+EXTRAS_lint  := bench,lint
 EXTRAS_docs  := docs
+HOLDS_test   := lab
+HOLDS_bench  := lab test
+HOLDS_lint   := lab test bench
 
 $(VENV)/.has-%: pyproject.toml | $(PY)
 	@echo 'Installing cellist[$(EXTRAS_$*)] into $(VENV); the first time takes a minute or two'
-	@$(PY) -m pip install --quiet --editable '.[$(EXTRAS_$*)]'
-	@touch $@
+	@$(PY) -m pip install --quiet --no-compile --editable '.[$(EXTRAS_$*)]'
+	@touch $@ $(HOLDS_$*:%=$(VENV)/.has-%)
 
 setup: $(VENV)/.has-lint
 
-demo: $(VENV)/.has-demo
+demo: $(VENV)/.has-lab
 	$(PY) notebooks/run_demo.py $(ARGS)
 
 # The tests run one after the other: the kernels and the browser use both cores of a small machine

@@ -69,7 +69,7 @@ def install() -> str | None:
             )
         except subprocess.TimeoutExpired:
             return f"`{' '.join(command)}` took longer than {PATIENCE // 60} minutes"
-        if done.returncode:
+        if done.returncode and arguments[0] != "update":  # old lists may still do
             return f"`{' '.join(command)}` failed"
     find.cache_clear()
     return None if find() else f"{manager} installed it, but it does not start"

@@ -79,12 +79,14 @@ def test_build_gives_a_kernel_with_cellist_in_it(tmp_path):
     }
     environment |= {
         "PATH": f"{tmp_path / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(tmp_path / "home"),
-        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip")),
+        "CELLIST_HOME": str(tmp_path / "store"),
+        "CELLIST_SECRET_DIR": str(tmp_path / "secret"),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "data"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     here = {"cwd": tree, "env": environment}
-    (tmp_path / "home").mkdir()
     checked([python_of_the_image(), "-m", "venv", str(tmp_path / "env")], **here)
     checked(["pip", "install", "--quiet", "-r", "binder/requirements.txt"], **here)
     checked(["./binder/postBuild"], **here)
