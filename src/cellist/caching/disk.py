@@ -1,0 +1,155 @@
+"""What diskcache may do to the disk: bytes only, checked file names, whole files or none.
+
+diskcache pickles keys and values it has no column for, and unpickles whatever a row says is a
+pickle (CVE-2025-69872); it also opens and deletes any file a row names. `BytesDisk` takes both
+away: keys are text, values are `Stored` envelopes, and a file name that this module could not have
+made is never opened and never removed. Files appear under their name only when complete.
+"""
+
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
+
+from cellist.caching.envelope import Bytes
+
+_MODE_BINARY = 2
+_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
+_TEMPORARY = re.compile(r"[0-9a-f]{28}\.val\.tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of the index: a whole envelope, or the head of one whose file has all of it."""
+
+    blob: bytes
+    filename: str | None
+    size: int
+
+
+class _Refused:
+    """What a row becomes that cellist did not write; nothing of it is decoded."""
+
+
+REFUSED = _Refused()
+
+
+def is_own_name(filename: object) -> bool:
+    """Whether the relative name is one that `BytesDisk` gives to files."""
+    return isinstance(filename, str) and _NAME.fullmatch(filename) is not None
+
+
+def is_temporary_name(name: str) -> bool:
+    """Whether the name, without its folder, is that of a file that is not complete."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+class BytesDisk(diskcache.Disk):
+    """Keeps envelopes for diskcache; pickles nothing and trusts no file name."""
+
+    def __init__(self, directory: str, **_settings: Any) -> None:
+        super().__init__(directory)
+        self._root = Path(directory)
+
+    def put(self, key: object) -> tuple[str, bool]:  # pyright: ignore[reportIncompatibleMethodOverride] - narrower on purpose
+        """Return the key as it stands in the index. Raises `TypeError` unless it is text."""
+        if type(key) is not str:
+            message = f"keys of the result store are text, not {type(key).__name__}"
+            raise TypeError(message)
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        """Return the key of a row. Raises `ValueError` for a row cellist did not write."""
+        if type(key) is not str or not raw:
+            raise ValueError("the index holds a key that cellist did not write")
+        return key
+
+    def store(self, value: object, read: object, key: object = None) -> tuple[Any, ...]:  # noqa: ARG002 - the signature is diskcache's
+        """Return the columns size, mode, filename and value. Raises `TypeError`."""
+        if type(value) is not Stored:
+            raise TypeError("the result store keeps envelopes only")
+        return value.size, _MODE_BINARY, value.filename, sqlite3.Binary(value.blob)
+
+    def fetch(self, mode: object, filename: object, value: object, read: object) -> Any:  # noqa: ARG002 - the signature is diskcache's
+        """Return the row as `Stored`, or `REFUSED` if cellist cannot have written it."""
+        if mode != _MODE_BINARY or type(value) is not bytes:
+            return REFUSED
+        if filename is None:
+            return Stored(value, None, len(value))
+        if not is_own_name(filename):
+            return REFUSED
+        return Stored(value, str(filename), 0)
+
+    def remove(self, file_path: object) -> None:
+        """Remove a file of the store; any other name is left alone."""
+        if isinstance(file_path, str) and is_own_name(file_path):
+            with suppress(OSError):
+                (self._root / file_path).unlink()
+
+    def open(self, filename: str) -> BinaryIO:
+        """Open a file of the store for reading, unbuffered. Raises `OSError`."""
+        if not is_own_name(filename):
+            raise FileNotFoundError(filename)
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        return os.fdopen(os.open(self._root / filename, flags), "rb", buffering=0)
+
+    def write(self, pieces: Iterable[Bytes], *, durable: bool) -> str:
+        """Write a file that is there completely or not at all, and return its relative name.
+
+        `durable` waits until the disk has it. Raises `OSError`, leaving nothing behind.
+        """
+        name = secrets.token_hex(16)
+        filename = f"{name[:2]}/{name[2:4]}/{name[4:]}.val"
+        path = self._root / filename
+        temporary = path.with_name(path.name + ".tmp")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb", buffering=0) as file:
+                for piece in pieces:
+                    _write_all(file, piece)
+                if durable:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:  # an interrupt, too, must not leave half a file behind
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        if durable:
+            sync_directory(path.parent)
+        return filename
+
+
+def _write_all(file: Any, piece: Bytes) -> None:
+    """Write all bytes; one call to the system may take fewer, and at most 2 GiB."""
+    view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
+    while view.nbytes:
+        view = view[file.write(view) :]
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the disk has the names in a directory, where the system can do that."""
+    if os.name != "posix":
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk has what was written to a file. Raises `OSError`."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,215 @@
+"""The envelope of a stored result: what it is, who wrote it, and proof that it is whole.
+
+    magic 8 · signer 8 · length of the record 4 · record (JSON) · signature 32 · zeros to 64
+    part 0 · zeros to 64 · part 1 · zeros to 64 · ...
+
+The signature covers everything before it. The record binds the payload through its digest and
+the entry to its key, so an entry that is truncated, altered, swapped with another one or written
+by somebody else is recognised before a single byte of it is decoded. Parts start at multiples of
+64 bytes so that arrays are aligned.
+"""
+
+import json
+import os
+import struct
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypedDict, cast
+
+from blake3 import blake3
+
+from cellist.caching.signing import ID_SIZE, MAC_SIZE, Signer
+
+MAGIC = b"cellist\x01"
+ALIGNMENT = 64
+MAX_RECORD = 64 * 2**20
+_FIXED = struct.Struct(f"<8s{ID_SIZE}sI")
+_CHUNK = 2**20
+
+Bytes = bytes | bytearray | memoryview
+
+
+class Header(TypedDict, total=False):
+    """What is known of a stored result besides its value. Treat it as read-only.
+
+    `created` and `expires` are seconds since the epoch, `seconds` the time the computation took.
+    `components` are the parts of the key, each `[kind, name, digest, text]`.
+    """
+
+    key: str
+    task: str
+    task_key: str
+    created: float
+    seconds: float
+    expires: float | None
+    components: Sequence[Sequence[str]]
+    run_id: str
+    python: str
+    versions: dict[str, str]
+    format: str
+    user: dict[str, Any]
+
+
+class BadEntry(Exception):
+    """An entry that must not be used. `code` is `unreadable` or `foreign`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The head of an envelope after its signature was checked."""
+
+    header: Header
+    format: str
+    meta: Any
+    lengths: tuple[int, ...]
+    digest: str
+    start: int
+    size: int
+    """Bytes of the whole envelope."""
+
+    def split(self, payload: Bytes) -> list[memoryview]:
+        """Return the parts as views of the payload."""
+        view = memoryview(payload)
+        parts: list[memoryview] = []
+        offset = 0
+        for length in self.lengths:
+            parts.append(view[offset : offset + length])
+            offset += _aligned(length)
+        return parts
+
+
+def seal(
+    signer: Signer, key: str, header: Header, kind: str, meta: Any, parts: list[Bytes]
+) -> bytes:
+    """Return the signed head for these parts; the payload follows it, see `padded`."""
+    digest = blake3()
+    for piece in padded(parts):
+        digest.update(piece)
+    record = {
+        "key": key,
+        "header": header,
+        "format": kind,
+        "meta": meta,
+        "parts": [_length(part) for part in parts],
+        "digest": digest.hexdigest(),
+    }
+    body = json.dumps(record, separators=(",", ":"), default=str).encode()
+    head = _FIXED.pack(MAGIC, signer.id, len(body)) + body
+    head += signer.sign(head)
+    return head.ljust(_aligned(len(head)), b"\0")
+
+
+def padded(parts: list[Bytes]) -> list[Bytes]:
+    """Return the pieces of the payload in order: the parts, each filled up to a multiple of 64."""
+    pieces: list[Bytes] = []
+    for part in parts:
+        pieces.append(part)
+        if gap := -_length(part) % ALIGNMENT:
+            pieces.append(bytes(gap))
+    return pieces
+
+
+def open_head(blob: bytes, key: str | None, signer: Signer) -> Sealed:
+    """Check the head at the start of `blob` and return what it says.
+
+    `key` is what the entry must have been stored under; None accepts any. Raises `BadEntry`.
+    """
+    length = record_length(blob)
+    end = _FIXED.size + length
+    if len(blob) < end + MAC_SIZE:
+        raise BadEntry("unreadable", "it is cut short")
+    if blob[8 : 8 + ID_SIZE] != signer.id:
+        raise BadEntry("foreign", "it was written by another user or on another machine")
+    if not signer.verify(blob[:end], blob[end : end + MAC_SIZE]):
+        raise BadEntry("unreadable", "it was damaged or altered: its signature does not fit")
+    record = cast("dict[str, Any]", json.loads(blob[_FIXED.size : end]))
+    if key is not None and record["key"] != key:
+        raise BadEntry("unreadable", "it belongs to another key")
+    lengths = tuple(cast("list[int]", record["parts"]))
+    start = _aligned(end + MAC_SIZE)
+    header = cast("Header", record["header"])
+    header["key"] = record["key"]
+    header["format"] = record["format"]
+    return Sealed(
+        header=header,
+        format=record["format"],
+        meta=record["meta"],
+        lengths=lengths,
+        digest=record["digest"],
+        start=start,
+        size=start + sum(map(_aligned, lengths)),
+    )
+
+
+def record_length(blob: bytes) -> int:
+    """Return the length of the record that follows the fixed fields. Raises `BadEntry`."""
+    if len(blob) < _FIXED.size:
+        raise BadEntry("unreadable", "it is cut short")
+    magic, _, length = cast("tuple[bytes, bytes, int]", _FIXED.unpack_from(blob))
+    if magic != MAGIC:
+        raise BadEntry("foreign", "it was not written by this version of cellist")
+    if length > MAX_RECORD:
+        raise BadEntry("unreadable", "its length makes no sense")
+    return length
+
+
+def read_head(file: BinaryIO) -> bytes:
+    """Return the bytes of the head at the start of a file. Raises `BadEntry` and `OSError`."""
+    fixed = file.read(_FIXED.size)
+    length = record_length(fixed)
+    return fixed + file.read(_aligned(_FIXED.size + length + MAC_SIZE) - _FIXED.size)
+
+
+def inline_parts(blob: bytes, sealed: Sealed) -> list[memoryview]:
+    """Return the parts that follow the head in the same bytes. Raises `BadEntry`."""
+    if len(blob) != sealed.size:
+        raise BadEntry("unreadable", "it is cut short")
+    payload = memoryview(blob)[sealed.start :]
+    if blake3(payload).hexdigest() != sealed.digest:
+        raise BadEntry("unreadable", "its content was damaged or altered")
+    return sealed.split(payload)
+
+
+def file_parts(file: BinaryIO, sealed: Sealed) -> list[memoryview]:
+    """Return the parts from a file, in fresh writable memory nobody else holds.
+
+    The bytes are read rather than mapped: a mapped file that is cut short under the kernel would
+    kill it. Each piece is digested while it is still in the processor's cache. Raises `BadEntry`
+    and `OSError`.
+    """
+    if os.fstat(file.fileno()).st_size != sealed.size:
+        raise BadEntry("unreadable", "its file has the wrong length")
+    file.seek(sealed.start)
+    payload = _allocate(sealed.size - sealed.start)
+    digest = blake3()
+    offset = 0
+    while offset < len(payload):
+        count = file.readinto(payload[offset : offset + _CHUNK])  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType] - BinaryIO lacks it, every binary file has it
+        if not count:
+            raise BadEntry("unreadable", "its file is cut short")
+        digest.update(payload[offset : offset + count])
+        offset += cast("int", count)
+    if digest.hexdigest() != sealed.digest:
+        raise BadEntry("unreadable", "its content was damaged or altered")
+    return sealed.split(payload)
+
+
+def _allocate(size: int) -> memoryview:
+    """Return writable memory; numpy's is not filled with zeros first, which saves a pass."""
+    numpy = sys.modules.get("numpy") if size >= _CHUNK else None
+    if numpy is None:
+        return memoryview(bytearray(size))
+    return memoryview(numpy.empty(size, numpy.uint8))
+
+
+def _aligned(length: int) -> int:
+    return length + -length % ALIGNMENT
+
+
+def _length(part: Bytes) -> int:
+    return part.nbytes if isinstance(part, memoryview) else len(part)

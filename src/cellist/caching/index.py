@@ -1,0 +1,298 @@
+"""The index of stored results: one diskcache directory, opened with suspicion.
+
+Settings lie in the database and are adopted by whoever opens it, rows name files, and a damaged
+database raises from anywhere. So a database with settings diskcache does not have is put aside
+before diskcache sees it, eviction is off, all settings are ours, and lists are read through a
+connection of our own, because diskcache would unpickle keys while iterating. When the database is
+lost, the entries that have files of their own are taken in again: their envelopes say what they
+are. All methods raise `OSError` or `sqlite3.Error` if the disk does not do its part.
+"""
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple, cast
+
+import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
+
+from cellist.caching.disk import (
+    BytesDisk,
+    Stored,
+    is_own_name,
+    is_temporary_name,
+    sync_directory,
+    sync_file,
+)
+from cellist.model.locations import ensure
+
+_DATABASE = "cache.db"
+_SETTINGS = {
+    "statistics": 0,
+    "tag_index": 1,
+    "eviction_policy": "none",
+    "size_limit": 2**60,
+    "cull_limit": 0,
+    "sqlite_auto_vacuum": 1,
+    "sqlite_cache_size": 2**13,
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": 0,  # a mapped database that is cut short would kill the kernel
+    "sqlite_synchronous": 1,
+    "disk_min_file_size": 0,
+    "disk_pickle_protocol": 0,
+}
+_KNOWN_SETTINGS = {*_SETTINGS, *cast("Any", diskcache).core.METADATA}
+_BUSY_SECONDS = 10
+_ORPHAN_SECONDS = 3600.0
+_ADOPT_SECONDS = 30.0  # a younger file may be another process's, its row on the way
+
+
+_COUNT_USES = (
+    "UPDATE Cache SET access_count = access_count + ?, access_time = ? WHERE key = ? AND raw = 1"
+)
+_LIST = (
+    "SELECT key, tag, store_time, access_time, access_count, size, filename FROM Cache"
+    " WHERE raw = 1 AND typeof(key) = 'text' AND typeof(tag) = 'text'"
+    " AND typeof(store_time) = 'real' AND typeof(access_time) = 'real'"
+    " AND typeof(access_count) = 'integer' AND typeof(size) = 'integer'"
+    " ORDER BY access_time"
+)
+_NEWEST = (
+    "SELECT key, value FROM Cache WHERE tag >= ? AND tag < ? AND raw = 1"
+    " AND typeof(key) = 'text' AND typeof(value) = 'blob'"
+    " ORDER BY store_time DESC LIMIT ?"
+)
+
+
+class Tag(NamedTuple):
+    """What a row says of its entry so that lists need not open envelopes. It is not signed."""
+
+    task_key: str
+    task: str
+    seconds: float
+    expires: float | None
+    format: str
+
+    def pack(self) -> str:
+        """Return the tag as one text, the task key first so that it can be searched for."""
+        seconds, expires = f"{self.seconds:.4g}", "" if self.expires is None else repr(self.expires)
+        return "\n".join((_line(self.task_key), _line(self.task), seconds, expires, self.format))
+
+
+def _line(text: str) -> str:
+    return text.replace("\n", " ")
+
+
+def _unpack(text: str) -> Tag:
+    """Return the tag; of a text that is not one, nothing but the text."""
+    try:
+        task_key, task, seconds, expires, kind = text.split("\n")
+        return Tag(task_key, task, float(seconds), float(expires) if expires else None, kind)
+    except ValueError:
+        return Tag(text, text, 0.0, None, "")
+
+
+class Row(NamedTuple):
+    """An entry to write."""
+
+    key: str
+    stored: Stored
+    tag: Tag
+
+
+class Listed(NamedTuple):
+    """What the index knows of an entry without opening it."""
+
+    key: str
+    tag: Tag
+    created: float
+    used: float
+    hits: int
+    size: int
+    filename: str | None
+
+
+class Index:
+    """The entries of one directory. May be used from several threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = ensure(directory)
+        self._path = directory / _DATABASE
+        is_new = not self._path.exists() or not self._path.stat().st_size
+        if not is_new:
+            _check_settings(self._path)
+        self.rebuilt = is_new and any(_files(directory))
+        """Whether the database is new although files of entries are there."""
+        factory: Any = cast("Any", diskcache).Cache
+        with _translated():
+            self._cache = factory(
+                str(directory), timeout=_BUSY_SECONDS, disk=BytesDisk, **_SETTINGS
+            )
+        self.disk: BytesDisk = self._cache.disk
+        self.lock = RLock()
+        self._identity = _identity(self._path)
+        self._own = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the database on disk is still the one that was opened."""
+        return self._identity is not None and _identity(self._path) == self._identity
+
+    def read(self, key: str) -> Any:
+        """Return the row as `Stored`, `disk.REFUSED`, or None if there is none."""
+        return self._cache.get(key)
+
+    def write(self, rows: Iterable[Row], *, durable: bool = False) -> None:
+        """Write all rows or none; `durable` waits until the disk has them."""
+        with self.lock, _translated(), self._cache.transact():
+            for row in rows:
+                self._cache.set(row.key, row.stored, tag=row.tag.pack())
+        if durable:
+            with suppress(FileNotFoundError):
+                sync_file(self._path.with_name(_DATABASE + "-wal"))
+            sync_directory(self.directory)
+
+    def delete(self, entries: Iterable[Listed]) -> int:
+        """Delete entries and return how many there were.
+
+        The files go first: a row without its file is a miss, a file without its row might be
+        taken in again.
+        """
+        count = 0
+        entries = list(entries)
+        for entry in entries:
+            if entry.filename:
+                self.disk.remove(entry.filename)
+        with self.lock, _translated(), self._cache.transact():
+            for entry in entries:
+                count += bool(self._cache.delete(entry.key))
+        return count
+
+    def count_uses(self, uses: dict[str, tuple[int, float]]) -> None:
+        """Record how often entries were used, and when last."""
+        updates = [(count, at, key) for key, (count, at) in uses.items()]
+        with self.lock, _translated(), self._cache.transact():
+            execute: Any = self._cache._sql
+            for update in updates:
+                execute(_COUNT_USES, update)
+
+    def entries(self) -> list[Listed]:
+        """Return all entries, least recently used first."""
+        return [Listed(key, _unpack(tag), *facts) for key, tag, *facts in self._select(_LIST, ())]
+
+    def newest(self, task_key: str, count: int) -> Sequence[tuple[str, bytes]]:
+        """Return the keys and blobs of the entries of a task stored last, newest first."""
+        task_key = _line(task_key)
+        return self._select(_NEWEST, (task_key + "\n", task_key + "\x0b", count))
+
+    def bytes_used(self) -> int:
+        """Return the bytes all entries take."""
+        return int(self._select("SELECT total(size) FROM Cache WHERE size > 0", ())[0][0])
+
+    def _select(self, query: str, values: tuple[Any, ...]) -> Sequence[Any]:
+        with self.lock:
+            return self._own.execute(query, values).fetchall()
+
+    def sweep(self, adopt: Callable[[str, int], Row | None]) -> None:
+        """Remove files that nothing refers to; in a rebuilt index, take them in instead.
+
+        `adopt` gets a file's relative name and size and returns its row. Young files are left
+        alone.
+        """
+        named = {name for (name,) in self._select("SELECT filename FROM Cache", ())}
+        now = time.time()
+        for path in _files(self.directory):
+            filename = path.relative_to(self.directory).as_posix()
+            with suppress(OSError):
+                facts = path.stat()
+                if filename in named:
+                    continue
+                age = now - facts.st_mtime
+                row = None
+                if self.rebuilt and age > _ADOPT_SECONDS and is_own_name(filename):
+                    row = adopt(filename, facts.st_size)
+                if row is not None and self.read(row.key) is None:
+                    self.write([row])
+                elif age > _ORPHAN_SECONDS:
+                    path.unlink()
+        self.rebuilt = False
+
+    def close(self) -> None:
+        """Close the connections of this thread."""
+        with suppress(sqlite3.Error):
+            self._own.close()
+        with suppress(sqlite3.Error):
+            self._cache.close()
+
+
+def open_index(directory: Path) -> tuple[Index, bool]:
+    """Open the index, and say whether a damaged or foreign one had to be put aside for it."""
+    try:
+        return Index(directory), False
+    except (OSError, sqlite3.OperationalError):
+        raise
+    except Exception:  # what a damaged or hostile database makes diskcache raise is not to be told
+        put_aside(directory)
+        return Index(directory), True
+
+
+def put_aside(directory: Path) -> None:
+    """Move a damaged database out of the way so that a new one can be made."""
+    path = directory / _DATABASE
+    stamp = f"{time.time_ns()}-{os.getpid()}"
+    for name in (_DATABASE, _DATABASE + "-wal", _DATABASE + "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(name).rename(path.with_name(f"damaged-{stamp}-{name}"))
+    old = sorted(path.parent.glob(f"damaged-*-{_DATABASE}*"))
+    for leftover in old[:-3]:  # one is enough to look into; a fault that repeats must not pile up
+        with suppress(OSError):
+            leftover.unlink()
+
+
+def _check_settings(path: Path) -> None:
+    """Raise `DatabaseError` unless the database is whole and has diskcache's settings only."""
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    try:
+        tables = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name IN ('Settings', 'Cache')"
+            " AND type = 'table'"
+        ).fetchone()[0]
+        names = {str(name) for (name,) in connection.execute("SELECT key FROM Settings")}
+    except sqlite3.OperationalError as error:
+        if "no such" in str(error):  # diskcache adds what is missing
+            return
+        raise
+    finally:
+        connection.close()
+    if tables == 2 and not names <= _KNOWN_SETTINGS:
+        raise sqlite3.DatabaseError("the index holds settings that cellist does not know")
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """Turn diskcache's own timeout into an `OSError`."""
+    try:
+        yield
+    except cast("Any", diskcache).Timeout:
+        raise OSError(errno.EBUSY, "another process is writing to the store") from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """Yield the files of entries, complete or not."""
+    for path in directory.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+        if is_own_name(path.relative_to(directory).as_posix()) or is_temporary_name(path.name):
+            yield path

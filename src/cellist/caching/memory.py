@@ -1,0 +1,102 @@
+"""The layer above the disk: results of this process, as bytes or as immutable values.
+
+A value is kept itself only if nothing can change it; everything else is kept as bytes and decoded
+anew for each caller, so that two callers never share something mutable.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from cellist.caching.envelope import Header
+from cellist.caching.formats import Encoded, decode
+
+MAX_HEADERS = 50
+_OVERHEAD = 600  # about what a header and the bookkeeping take
+
+
+@dataclass(slots=True)
+class Entry:
+    """One result: its value if that is immutable (`encoded` is None), else its bytes."""
+
+    key: str
+    header: Header
+    value: Any
+    encoded: Encoded | None
+    size: int
+    expires: float | None
+
+    def fresh(self) -> Any:
+        """Return the value, sharing no mutable memory with other callers."""
+        encoded = self.encoded
+        if encoded is None:
+            return self.value
+        parts = [memoryview(part) for part in encoded.parts]
+        return decode(encoded.format, encoded.meta, parts, private=False)
+
+
+class Memory:
+    """Keeps the entries used last, up to a number of bytes."""
+
+    def __init__(self, budget: int) -> None:
+        self.limit = budget // 8
+        """The largest entry that is kept: one must not push out all others."""
+        self._budget = budget
+        self._used = 0
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self.lock = Lock()
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry and count it as used."""
+        with self.lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+        return entry
+
+    def put(self, entry: Entry) -> None:
+        """Keep the entry in place of an older one, pushing out those unused for longest."""
+        with self.lock:
+            old = self._entries.pop(entry.key, None)
+            if old is not None:
+                self._used -= old.size + _OVERHEAD
+            if entry.size > self.limit:
+                return
+            self._entries[entry.key] = entry
+            self._used += entry.size + _OVERHEAD
+            while self._used > self._budget:
+                _, oldest = self._entries.popitem(last=False)
+                self._used -= oldest.size + _OVERHEAD
+
+    def remove(self, key: str) -> None:
+        """Forget the entry, if there is one."""
+        with self.lock:
+            old = self._entries.pop(key, None)
+            if old is not None:
+                self._used -= old.size + _OVERHEAD
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, least recently used first."""
+        with self.lock:
+            return list(self._entries.values())
+
+
+class Recent:
+    """The latest headers of one task, by key."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, Header] = {}
+        self.read_at: float | None = None
+
+    def add(self, header: Header) -> None:
+        """Note a header, dropping old ones now and then."""
+        self.by_key[header.get("key", "")] = header
+        if len(self.by_key) > 4 * MAX_HEADERS:
+            self.by_key = {header.get("key", ""): header for header in self.newest()}
+
+    def newest(self) -> list[Header]:
+        """Return the headers, newest first."""
+        headers = list(self.by_key.values())
+        headers.sort(key=lambda header: header.get("created", 0.0), reverse=True)
+        return headers[:MAX_HEADERS]

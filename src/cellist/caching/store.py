@@ -1,0 +1,357 @@
+"""The result store: what a task returned, by key, in memory and on disk.
+
+A result is serialised before `put` returns, so what the caller does to the value later cannot
+leak into it; then it waits for a background thread, unless it must be on disk at once. A hit
+gives a fresh value each time. Nothing here raises for a value or for the disk: what cannot be
+read is a miss with a reason, what cannot be kept is one sentence.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, cast
+
+from cellist.caching import lifetime
+from cellist.caching.envelope import BadEntry, Header
+from cellist.caching.formats import Encoded, atom_size, decode, encode
+from cellist.caching.memory import MAX_HEADERS, Entry, Memory, Recent
+from cellist.caching.shelf import Loaded, Shelf
+from cellist.caching.writer import Writer
+from cellist.exceptions import SerializationError
+from cellist.model.locations import home
+
+_GIB = 2**30
+_REMEMBER = 2**20
+_BACKLOG = 128 * 2**20
+_REREAD_SECONDS = 30.0
+_log = logging.getLogger("cellist.results")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit: a value no other caller holds, what is known of it, and `memory` or `disk`."""
+
+    value: Any
+    header: Header
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A miss. `code` is absent, expired, unreadable or foreign; expired ones keep their header."""
+
+    code: str
+    message: str
+    header: Header | None = None
+
+
+_ABSENT = Missing("absent", "no result is stored under this key")
+
+
+class ResultStore:
+    """Keeps results by key. All methods may be called from any thread.
+
+    `directory` is where results lie (default: `results` in the project's `.cellist/`); it is
+    created on first use. `budget` and `memory_budget` are bytes. `on_warning` gets one sentence
+    for each kind of trouble, once; without it they are logged.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        budget: int = 10 * _GIB,
+        memory_budget: int = _GIB // 4,
+        on_warning: Callable[[str], object] | None = None,
+    ) -> None:
+        self.directory = Path(directory).absolute() if directory else home() / "results"
+        self._memory = Memory(memory_budget)
+        self._shelf = Shelf(self.directory, budget, self._warn)
+        self._writer = Writer(self._write_batch)
+        self._on_warning = on_warning
+        self._warned: dict[str, str] = {}
+        self._pinned: set[str] = set()
+        self._uses: dict[str, int] = {}
+        self._headers: dict[str, Recent] = {}
+        self._lock = Lock()
+        self._hits = self._misses = self._stored = 0
+        self._saved = 0.0
+        lifetime.watch(self)
+
+    def get(self, key: str) -> Found | Missing:
+        """Return the result under a key. Changing its value never changes the next hit."""
+        entry = self._memory.get(key) or self._writer.find(key)
+        if entry is not None and (entry.expires is None or entry.expires > time.time()):
+            try:
+                value = entry.fresh()
+            except Exception as error:
+                return self._refused("unreadable", _undecodable(error))
+            return self._found(key, value, entry.header, "memory")
+        try:
+            loaded = self._shelf.load(key)
+        except BadEntry as bad:
+            return self._refused(bad.code, str(bad))
+        except Exception as error:  # a fault of cellist itself must not fail a run
+            return self._refused("unreadable", _undecodable(error))
+        if loaded is None:
+            self._misses += 1
+            if entry is not None:
+                return Missing("expired", "it has expired", entry.header)
+            trouble = self._shelf.trouble
+            return Missing("absent", trouble) if trouble else _ABSENT
+        return self._open(key, loaded)
+
+    def _open(self, key: str, loaded: Loaded) -> Found | Missing:
+        sealed, parts = loaded.sealed, loaded.parts
+        if parts is None:
+            self._misses += 1
+            return Missing("expired", "it has expired", sealed.header)
+        encoded = None
+        if sealed.size <= _REMEMBER:
+            encoded = Encoded(sealed.format, sealed.meta, [bytes(part) for part in parts])
+        try:
+            value = decode(sealed.format, sealed.meta, parts, private=loaded.private)
+        except Exception as error:  # the value's own classes run here
+            return self._refused("unreadable", _undecodable(error))
+        if encoded is not None:
+            atom = atom_size(value) is not None
+            self._memory.put(
+                Entry(
+                    key,
+                    sealed.header,
+                    value if atom else None,
+                    None if atom else encoded,
+                    sealed.size,
+                    sealed.header.get("expires"),
+                )
+            )
+        return self._found(key, value, sealed.header, "disk")
+
+    def _found(self, key: str, value: Any, header: Header, source: str) -> Found:
+        self._hits += 1
+        self._saved += header.get("seconds") or 0.0
+        self._uses[key] = self._uses.get(key, 0) + 1
+        self._pinned.add(key)
+        return Found(value, header, source)
+
+    def _refused(self, code: str, message: str) -> Missing:
+        self._misses += 1
+        self._warn(code, f"A stored result was not used: {message}. It is computed again.")
+        return Missing(code, message)
+
+    def put(self, key: str, value: Any, header: Header, *, durable: bool) -> str | None:
+        """Keep a result under a key, and return None or one sentence why it is not kept.
+
+        `durable` returns only when the disk has it; otherwise it is written in the background.
+        """
+        try:
+            return self._put(key, value, header, durable=durable)
+        except SerializationError as error:
+            return f"the result is not stored: {error}"
+        except Exception as error:  # a fault of cellist itself must not fail a run
+            return f"the result is not stored: {type(error).__name__}: {error}"
+
+    def _put(self, key: str, value: Any, header: Header, *, durable: bool) -> str | None:
+        size = atom_size(value)
+        encoded = None
+        if size is None:
+            encoded = encode(value)
+            size = encoded.size
+        if size > self._shelf.budget:
+            return (
+                f"the result is not stored: it has {size:,} bytes, "
+                f"and the store may have {self._shelf.budget:,}"
+            )
+        now = time.time()
+        header = cast("Header", {"created": now, **header, "key": key})
+        direct = durable or size > self._memory.limit
+        if encoded is not None and size <= self._memory.limit:
+            encoded = encoded.owned()
+        entry = Entry(key, header, None if encoded else value, encoded, size, header.get("expires"))
+        self._stored += 1
+        self._pinned.add(key)
+        self._memory.put(entry)
+        self._remember(header)
+        if direct:
+            self._writer.discard(key)
+            return self._write_now(entry, durable=durable)
+        self._writer.add(entry)
+        if self._writer.backlog > _BACKLOG:  # the disk is slower than the caller: wait for it
+            self._writer.flush(60)
+        return None
+
+    def _write_now(self, entry: Entry, *, durable: bool) -> str | None:
+        if not self._has_room():
+            return "the result is not stored on disk: the store is full of results still in use"
+        sentence = self._shelf.commit([entry], durable=durable)
+        return None if sentence is None else f"the result is not stored on disk: {sentence}"
+
+    def _write_batch(self, entries: list[Entry]) -> None:
+        """Write queued entries. Runs in the background; faults were told by the shelf."""
+        try:
+            if self._has_room():
+                self._shelf.commit(entries, durable=False)
+            self._save_uses()
+        except Exception as error:
+            self._warn("fault", f"Results could not be written: {type(error).__name__}: {error}.")
+
+    def _has_room(self) -> bool:
+        if self._shelf.make_room(self._pinned):
+            return True
+        self._warn(
+            "budget",
+            f"New results are kept in memory only: {self.directory} is full of results used in "
+            "this session. Raise the budget, or clear results you do not need.",
+        )
+        return False
+
+    def _save_uses(self) -> None:
+        uses, self._uses = self._uses, {}
+        now = time.time()
+        self._shelf.count_uses({key: (count, now) for key, count in uses.items()})
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until what was put is on disk, at most `timeout` seconds."""
+        if self._writer.flush(timeout):
+            self._save_uses()
+
+    def headers(self, task_key: str) -> list[Header]:
+        """Return the headers of a task's results, newest first, at most 50.
+
+        What other kernels store shows up within half a minute.
+        """
+        now = time.monotonic()
+        with self._lock:
+            recent = self._headers.setdefault(task_key, Recent())
+        if recent.read_at is None or now - recent.read_at > _REREAD_SECONDS:
+            for header in self._shelf.headers(task_key, MAX_HEADERS):
+                if key := header.get("key"):
+                    recent.by_key.setdefault(key, header)
+            recent.read_at = now
+        return recent.newest()
+
+    def _remember(self, header: Header) -> None:
+        task_key = header.get("task_key")
+        if task_key:
+            with self._lock:
+                self._headers.setdefault(task_key, Recent()).add(header)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return one dict for each result: key, task, created, size, seconds, and so on."""
+        self.flush(10)
+        return [
+            {
+                "key": entry.key,
+                "task": entry.tag.task,
+                "task_key": entry.tag.task_key,
+                "created": entry.created,
+                "size": entry.size,
+                "seconds": entry.tag.seconds,
+                "expires": entry.tag.expires,
+                "last_used": entry.used,
+                "format": entry.tag.format,
+                "hits": entry.hits,
+            }
+            for entry in self._shelf.entries()
+        ]
+
+    def invalidate(self, *, key: str | None = None, task: str | None = None) -> int:
+        """Forget the result under a key, or all of a task (its name or key); return how many."""
+        if key is None and task is None:
+            return 0
+        return self._forget(key, task)
+
+    def clear(self) -> int:
+        """Forget all results; return how many there were."""
+        return self._forget(None, None)
+
+    def _forget(self, key: str | None, task: str | None) -> int:
+        self._writer.flush(10)  # what is being written would come back otherwise
+        held = [*self._memory.entries(), *self._writer.waiting()]
+        gone = {
+            entry.key
+            for entry in held
+            if key in (None, entry.key)
+            and task in (None, entry.header.get("task"), entry.header.get("task_key"))
+        }
+        gone |= self._shelf.remove(
+            lambda entry: (
+                key in (None, entry.key) and task in (None, entry.tag.task, entry.tag.task_key)
+            )
+        )
+        self._writer.discard(*gone)
+        for name in gone:
+            self._memory.remove(name)
+            self._uses.pop(name, None)
+        with self._lock:
+            self._headers.clear()
+        return len(gone)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts of this session, the bytes on disk, and the warnings given."""
+        return {
+            "hits": self._hits,
+            "misses": self._misses,
+            "stored": self._stored,
+            "seconds_saved": self._saved,
+            "bytes": self._shelf.bytes_used(),
+            "warnings": list(self._warned.values()),
+        }
+
+    def verify(self) -> list[dict[str, Any]]:
+        """Read every result on disk and return one dict for each that cannot be used."""
+        self.flush(10)
+        problems: list[dict[str, Any]] = []
+        for entry in self._shelf.entries():
+            try:
+                self._shelf.load(entry.key)
+            except BadEntry as bad:
+                problems.append(
+                    {
+                        "key": entry.key,
+                        "task": entry.tag.task,
+                        "code": bad.code,
+                        "problem": str(bad),
+                    }
+                )
+        return problems
+
+    def close(self) -> None:
+        """Write what waits to be written and close the directory; a later use opens it again."""
+        self.flush(60)
+        self._shelf.close()
+
+    def _warn(self, kind: str, message: str) -> None:
+        """Tell the user, once for each kind of trouble."""
+        if kind in self._warned:
+            return
+        self._warned[kind] = message
+        if self._on_warning is None:
+            _log.warning("%s", message)
+            return
+        with suppress(Exception):  # a listener's fault is not the run's
+            self._on_warning(message)
+
+    def locks(self) -> list[Any]:
+        """Return the locks to hold while the process forks."""
+        return [*self._writer.locks(), self._lock, *self._shelf.locks(), self._memory.lock]
+
+    def after_fork(self) -> None:
+        """Start over in a forked child: the parent writes what waits to be written."""
+        self._writer = Writer(self._write_batch)
+        self._lock = Lock()
+        self._memory.lock = Lock()
+        self._shelf.after_fork()
+
+
+def _undecodable(error: Exception) -> str:
+    """Return why bytes that are whole do not become a value."""
+    if isinstance(error, AttributeError | ImportError):
+        return f"it refers to something this session does not define ({error})"
+    if isinstance(error, SerializationError):
+        return str(error)
+    return f"it cannot be restored ({type(error).__name__}: {error})"
