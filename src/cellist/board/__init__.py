@@ -1,1 +1,11 @@
-"""board"""
+"""What is shown under a cell: the live board and the static record.
+
+Events → `view` (what to draw: groups, rows, graph, words) → `live` (one board: messages and
+record) ← `feed` (one thread per kernel, twenty frames a second at most) → `widget` (Jupyter).
+Python decides words, coordinates and what is drawn; `static/` paints.
+"""
+
+from cellist.board.feed import Feed
+from cellist.board.live import Board
+
+__all__ = ["Board", "Feed"]

@@ -1,0 +1,150 @@
+"""The feed: one thread per kernel that thins events into at most twenty frames a second.
+
+The engine's side is one `append`. The thread drains, hands each event to the board of the cell
+its run was started from, and lets each board draw one frame. Why a thread and not the kernel's
+loop: a synchronous body blocks the loop, and that is when people look at the board. Why one for
+all boards: the server drops everything above a thousand messages a second, of all cells together.
+
+After a frame the thread sleeps at least fifteen times as long as the frame took, so that the
+board never takes more than a few percent of the process from the user's code.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from cellist.board.live import Board
+from cellist.model.runs import Event
+
+FRAME = 0.05
+"""Seconds between frames at the least: twenty a second."""
+
+_SHARE = 15
+_LONGEST_PAUSE = 1.0
+_log = logging.getLogger("cellist.board")
+
+
+class CellToken(Protocol):
+    """One execution of a cell."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from others."""
+        ...
+
+
+class Feed:
+    """Carries events to boards. Make one per kernel and give `sink` to the runs."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Event] = deque()
+        self._boards: dict[str, Board] = {}
+        self._leaving: set[str] = set()
+        """Cells that are over while runs they started are not."""
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._asleep = False
+        self._thread: threading.Thread | None = None
+
+    def sink(self, event: Event) -> None:
+        """Take an event, on any thread, in a fraction of a microsecond."""
+        if self._boards:
+            self._queue.append(event)
+            if self._asleep:
+                self._wake.set()
+
+    def attach(self, cell_token: CellToken, board: Board) -> None:
+        """Send the events of runs started from this cell execution to this board."""
+        with self._lock:
+            self._boards[cell_token.id] = board
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._loop, name="cellist-board", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def finish(self, cell_token: CellToken) -> None:
+        """Draw the end of a cell execution, in the calling thread, before this returns.
+
+        Nothing may be left for later: nbclient drops what comes after a cell's end. If runs of the
+        cell go on, the record shows them as they are and the board closes when the last one ends.
+        """
+        with self._lock:
+            self._drain()
+            board = self._boards.get(cell_token.id)
+            if board is None:
+                return
+            if not _guarded(board, board.frame, final=True):
+                board.release()
+            if board.active and not board.is_released:
+                self._leaving.add(cell_token.id)
+                return
+            self._forget(cell_token.id)
+
+    def _forget(self, key: str) -> None:
+        self._leaving.discard(key)
+        board = self._boards.pop(key)
+        if not board.is_released:
+            _guarded(board, board.close)
+        if not self._boards:
+            self._queue.clear()
+
+    def _loop(self) -> None:
+        while True:
+            begin = time.perf_counter()
+            with self._lock:
+                due = self._turn()
+            spent = time.perf_counter() - begin
+            time.sleep(min(max(FRAME, spent * _SHARE), _LONGEST_PAUSE))
+            self._asleep = True
+            if not self._queue:  # looked at after the flag: a sink that missed it left an event
+                self._wake.wait(due)
+            self._asleep = False
+            self._wake.clear()
+
+    def _turn(self) -> float | None:
+        """Draw a frame of every board; return the seconds until one wants to be drawn anyway."""
+        self._drain()
+        waits: list[float] = []
+        for key, board in list(self._boards.items()):
+            if not _guarded(board, board.frame):
+                self._forget(key)
+                continue
+            if key in self._leaving and not board.active:
+                self._forget(key)
+                continue
+            wait = board.due_in()
+            if wait is not None:
+                waits.append(wait)
+        return min(waits, default=None)
+
+    def _drain(self) -> None:
+        """Hand on the events that are there now; what comes meanwhile is for the next frame."""
+        queue, boards = self._queue, self._boards
+        for _ in range(len(queue)):
+            event = queue.popleft()
+            board = boards.get(getattr(event.run.cell, "id", ""))
+            if board is not None:
+                board.apply(event)
+
+
+def _guarded(board: Board, act: "Act", **options: bool) -> bool:
+    """Draw; a fault of the board is one warning and the end of the board, never of a run."""
+    try:
+        act(**options)
+    except Exception:
+        _log.warning(
+            "The board of %r stopped; the run is not affected.", board.title, exc_info=True
+        )
+        board.release()
+        return False
+    return True
+
+
+class Act(Protocol):
+    """Something a board does."""
+
+    def __call__(self, **options: bool) -> None:
+        """Do it."""
+        ...

@@ -1,0 +1,185 @@
+"""A group: all runs of one task or flow at one place, drawn as one node with counts.
+
+Two runs share a group when the same definition was called from the same group. So two hundred
+mapped fetches are one node, fifty subflows with three tasks each are four nodes, and a recursion
+folds into one.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from cellist.board.palette import LOOKS, OVER
+from cellist.board.rows import Row
+from cellist.board.wording import (
+    clipped,
+    counts_text,
+    duration,
+    look_of_many,
+    more_text,
+    ordered,
+    progress_text,
+    reasons_text,
+    word_of,
+)
+from cellist.model.runs import Run
+
+MAX_LANES = 12
+"""Rows of bars one group gets in the timeline; with more at once, bars share a lane."""
+
+_REASONS_KEPT = 50
+_CODES = {key: look.code for key, look in LOOKS.items()}
+
+
+def definition_key(run: Run) -> tuple[str, str]:
+    """Return what tells one definition from another."""
+    definition = run.definition
+    return run.kind, getattr(definition, "key", None) or definition.name
+
+
+class Group:
+    """Runs of one definition called from one place."""
+
+    def __init__(self, number: int, run: Run, parent: "Group | None") -> None:
+        self.id = number
+        self.name = clipped(run.definition.name, 80)
+        self.kind = run.kind
+        self.definition = definition_key(run)
+        self.parent = parent
+        self.depth = 0 if parent is None else parent.depth + 1
+        self.rows: list[Row] = []
+        self.counts: dict[str, int] = {}
+        self.cells: list[str] = []
+        self.changed_cells: dict[int, str] = {}
+        self.sent = 0
+        self.lanes: list[Row] = []
+        """The run that used each lane last."""
+        self.reasons: Counter[str] = Counter()
+        self.began = 0
+        self.ended = 0
+        self.reused = 0
+        self.saved = 0.0
+        self.sources: dict[int, int] = {}
+        """Group id → how many dependencies lead from it to this group."""
+        self.after: int | None = None
+        """The group that was over when this one began, where no dependency says so."""
+
+    def lineage(self) -> "Iterator[Group]":
+        """Yield the group and those it was called from, inside out."""
+        group: Group | None = self
+        while group is not None:
+            yield group
+            group = group.parent
+
+    def add(self, run: Run) -> Row:
+        """Take in a new run."""
+        row = Row(run, self, len(self.rows))
+        self.rows.append(row)
+        self.cells.append(_CODES[row.look])
+        self.counts[row.look] = self.counts.get(row.look, 0) + 1
+        self.changed_cells[row.index] = _CODES[row.look]
+        return row
+
+    def move(self, row: Row, look: str) -> None:
+        """Note that a run of the group looks different now."""
+        self.counts[row.look] -= 1
+        self.counts[look] = self.counts.get(look, 0) + 1
+        row.look = look
+        self.cells[row.index] = self.changed_cells[row.index] = _CODES[look]
+
+    def reason(self, row: Row) -> None:
+        """Count the reason of a run that is over, once."""
+        why = row.run.why
+        if why is None or row.reasoned or row.look not in OVER:
+            return
+        row.reasoned = True
+        sentence = str(why)
+        if sentence in self.reasons or len(self.reasons) < _REASONS_KEPT:
+            self.reasons[sentence] += 1
+        if getattr(why, "outcome", None) == "hit":
+            self.reused += 1
+            self.saved += getattr(why, "saved", None) or 0.0
+
+    def take_lane(self, row: Row) -> None:
+        """Give a run that started a lane of the timeline: the first whose last run was over."""
+        begin = row.run.first_running
+        for lane, last in enumerate(self.lanes):
+            if last.ended and last.ended <= begin:
+                row.lane = lane
+                self.lanes[lane] = row
+                return
+        if len(self.lanes) < MAX_LANES:
+            row.lane = len(self.lanes)
+            self.lanes.append(row)
+        else:
+            row.lane = row.index % MAX_LANES
+
+    @property
+    def total(self) -> int:
+        """How many runs there are."""
+        return len(self.rows)
+
+    @property
+    def over(self) -> int:
+        """How many runs are over."""
+        return sum(n for look, n in self.counts.items() if look in OVER)
+
+    @property
+    def look(self) -> str:
+        """The look that stands for the group."""
+        return look_of_many(self.counts)
+
+    @property
+    def word(self) -> str:
+        """The state of the group in words."""
+        if self.total == 1:
+            return word_of(self.rows[0].run.state)
+        return LOOKS[self.look].word
+
+    def note_times(self, row: Row) -> None:
+        """Widen the span of the group to a run that started or ended."""
+        begin, end = row.run.first_running, row.ended
+        if begin and (not self.began or begin < self.began):
+            self.began = begin
+        self.ended = max(self.ended, end)
+
+    def seconds(self) -> float | None:
+        """Return the time from the first start to the last end; `None` while it goes on."""
+        if self.over < self.total or not self.ended:
+            return None
+        return (self.ended - (self.began or self.ended)) / 1e9
+
+    def detail(self) -> str:
+        """Return the second line of the node: progress, or duration for a single run."""
+        if self.total > 1:
+            return progress_text(self.counts, self.total)
+        seconds = self.seconds()
+        return self.word if seconds is None else f"{self.word} · {duration(seconds)}"
+
+    def as_dict(self, *, whole: bool) -> dict[str, Any]:
+        """Return the group as the front end gets it; `whole` with all cells, else changed ones."""
+        fields: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "depth": self.depth,
+            "total": self.total,
+            "over": self.over,
+            "look": self.look,
+            "word": self.word,
+            "detail": self.detail(),
+            "counts": ordered(self.counts),
+            "label": f"{self.name}: {counts_text(self.counts)}",
+            "why": reasons_text(self.reasons),
+            "lanes": len(self.lanes),
+            "more": more_text(self.total - self.sent),
+            "run": self.rows[0].hex if self.total == 1 else None,
+        }
+        seconds = self.seconds()
+        if seconds is not None:
+            fields["took"] = duration(seconds)
+        if whole:
+            fields["cells"] = "".join(self.cells)
+        elif self.changed_cells:
+            fields["changed"] = list(self.changed_cells.items())
+        return fields

@@ -1,0 +1,225 @@
+"""A board: one view model, the widget that draws it live, and the record that stays.
+
+Protocol, custom messages only (trait changes towards the kernel get lost on ipykernel 7.4):
+
+    kernel → page   {kind: "snapshot", seq, now, ...}    everything
+                    {kind: "patch", seq, now, ...}       what changed since seq - 1
+                    {kind: "reply", token, text}         what became of a command
+    page → kernel   {kind: "hello"}, {kind: "resync"}    both ask for a snapshot
+                    {kind: "command", action, run, token}
+
+A page that has just loaded cannot ask while a synchronous cell blocks the kernel, so snapshots
+are also sent unasked: often until the first hello, seldom afterwards.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from cellist.board.record import record_html
+from cellist.board.view import View
+from cellist.model.runs import Event
+
+ACTIONS = frozenset({"cancel", "retry_now", "give_up"})
+RECORD_EVERY = 2.0
+"""Seconds between two versions of the record while runs go on."""
+
+Control = Callable[[str, str], str | None]
+Receive = Callable[[dict[str, Any]], None]
+Ui = Literal["widget", "html", "text"]
+_log = logging.getLogger("cellist.board")
+
+
+class Screen(Protocol):
+    """Where a board is shown. The one for Jupyter is in `widget.py`; tests have their own."""
+
+    def open(self, html: str, text: str, receive: Receive | None, ident: str) -> None:
+        """Show the outputs in the calling context; without `receive` only the record."""
+        ...
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to the pages that show the widget."""
+        ...
+
+    def record(self, html: str, text: str) -> None:
+        """Replace the record."""
+        ...
+
+    def retire(self) -> None:
+        """Learn that only questions will come from now on."""
+        ...
+
+
+class Board:
+    """What is shown under one cell execution.
+
+    `control(action, run_id_hex)` is called for clicks, on any thread; what it returns is shown.
+    """
+
+    def __init__(
+        self, title: str, *, control: Control, ui: Ui, screen: Screen | None = None
+    ) -> None:
+        self.title = title
+        self.ui: Ui = ui
+        self._control = control
+        self._screen = screen
+        self._view: View | None = View(title)
+        self.ident = secrets.token_hex(4)
+        """What ties the widget to its record on a page."""
+        self._lock = threading.RLock()
+        self._seq = 0
+        self._shown = False
+        self._greeted = False
+        self._last_snapshot: dict[str, Any] | None = None
+        self._next_snapshot = 0.0
+        self._next_record = 0.0
+        self._record_stale = False
+        self._snapshot_stale = False
+
+    @property
+    def active(self) -> int:
+        """How many runs are not over, as of the last frame."""
+        return self._view.active if self._view else 0
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the board is closed."""
+        return self._view is None
+
+    def apply(self, event: Event) -> None:
+        """Take in an event; drawn by the next `frame`."""
+        if self._view is not None:
+            self._view.apply(event)
+
+    def show(self) -> None:
+        """Display the board in the calling context: the widget, then the record under its id."""
+        if self.ui == "text" or self._shown or self._view is None:
+            return
+        with self._lock:
+            if self._screen is None:
+                from cellist.board.widget import JupyterScreen  # IPython loads with the first board
+
+                self._screen = JupyterScreen()
+            receive = self._receive if self.ui == "widget" else None
+            self._screen.open(*self._record(), receive, self.ident)
+            self._shown = True
+
+    def frame(self, *, final: bool = False) -> None:
+        """Send what changed; write the record if it is time, or `final`."""
+        with self._lock:
+            view, now = self._view, time.monotonic()
+            if view is None or not self._shown:
+                return
+            if view.is_stale:
+                self._record_stale = self._snapshot_stale = True
+                self._send_changes(view, now, at_once=final)
+            elif self._snapshot_stale and now >= self._next_snapshot:
+                self._send_snapshot(view, now)
+            if final or (self._record_stale and now >= self._next_record):
+                self._write_record()
+
+    def due_in(self) -> float | None:
+        """Return in how many seconds a frame is wanted though nothing happens."""
+        wanted: list[float] = []
+        if self._view is not None and self._shown:
+            if self._record_stale:
+                wanted.append(self._next_record)
+            if self._snapshot_stale and self.ui == "widget":
+                wanted.append(self._next_snapshot)
+            if self._view.is_stale:
+                wanted.append(0.0)
+        return max(0.0, min(wanted) - time.monotonic()) if wanted else None
+
+    def close(self) -> None:
+        """Send the last patch and the final record, then let go of the runs."""
+        with self._lock:
+            view = self._view
+            if view is None:
+                return
+            self.frame(final=True)
+            if self._shown and self.ui == "widget":
+                self._last_snapshot = view.snapshot()
+            self.release()
+
+    def release(self) -> None:
+        """Let go of the runs without drawing anything more."""
+        with self._lock:
+            self._view = None
+            if self._screen is not None and self._shown:
+                self._screen.retire()
+
+    def _send_changes(self, view: View, now: float, *, at_once: bool) -> None:
+        if self.ui != "widget":
+            return
+        if now >= self._next_snapshot and not at_once:
+            self._send_snapshot(view, now)
+        else:
+            self._send("patch", view.changes(at_once=at_once))
+
+    def _send_snapshot(self, view: View, now: float) -> None:
+        """Send everything, and the next time after a pause that keeps the cost small."""
+        self._send("snapshot", view.snapshot())
+        spent = time.monotonic() - now
+        self._next_snapshot = now + max(5.0 if self._greeted else 0.5, 40 * spent)
+        self._snapshot_stale = False
+
+    def _send(self, kind: str, content: dict[str, Any]) -> None:
+        if self._screen is not None:
+            self._seq += 1
+            now = time.time_ns() // 1_000_000
+            self._screen.send({"kind": kind, "seq": self._seq, "now": now, **content})
+
+    def _write_record(self) -> None:
+        begin = time.monotonic()
+        if self._screen is not None:
+            self._screen.record(*self._record())
+        now = time.monotonic()
+        self._next_record = now + max(RECORD_EVERY, 40 * (now - begin))
+        self._record_stale = False
+
+    def _record(self) -> tuple[str, str]:
+        view = self._view or View(self.title)
+        view.read()
+        return record_html(view, self.ident), view.header()["sentence"]
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        """Answer a message from the page, on whatever thread it comes."""
+        kind = message.get("kind")
+        if kind in ("hello", "resync"):
+            self._answer_hello()
+        elif kind == "command":
+            self._answer_command(message)
+
+    def _answer_hello(self) -> None:
+        with self._lock:
+            self._greeted = True
+            if self._view is not None:
+                self._send_snapshot(self._view, time.monotonic())
+            elif self._last_snapshot is not None:
+                self._send("snapshot", {**self._last_snapshot, "closed": True})
+
+    def _answer_command(self, message: dict[str, Any]) -> None:
+        """Check a click, hand it over, and say what became of it."""
+        action, run = message.get("action"), message.get("run")
+        if action not in ACTIONS or not isinstance(run, str):
+            text = "This command is not known."
+        elif self._view is None or self._view.row_by_hex(run) is None:
+            text = "This run is over."
+        else:
+            text = self._obey(action, run)
+        with self._lock:
+            self._send_reply(message.get("token"), text)
+
+    def _obey(self, action: str, run: str) -> str:
+        try:
+            return self._control(action, run) or ""
+        except Exception as error:
+            _log.warning("The command %s failed.", action, exc_info=True)
+            return f"That did not work: {type(error).__name__}: {error}"
+
+    def _send_reply(self, token: object, text: str) -> None:
+        if self._screen is not None:
+            self._screen.send({"kind": "reply", "token": token, "text": text})

@@ -1,0 +1,145 @@
+"""A row: what the board says about one run, read from the run when it is drawn.
+
+Reading late, instead of folding each state, makes ten changes between two frames cost one. A run
+is only ever appended to by its engine, so reading it from the feed's thread is safe; whatever was
+missed comes with the next event.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from cellist.board.palette import OVER
+from cellist.board.wording import attempt_text, clipped, duration, error_line, look_of, word_of
+from cellist.model.ids import as_hex
+from cellist.model.runs import Run
+from cellist.model.states import CANCELLING, PAUSED, RUNNING, State
+
+if TYPE_CHECKING:
+    from cellist.board.groups import Group
+
+Bar = tuple[str, int, int | None]
+"""Look, start and end in milliseconds since the epoch; no end while it lasts."""
+
+_TEXT_LIMIT = 120
+_TRACE_LINES = 12
+_TRACE_LIMIT = 1600
+
+
+def milliseconds(nanoseconds: int) -> int:
+    """Return a time in the unit the front end uses."""
+    return nanoseconds // 1_000_000
+
+
+class Row:
+    """One run on the board. `sent` rows are drawn one by one; the others are only counted."""
+
+    __slots__ = ("group", "index", "lane", "logs", "look", "reasoned", "run", "sent", "upstream")
+
+    def __init__(self, run: Run, group: "Group", index: int) -> None:
+        self.run = run
+        self.group = group
+        self.index = index
+        self.look = "pending"
+        self.lane: int | None = None
+        self.logs: deque[str] | None = None
+        self.sent = False
+        self.reasoned = False
+        self.upstream: Any = None
+
+    @property
+    def hex(self) -> str:
+        """The id the front end knows the run by."""
+        return as_hex(self.run.number)
+
+    @property
+    def began(self) -> int:
+        """When the run was announced, nanoseconds since the epoch."""
+        states = self.run.states
+        return states[0].at if states else 0
+
+    @property
+    def ended(self) -> int:
+        """When the run was over, nanoseconds since the epoch; 0 before."""
+        state = self.run.state
+        return state.at if state is not None and self.look in OVER else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took from its first attempt to its end; `None` before the end."""
+        ended = self.ended
+        return (ended - (self.run.first_running or ended)) / 1e9 if ended else None
+
+    def bars(self) -> list[Bar]:
+        """Return the stretches of the timeline: attempts, waits between them, pauses."""
+        states = tuple(self.run.states)
+        found: list[Bar] = []
+        for position, state in enumerate(states):
+            after = states[position + 1] if position + 1 < len(states) else None
+            look = _bar_look(state, after)
+            if look:
+                end = milliseconds(after.at) if after else None
+                found.append((look, milliseconds(state.at), end))
+        return found
+
+    def controls(self) -> list[str]:
+        """Return the commands that make sense in the present state."""
+        if self.look == "waiting":
+            return ["retry_now", "give_up"]
+        return [] if self.look in OVER or self.look == "cancelling" else ["cancel"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as the front end gets it; fields without a value are left out."""
+        run = self.run
+        look = self.look
+        seconds = self.seconds
+        fields: dict[str, Any] = {
+            "id": self.hex,
+            "g": self.group.id,
+            "i": self.index,
+            "name": clipped(run.name, _TEXT_LIMIT),
+            "look": look,
+            "word": word_of(run.state),
+            "bars": self.bars(),
+            "lane": self.lane,
+            "took": None if seconds is None else duration(seconds),
+            "due": milliseconds(run.due) if look == "waiting" and run.due else None,
+            "attempt": attempt_text(run, look),
+            "why": clipped(str(run.why), 300) if run.why is not None else None,
+            "hit": getattr(run.why, "outcome", None) == "hit" or None,
+            "error": error_line(run),
+            "trace": trace_tail(run),
+            "inputs": [
+                [name, clipped(text, _TEXT_LIMIT)] for name, text in (run.inputs or {}).items()
+            ],
+            "result": clipped(run.preview, _TEXT_LIMIT) if run.preview is not None else None,
+            "logs": list(self.logs) if self.logs else None,
+            "where": run.where,
+            "can": self.controls(),
+        }
+        return {key: value for key, value in fields.items() if value not in (None, [])}
+
+
+def trace_tail(run: Run) -> str | None:
+    """Return the end of the traceback of a failed run."""
+    if run.error is None or not run.error.traceback:
+        return None
+    lines = run.error.traceback[-4 * _TRACE_LIMIT :].rstrip().splitlines()[-_TRACE_LINES:]
+    return "\n".join(lines)[-_TRACE_LIMIT:]
+
+
+def _bar_look(state: State, after: State | None) -> str | None:
+    """Return how a stretch is drawn: an attempt by how it ended, a wait as a wait."""
+    if state.name == "AwaitingRetry":
+        return "waiting"
+    if state.type is PAUSED:
+        return "paused"
+    if state.type is CANCELLING:
+        return "cancelling"
+    if state.type is not RUNNING:
+        return None
+    if after is None:
+        return "running"
+    look = look_of(after)
+    if look in OVER:
+        return look
+    return "failed" if look in ("waiting", "running", "scheduled") else "running"

@@ -1,0 +1,105 @@
+// @ts-check
+// All runs of a group as small cells on a canvas: ten thousand fit, and one glance finds what
+// failed. The counts above and the rows below say the same in words.
+
+import { h, setAttr } from "./dom.js";
+
+const MARKED = new Set(["failed", "crashed"]);
+const HOLLOW = new Set(["pending", "scheduled", "waiting"]);
+
+/**
+ * @param {import("./store.js").Store} store
+ * @param {number} id  The group.
+ * @param {(run: string) => void} open
+ */
+export function makeGrid(store, id, open) {
+  const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "cellist-grid", role: "img" }));
+  let pitch = 13;
+  let columns = 1;
+
+  /** @param {MouseEvent} event */
+  function rowAt(event) {
+    const box = canvas.getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left) / pitch);
+    const index = Math.floor((event.clientY - box.top) / pitch) * columns + column;
+    return column < columns ? { index, row: store.byGroup.get(id)?.get(index) } : { index: -1, row: undefined };
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const { row } = rowAt(event);
+    if (row) open(row.id);
+  });
+  canvas.addEventListener("mousemove", (event) => {
+    const { index, row } = rowAt(event);
+    const code = store.groups.get(id)?.cells?.[index];
+    const look = Object.entries(store.looks).find(([, known]) => known[2] === code);
+    canvas.title = row ? `${row.name}: ${row.word}` : look ? `run ${index + 1}: ${look[1][1]}` : "";
+  });
+
+  function paint() {
+    const group = store.groups.get(id);
+    const cells = group?.cells;
+    if (!group || !cells) return;
+    setAttr(canvas, "aria-label", group.label);
+    pitch = cells.length > 2000 ? 8 : 13;
+    const width = canvas.parentElement?.clientWidth || 600;
+    columns = Math.max(1, Math.floor(width / pitch));
+    const height = Math.ceil(cells.length / columns) * pitch;
+    const ratio = window.devicePixelRatio || 1;
+    canvas.width = columns * pitch * ratio;
+    canvas.height = height * ratio;
+    canvas.style.width = `${columns * pitch}px`;
+    canvas.style.height = `${height}px`;
+    const pen = canvas.getContext("2d");
+    if (!pen) return;
+    pen.scale(ratio, ratio);
+    const style = getComputedStyle(canvas);
+    /** @type {Record<string, [string, string]>} */
+    const inks = {};
+    for (const [look, known] of Object.entries(store.looks)) {
+      inks[known[2]] = [look, style.getPropertyValue(`--is-${look}`).trim() || "gray"];
+    }
+    const size = pitch - (pitch > 10 ? 3 : 2);
+    for (let i = 0; i < cells.length; i += 1) {
+      const [look, ink] = inks[cells[i]] ?? ["", "gray"];
+      paintCell(pen, look, ink, (i % columns) * pitch, Math.floor(i / columns) * pitch, size);
+    }
+  }
+
+  return { el: canvas, paint };
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {string} look
+ * @param {string} ink
+ * @param {number} x
+ * @param {number} y
+ * @param {number} size
+ */
+function paintCell(pen, look, ink, x, y, size) {
+  pen.fillStyle = pen.strokeStyle = ink;
+  if (HOLLOW.has(look)) {
+    pen.setLineDash(look === "waiting" ? [2, 2] : []);
+    pen.strokeRect(x + 0.5, y + 0.5, size - 1, size - 1);
+  } else if (look === "cached") {
+    pen.beginPath();
+    pen.moveTo(x + size / 2, y);
+    pen.lineTo(x + size, y + size / 2);
+    pen.lineTo(x + size / 2, y + size);
+    pen.lineTo(x, y + size / 2);
+    pen.fill();
+  } else {
+    pen.fillRect(x, y, size, size);
+    if (look === "running") pen.clearRect(x + size * 0.3, y + size * 0.3, size * 0.4, size * 0.4);
+    if (MARKED.has(look)) {
+      pen.strokeStyle = "#fff";
+      pen.beginPath();
+      pen.moveTo(x + 2, y + 2);
+      pen.lineTo(x + size - 2, y + size - 2);
+      pen.moveTo(x + size - 2, y + 2);
+      pen.lineTo(x + 2, y + size - 2);
+      pen.stroke();
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// @ts-check
+// The lines above the tabs: state, title, time, counts, what reuse saved, the next retry.
+
+import { h, keyed, setAttr, setText } from "./dom.js";
+import { countdown, growing } from "./time.js";
+
+const SPEAK_EVERY = 5000;
+
+/**
+ * @param {import("./store.js").Store} store
+ * @param {import("./commands.js").Commands} commands
+ * @returns {import("./types.js").Painter}
+ */
+export function makeHeader(store, commands) {
+  const icon = h("span", { class: "cellist-icon", "aria-hidden": "true" });
+  const word = h("span", { class: "cellist-word" });
+  const state = h("span", { class: "cellist-state" }, icon, word);
+  const title = h("span", { class: "cellist-title" });
+  const clock = h("span", { class: "cellist-clock" });
+  const buttons = h("span", { class: "cellist-buttons" });
+  const bar = h("div", { class: "cellist-bar", "aria-hidden": "true" });
+  const counts = h("span", { class: "cellist-counts" });
+  const saved = h("span", { class: "cellist-saved" });
+  const next = h("span", { class: "cellist-next" });
+  const nextButtons = h("span", { class: "cellist-buttons" });
+  const spoken = h("div", { class: "cellist-spoken", role: "status", "aria-live": "polite" });
+  const el = h("div", { class: "cellist-header" },
+    h("div", { class: "cellist-line" }, state, title, clock, buttons), bar,
+    h("div", { class: "cellist-line cellist-second" }, counts, saved),
+    h("div", { class: "cellist-line cellist-third" }, next, nextButtons, commands.el), spoken);
+  /** @type {Map<string, Element>} */
+  const segments = new Map();
+  /** @type {Map<string, Element>} */
+  const chips = new Map();
+  let cancelling = "";
+  let retrying = "";
+  let lastSpoken = 0;
+
+  function paintButtons() {
+    const header = store.header;
+    if (!header) return;
+    const runs = store.closed ? [] : header.cancel;
+    if (runs.join() !== cancelling) {
+      cancelling = runs.join();
+      buttons.replaceChildren();
+      if (runs.length) {
+        const button = h("button", { class: "cellist-button", type: "button" },
+          runs.length > 1 ? "Cancel all" : "Cancel");
+        button.addEventListener("click", () => {
+          if (button.getAttribute("aria-disabled") === "true") return;
+          for (const run of runs) commands.issue("cancel", run, button);
+        });
+        buttons.append(button);
+      }
+    }
+    const waits = (!store.closed && header.next?.run) || "";
+    if (waits !== retrying) {
+      retrying = waits;
+      nextButtons.replaceChildren();
+      if (waits && header.next) {
+        nextButtons.append(commands.button("retry_now", waits, header.next.name),
+          commands.button("give_up", waits, header.next.name));
+      }
+    }
+  }
+
+  return {
+    el,
+    paint() {
+      const header = store.header;
+      if (!header) return;
+      setText(icon, store.icon(header.look));
+      setText(word, header.word);
+      setAttr(state, "class", `cellist-state is-${header.look}`);
+      setText(title, header.title);
+      setText(saved, header.saved ?? "");
+      const total = header.counts.reduce((sum, [, n]) => sum + n, 0);
+      keyed(bar, segments, header.counts, ([look]) => look,
+        ([look]) => h("i", { class: `is-${look}` }),
+        (part, [, n]) => { part.style.flexGrow = String(n); });
+      keyed(counts, chips, header.counts, ([look]) => look,
+        ([look]) => h("span", { class: `cellist-chip is-${look}` }),
+        (chip, [look, n]) => setText(chip, `${store.icon(look)} ${n.toLocaleString("en")} ${store.word(look)}`));
+      setAttr(bar, "data-empty", total ? null : "");
+      paintButtons();
+      const now = Date.now();
+      if (now - lastSpoken > SPEAK_EVERY || header.end) {
+        lastSpoken = now;
+        setText(spoken, header.sentence);
+      }
+    },
+    tick(now) {
+      const header = store.header;
+      if (!header) return;
+      const elapsed = header.start && !store.closed ? growing(now - header.start) : "";
+      setText(clock, header.took ?? elapsed);
+      const wait = header.next;
+      setText(next, wait
+        ? `${store.icon("waiting")} ${wait.name} failed; ${wait.attempt} ${countdown(wait.due - now)}`
+        : "");
+    },
+  };
+}

@@ -1,0 +1,109 @@
+// @ts-check
+// What the page knows: the last snapshot with all patches since. A gap in the numbers of the
+// patches means a message was dropped; then everything is asked for anew.
+
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Group} Group */
+/** @typedef {import("./types.js").Row} Row */
+
+const RESYNC_PAUSE = 1000;
+
+export class Store {
+  /** @param {() => void} resync  Asks the kernel for a snapshot. */
+  constructor(resync) {
+    this.resync = resync;
+    this.seq = -1;
+    this.skew = 0;
+    this.closed = false;
+    this.lastAsked = 0;
+    /** @type {Record<string, [string, string, string]>} */
+    this.looks = {};
+    /** @type {import("./types.js").Header | null} */
+    this.header = null;
+    /** @type {import("./types.js").Graph | null} */
+    this.graph = null;
+    this.graphVersion = 0;
+    /** @type {Map<number, Group>} */
+    this.groups = new Map();
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
+    /** @type {Map<number, Map<number, Row>>} */
+    this.byGroup = new Map();
+  }
+
+  /** The kernel's time now, in milliseconds. */
+  now() {
+    return Date.now() + this.skew;
+  }
+
+  /**
+   * Take in a message; returns whether there is something new to paint.
+   * @param {Message} message
+   */
+  receive(message) {
+    if (message.kind === "snapshot") {
+      this.groups.clear();
+      this.rows.clear();
+      this.byGroup.clear();
+      this.looks = message.looks ?? this.looks;
+      this.closed = message.closed === true;
+    } else if (message.kind === "patch") {
+      if (message.seq !== this.seq + 1) {
+        if (this.seq < 0 || (message.seq ?? 0) > this.seq) this.askAnew();
+        return false;
+      }
+    } else {
+      return false;
+    }
+    this.seq = message.seq ?? 0;
+    this.skew = (message.now ?? Date.now()) - Date.now();
+    this.merge(message);
+    return true;
+  }
+
+  askAnew() {
+    if (Date.now() - this.lastAsked < RESYNC_PAUSE) return;
+    this.lastAsked = Date.now();
+    this.resync();
+  }
+
+  /** @param {Message} message */
+  merge(message) {
+    if (message.header) this.header = message.header;
+    if (message.graph) {
+      this.graph = message.graph;
+      this.graphVersion += 1;
+    }
+    for (const group of message.groups ?? []) {
+      const cells = group.cells ? [...group.cells] : (this.groups.get(group.id)?.cells ?? []);
+      for (const [index, code] of group.changed ?? []) /** @type {string[]} */ (cells)[index] = code;
+      group.cells = /** @type {string[]} */ (cells);
+      this.groups.set(group.id, group);
+    }
+    for (const row of message.rows ?? []) {
+      this.rows.set(row.id, row);
+      let rows = this.byGroup.get(row.g);
+      if (!rows) this.byGroup.set(row.g, (rows = new Map()));
+      rows.set(row.i, row);
+    }
+  }
+
+  /**
+   * The drawn runs of a group, in order.
+   * @param {number} group
+   * @returns {Row[]}
+   */
+  rowsOf(group) {
+    return [...(this.byGroup.get(group)?.values() ?? [])].sort((a, b) => a.i - b.i);
+  }
+
+  /** @param {string} look */
+  icon(look) {
+    return this.looks[look]?.[0] ?? "?";
+  }
+
+  /** @param {string} look */
+  word(look) {
+    return this.looks[look]?.[1] ?? look;
+  }
+}

@@ -1,0 +1,100 @@
+// @ts-check
+// What travels between kernel and page. Types only: nothing of this file is shipped.
+
+/**
+ * @typedef {[look: string, start: number, end: number | null]} Bar
+ *
+ * @typedef {object} Row  One run.
+ * @property {string} id
+ * @property {number} g  Its group.
+ * @property {number} i  Its place in the group.
+ * @property {string} name
+ * @property {string} look
+ * @property {string} word
+ * @property {Bar[]} [bars]
+ * @property {number} [lane]
+ * @property {string} [took]
+ * @property {number} [due]
+ * @property {string} [attempt]
+ * @property {string} [why]
+ * @property {boolean} [hit]
+ * @property {string} [error]
+ * @property {string} [trace]
+ * @property {[string, string][]} [inputs]
+ * @property {string} [result]
+ * @property {string[]} [logs]
+ * @property {string} [where]
+ * @property {string[]} [can]
+ *
+ * @typedef {object} Group  All runs of one task at one place.
+ * @property {number} id
+ * @property {string} name
+ * @property {string} kind
+ * @property {number} depth
+ * @property {number} total
+ * @property {number} over
+ * @property {string} look
+ * @property {string} word
+ * @property {string} detail
+ * @property {[string, number][]} counts
+ * @property {string} label
+ * @property {string} why
+ * @property {number} lanes
+ * @property {string | null} more
+ * @property {string | null} run
+ * @property {string} [took]
+ * @property {string | string[]} [cells]
+ * @property {[number, string][]} [changed]
+ *
+ * @typedef {object} Drawing
+ * @property {number} w
+ * @property {number} h
+ * @property {[number, number, number][]} nodes
+ * @property {[number, number, string, string][]} edges
+ *
+ * @typedef {object} Graph
+ * @property {Drawing} wide
+ * @property {Drawing} tall
+ * @property {[number, number]} node
+ * @property {string | null} more
+ *
+ * @typedef {object} Header
+ * @property {string} title
+ * @property {string} look
+ * @property {string} word
+ * @property {number | null} start
+ * @property {number | null} end
+ * @property {string | null} took
+ * @property {string} runs
+ * @property {[string, number][]} counts
+ * @property {string | null} saved
+ * @property {{due: number, name: string, run: string, attempt: string} | null} next
+ * @property {string[]} cancel
+ * @property {string} sentence
+ *
+ * @typedef {object} Message
+ * @property {string} kind
+ * @property {number} [seq]
+ * @property {number} [now]
+ * @property {Record<string, [string, string, string]>} [looks]
+ * @property {Header} [header]
+ * @property {Group[]} [groups]
+ * @property {Row[]} [rows]
+ * @property {Graph} [graph]
+ * @property {boolean} [closed]
+ * @property {string} [token]
+ * @property {string} [text]
+ *
+ * @typedef {object} Model  What anywidget gives a view.
+ * @property {(name: string) => any} get
+ * @property {(message: object) => void} send
+ * @property {(event: string, receive: (message: any) => void) => void} on
+ * @property {(event: string, receive: (message: any) => void) => void} off
+ *
+ * @typedef {object} Painter  One part of the board.
+ * @property {HTMLElement} el
+ * @property {() => void} paint  Draw what the store holds.
+ * @property {(now: number) => void} tick  Move what moves with time.
+ */
+
+export {};

@@ -1,0 +1,290 @@
+"""The view model: events in, what to draw out. Pure: no clock, no thread, no front end.
+
+`apply` only notes which runs were touched, so it may be called for every event. `changes` reads
+the touched runs and returns what differs from the last time; `snapshot` returns everything. Both
+are plain data that JSON takes. A board of ten thousand runs stays cheap because a frame costs
+what changed and because only some runs are drawn one by one: the first ones of each group, and
+those that need attention. All are counted, and all have their cell in their group's grid.
+"""
+
+import time
+from collections import deque
+from typing import Any
+
+from cellist.board.graph import drawn_groups, find_order, graph_of
+from cellist.board.groups import Group, definition_key
+from cellist.board.palette import LOOKS, OVER
+from cellist.board.rows import Row, milliseconds
+from cellist.board.wording import (
+    amount,
+    clipped,
+    duration,
+    look_of,
+    look_of_many,
+    next_attempt_text,
+    ordered,
+    saved_text,
+    summary,
+    word_of,
+)
+from cellist.model.runs import Event, LogWritten, Run
+
+ROW_LIMIT = 1000
+"""Runs listed one by one on a board, those that need attention not counted."""
+GROUP_LIMIT = 400
+"""The same for one group."""
+NOTABLE_LIMIT = 500
+"""Runs that failed or wait for a retry are listed too, up to this many."""
+
+_NOTABLE = frozenset({"failed", "crashed", "waiting", "paused", "cancelling"})
+_LOGS_KEPT = 6
+_LOG_LIMIT = 200
+
+
+class View:
+    """What one board shows, folded from events."""
+
+    def __init__(self, title: str) -> None:
+        self.title = clipped(title, 120)
+        self.groups: list[Group] = []
+        self.rows: dict[int, Row] = {}
+        self.counts: dict[str, int] = {}
+        """Runs by look, without flows that hold other runs."""
+        self._touched: dict[int, Run] = {}
+        self._logs: dict[int, deque[str]] = {}
+        self._by_place: dict[tuple[int | None, tuple[str, str]], Group] = {}
+        self._children: dict[int | None, list[Group]] = {}
+        self._roots: list[Row] = []
+        self._waiting: dict[int, Row] = {}
+        self._changed_groups: dict[int, Group] = {}
+        self._changed_rows: dict[int, Row] = {}
+        self._graph: dict[str, Any] | None = None
+        self._structure_changed = False
+        self._next_layout = 0.0
+        self._sent_plain = 0
+        self._sent_notable = 0
+        self._active = 0
+
+    def apply(self, event: Event) -> None:
+        """Take in an event. Cheap: the run itself is read by the next `changes`."""
+        run = event.run
+        self._touched[run.number] = run
+        if isinstance(event, LogWritten):
+            lines = self._logs.setdefault(run.number, deque(maxlen=_LOGS_KEPT))
+            lines.append(clipped(event.message, _LOG_LIMIT))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether events came in since the last `changes`, or a picture is due."""
+        return bool(self._touched) or self._structure_changed
+
+    @property
+    def active(self) -> int:
+        """How many runs are not over; exact after `changes` or `snapshot`."""
+        return self._active
+
+    def changes(self, *, at_once: bool = False) -> dict[str, Any]:
+        """Return what differs since the last call; `at_once` draws the graph however recent."""
+        self.read()
+        patch: dict[str, Any] = {"header": self.header()}
+        if self._changed_groups:
+            patch["groups"] = [
+                group.as_dict(whole=False) for group in self._changed_groups.values()
+            ]
+        if self._changed_rows:
+            patch["rows"] = [row.as_dict() for row in self._changed_rows.values()]
+        if self._draw_graph(at_once=at_once):
+            patch["graph"] = self._graph
+        self._forget_changes()
+        return patch
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything that is drawn."""
+        self.read()
+        self._draw_graph(at_once=True)
+        whole = {
+            "looks": {key: [look.icon, look.word, look.code] for key, look in LOOKS.items()},
+            "header": self.header(),
+            "groups": [group.as_dict(whole=True) for group in self.groups],
+            "rows": [row.as_dict() for row in self.rows.values() if row.sent],
+            "graph": self._graph or graph_of(()),
+        }
+        self._forget_changes()
+        return whole
+
+    def header(self) -> dict[str, Any]:
+        """Return the line on the whole: state, times, counts, what reuse saved, what is next."""
+        look, word = self._overall()
+        begin = min((row.began for row in self._roots), default=0)
+        end = 0 if self._active else max((row.ended for row in self._roots), default=0)
+        reused = sum(group.reused for group in self.groups)
+        saved = saved_text(sum(group.saved for group in self.groups), reused)
+        took = duration((end - begin) / 1e9) if end else None
+        total = sum(self.counts.values())
+        return {
+            "title": self.title,
+            "look": look,
+            "word": word,
+            "start": milliseconds(begin) if begin else None,
+            "end": milliseconds(end) if end else None,
+            "took": took,
+            "runs": amount(total, "run"),
+            "counts": ordered(self.counts),
+            "saved": saved,
+            "next": self._next_retry(),
+            "cancel": [row.hex for row in self._roots if "cancel" in row.controls()][:50],
+            "sentence": summary(
+                self.title, word, self.counts, [saved, f"It took {took}" if took else None]
+            ),
+        }
+
+    def _overall(self) -> tuple[str, str]:
+        """Return look and word of the board: of its only flow, or of all it holds."""
+        if len(self._roots) == 1:
+            return self._roots[0].look, word_of(self._roots[0].run.state)
+        tally: dict[str, int] = {}
+        for row in self._roots:
+            tally[row.look] = tally.get(row.look, 0) + 1
+        look = look_of_many(tally)
+        return look, LOOKS[look].word
+
+    def _next_retry(self) -> dict[str, Any] | None:
+        """Return the retry that comes first."""
+        due = [(row.run.due, row) for row in self._waiting.values() if row.run.due]
+        if not due:
+            return None
+        at, row = min(due, key=lambda pair: pair[0])
+        return {
+            "due": milliseconds(at),
+            "name": clipped(row.run.name, 60),
+            "run": row.hex,
+            "attempt": next_attempt_text(row.run),
+        }
+
+    def read(self) -> None:
+        """Read the runs that were touched. Changes stay to be sent."""
+        touched, self._touched = self._touched, {}
+        logs, self._logs = self._logs, {}
+        for number, run in touched.items():
+            row = self.rows.get(number)
+            if row is None:
+                row = self._admit(run)
+            if number in logs:
+                row.logs = row.logs or deque(maxlen=_LOGS_KEPT)
+                row.logs.extend(logs[number])
+            self._refresh(row)
+
+    def _admit(self, run: Run) -> Row:
+        """Give a run that is seen for the first time its row and its group."""
+        caller = run.parent or run.flow
+        caller_row = self.rows.get(caller.number) if caller is not None else None
+        group = self._group_for(run, caller_row.group if caller_row else None)
+        row = self.rows[run.number] = group.add(run)
+        if caller_row is None:
+            self._roots.append(row)
+        if run.kind != "flow":
+            self.counts["pending"] = self.counts.get("pending", 0) + 1
+        self._active += 1
+        if not row.index:
+            siblings = self._children.setdefault(group.parent and group.parent.id, [])
+            group.after = find_order(group, siblings)
+            siblings.append(group)
+            self._structure_changed = True
+        return row
+
+    def _group_for(self, run: Run, caller: Group | None) -> Group:
+        definition = definition_key(run)
+        if caller is not None:
+            for group in caller.lineage():
+                if group.definition == definition:
+                    return group  # a recursion folds into the group it started from
+        place = (caller and caller.id, definition)
+        group = self._by_place.get(place)
+        if group is None:
+            group = self._by_place[place] = Group(len(self.groups), run, caller)
+            self.groups.append(group)
+        return group
+
+    def _refresh(self, row: Row) -> None:
+        """Read the present state of a run into its row and group."""
+        run, group = row.run, row.group
+        look = look_of(run.state)
+        if look != row.look:
+            self._count(row, look)
+            group.move(row, look)
+        group.note_times(row)
+        group.reason(row)
+        if run.upstream is not None and run.upstream is not row.upstream:
+            row.upstream = run.upstream
+            self._connect(row)
+        self._choose(row)
+        self._changed_groups[group.id] = group
+        if row.sent:
+            if row.lane is None and run.first_running:
+                group.take_lane(row)
+            self._changed_rows[run.number] = row
+
+    def _count(self, row: Row, look: str) -> None:
+        if row.run.kind != "flow":
+            self.counts[row.look] -= 1
+            self.counts[look] = self.counts.get(look, 0) + 1
+        self._active += (row.look in OVER) - (look in OVER)
+        if look == "waiting":
+            self._waiting[row.run.number] = row
+        elif row.look == "waiting":
+            self._waiting.pop(row.run.number, None)
+
+    def _connect(self, row: Row) -> None:
+        """Note from which groups the inputs of a run came."""
+        sources = row.group.sources
+        for numbers in row.upstream.values():
+            for number in numbers:
+                source = self.rows.get(number)
+                if source is None:
+                    continue
+                if source.group.id not in sources:
+                    self._structure_changed = True
+                sources[source.group.id] = sources.get(source.group.id, 0) + 1
+
+    def _choose(self, row: Row) -> None:
+        """Decide whether a run is drawn by itself. Once drawn it stays, so that nothing jumps."""
+        if row.sent:
+            return
+        group = row.group
+        room = self._sent_plain < ROW_LIMIT and group.sent < GROUP_LIMIT
+        if room or not row.index:
+            self._sent_plain += 1
+        elif row.look in _NOTABLE and self._sent_notable < NOTABLE_LIMIT:
+            self._sent_notable += 1
+        else:
+            return
+        row.sent = True
+        group.sent += 1
+
+    def _draw_graph(self, *, at_once: bool) -> bool:
+        """Lay the graph out anew if its structure changed; a large one not with every frame."""
+        begin = time.perf_counter()
+        if not self._structure_changed or (begin < self._next_layout and not at_once):
+            return False
+        self._graph = graph_of(self.groups)
+        spent = time.perf_counter() - begin
+        self._next_layout = begin + 20 * spent
+        self._structure_changed = False
+        return True
+
+    def _forget_changes(self) -> None:
+        for group in self._changed_groups.values():
+            group.changed_cells.clear()
+        self._changed_groups.clear()
+        self._changed_rows.clear()
+
+    def drawn(self) -> list[Group]:
+        """Return the groups that are nodes of the picture."""
+        return drawn_groups(self.groups)
+
+    def row_by_hex(self, number: str) -> Row | None:
+        """Return the row of a run by the id the front end knows; `None` if there is none."""
+        try:
+            return self.rows.get(int(number, 16))
+        except ValueError:
+            return None

@@ -1,0 +1,199 @@
+"""Every word the board and the record show about a run, a group and the whole.
+
+Rules: a state is named in plain words; a number is followed by what it counts; a duration keeps
+about two significant digits; a sentence never says more than is known. All pure functions, so
+that wording is tested without a browser.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from cellist.board.palette import LOOKS, OVER
+from cellist.model.runs import Run
+from cellist.model.states import (
+    CANCELLED,
+    CANCELLING,
+    COMPLETED,
+    CRASHED,
+    FAILED,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+    State,
+)
+
+_BY_TYPE = {
+    SCHEDULED: "scheduled",
+    PENDING: "pending",
+    RUNNING: "running",
+    COMPLETED: "completed",
+    FAILED: "failed",
+    CANCELLED: "cancelled",
+    CRASHED: "crashed",
+    PAUSED: "paused",
+    CANCELLING: "cancelling",
+}
+_BY_NAME = {"Cached": "cached", "AwaitingRetry": "waiting", "NotReady": "skipped"}
+_WORDS = {
+    "Retrying": "retrying",
+    "TimedOut": "timed out",
+    "RolledBack": "rolled back",
+    "NotReady": "not run: upstream did not complete",
+    "AwaitingConcurrencySlot": "waiting for a free slot",
+    "Suspended": "suspended",
+    "Late": "late",
+}
+
+ERROR_LIMIT = 240
+"""Characters of an error line that are shown; the traceback has the rest."""
+
+
+def look_of(state: State | None) -> str:
+    """Return the key of the look of a state; a run without a state is pending."""
+    if state is None:
+        return "pending"
+    return _BY_NAME.get(state.name) or _BY_TYPE[state.type]
+
+
+def word_of(state: State | None) -> str:
+    """Return the state in words, such as `timed out`."""
+    if state is None:
+        return LOOKS["pending"].word
+    return _WORDS.get(state.name) or LOOKS[look_of(state)].word
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: `8 ms`, `1.4 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < 0.0005:
+        return "0 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def amount(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 run`, `2,300 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def clipped(text: str, limit: int) -> str:
+    """Return the text on one line, shortened to `limit` characters."""
+    if len(text) > 4 * limit:  # never walk through a ten-megabyte repr
+        text = text[: 4 * limit]
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _allowed(run: Run) -> int:
+    """Return how many attempts the run may make."""
+    retries = getattr(run.definition, "retries", None)
+    return max((retries if isinstance(retries, int) else 0) + 1, run.attempts)
+
+
+def next_attempt_text(run: Run) -> str:
+    """Return which attempt comes next: `attempt 2 of 4`."""
+    made = run.attempts + 1
+    return f"attempt {made} of {max(_allowed(run), made)}"
+
+
+def attempt_text(run: Run, look: str) -> str | None:
+    """Return how far the attempts are, such as `attempt 2 of 4`; `None` for a first and only one."""
+    if look == "waiting":
+        return f"{next_attempt_text(run)} is next"
+    if look in OVER:
+        return f"after {amount(run.attempts, 'attempt')}" if run.attempts > 1 else None
+    return f"attempt {run.attempts} of {_allowed(run)}" if run.attempts and _allowed(run) > 1 else None
+
+
+def error_line(run: Run) -> str | None:
+    """Return the last failure as one line, `KeyError: 'id'`; `None` if nothing failed so far."""
+    error = run.error
+    if error is not None:
+        lines = error.message.strip()[: 8 * ERROR_LIMIT].splitlines()
+        name = error.type.rpartition(".")[2]
+        return clipped(f"{name}: {lines[0]}" if lines else name, ERROR_LIMIT)
+    state = run.state
+    if state is not None and state.message and look_of(state) not in ("completed", "cached"):
+        return clipped(state.message, ERROR_LIMIT)
+    return None
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Return counts by state: `3 failed, 12 running, 185 completed`."""
+    return ", ".join(f"{n:,} {LOOKS[key].word}" for key, n in ordered(counts))
+
+
+def ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the counts that are not zero, what deserves attention first."""
+    return [(key, counts[key]) for key in LOOKS if counts.get(key)]
+
+
+_WHILE_ACTIVE = ("cancelling", "running", "waiting", "paused")
+_WHEN_OVER = ("failed", "crashed", "cancelled", "skipped", "completed", "cached")
+
+
+def look_of_many(counts: Mapping[str, int]) -> str:
+    """Return the look that stands for several runs: what they do now, else how they ended."""
+    present = {key for key, n in counts.items() if n}
+    for key in _WHILE_ACTIVE:
+        if key in present:
+            return key
+    queued = present & {"pending", "scheduled"}
+    if queued and present - queued:
+        return "running"  # some are over and the others have not started: it is under way
+    if queued:
+        return "pending" if "pending" in queued else "scheduled"
+    for key in _WHEN_OVER:
+        if key in present:
+            return key
+    return "pending"
+
+
+def progress_text(counts: Mapping[str, int], total: int) -> str:
+    """Return how far a group of several runs is: `128 of 200`, or `200 runs` when it is over."""
+    over = sum(n for key, n in counts.items() if key in OVER)
+    return amount(total, "run") if over == total else f"{over:,} of {total:,}"
+
+
+def saved_text(seconds: float, reused: int) -> str | None:
+    """Return what reuse brought: `20 reused, 12 s saved`; `None` if nothing was reused."""
+    if not reused:
+        return None
+    return f"{reused:,} reused" + (f", {duration(seconds)} saved" if seconds >= 0.0005 else "")
+
+
+def reasons_text(reasons: Mapping[str, int], limit: int = 200) -> str:
+    """Return the reasons of a group: the commonest in full, how many runs, how many others."""
+    if not reasons:
+        return ""
+    most = max(reasons, key=lambda sentence: reasons[sentence])
+    total = sum(reasons.values())
+    text = clipped(most, limit)
+    if total == 1:
+        return text
+    text += f" (×{reasons[most]:,})"
+    others = len(reasons) - 1
+    return text + (f", and {amount(others, 'other reason')}" if others else "")
+
+
+def summary(title: str, word: str, counts: Mapping[str, int], extra: Iterable[str | None]) -> str:
+    """Return the whole in one sentence, for screen readers and for text/plain."""
+    total = sum(counts.values())
+    parts = [f"{title}: {word}"]
+    if total:
+        parts.append(f"{amount(total, 'task run')}: {counts_text(counts)}")
+    parts += [part for part in extra if part]
+    return ". ".join(parts) + "."
+
+
+def more_text(number: int) -> str | None:
+    """Return the note on runs that are counted but not listed; `None` if all are."""
+    return f"… and {number:,} more" if number else None
