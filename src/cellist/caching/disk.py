@@ -25,7 +25,7 @@ _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 _TEMPORARY = re.compile(r"[0-9a-f]{28}\.val\.tmp")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
     """A row of the index: a whole envelope, or the head of one whose file has all of it."""
 

@@ -16,12 +16,13 @@ before the caller can change them.
 import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
 from cellist.caching import pickles, tables
-from cellist.caching.envelope import Bytes
+from cellist.caching.envelope import Bytes, parse_json
 from cellist.exceptions import SerializationError
 
 DATA_ONLY = frozenset({"text", "bytes", "json", "array", "arrow"})
@@ -75,14 +76,14 @@ def encode(value: Any) -> Encoded:
     return Encoded("pickle", None, pickles.dump(value))
 
 
-def decode(kind: str, meta: Any, parts: list[memoryview], *, private: bool) -> Any:
+def decode(kind: str, meta: Any, parts: Sequence[Bytes], *, private: bool) -> Any:
     """Return a value that shares no mutable memory with any other.
 
     `private` says that nobody else holds the memory of the parts and that it is writable.
     Raises `SerializationError` for an unknown format, and whatever the decoder raises.
     """
     if kind == "json":
-        return json.loads(str(parts[0], "utf-8", "surrogatepass"))
+        return parse_json(str(parts[0], "utf-8", "surrogatepass"))[0]
     if kind == "pickle":
         return pickles.load(parts, private=private)
     if kind == "text":
@@ -161,10 +162,10 @@ def _encode_array(array: Any) -> Encoded | None:
     return Encoded("array", meta, [memoryview(raw)])
 
 
-def _decode_array(meta: Any, part: memoryview, *, private: bool) -> Any:
+def _decode_array(meta: Any, part: Bytes, *, private: bool) -> Any:
     np: Any = import_module("numpy")
     dtype = np.dtype(meta["dtype"])
-    if not dtype.itemsize or not part.nbytes:
+    if not dtype.itemsize or not len(part):
         return np.empty(meta["shape"], dtype, order=meta["order"])
     flat: Any = np.frombuffer(part, dtype)
     if not private:

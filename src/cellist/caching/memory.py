@@ -32,8 +32,7 @@ class Entry:
         encoded = self.encoded
         if encoded is None:
             return self.value
-        parts = [memoryview(part) for part in encoded.parts]
-        return decode(encoded.format, encoded.meta, parts, private=False)
+        return decode(encoded.format, encoded.meta, encoded.parts, private=False)
 
 
 class Memory:

@@ -11,7 +11,7 @@ import io
 import pickle
 import types
 from collections import ChainMap, namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
@@ -44,7 +44,7 @@ def dump(value: Any) -> list[Bytes]:
     return [stream, *(buffer.raw() for buffer in buffers)]
 
 
-def load(parts: list[memoryview], *, private: bool) -> Any:
+def load(parts: Sequence[Bytes], *, private: bool) -> Any:
     """Return the value. Raises whatever its classes raise.
 
     `private` says that the buffers are writable and nobody else's, so they need no copy.

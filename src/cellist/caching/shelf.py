@@ -19,6 +19,7 @@ from cellist.caching import collector
 from cellist.caching.disk import REFUSED, Stored
 from cellist.caching.envelope import (
     BadEntry,
+    Bytes,
     Header,
     Sealed,
     file_parts,
@@ -36,16 +37,17 @@ from cellist.model.locations import DIRECTORY, ensure
 
 INLINE = 32 * 2**10
 _RETRY_SECONDS = 30.0
+_FRESH_SECONDS = 0.25  # how long a read may trust that the directory is still the same
 _SWEEP_SECONDS = 86_400.0
 _FAULTS = (OSError, sqlite3.Error)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
     """An entry read from disk and proven whole; `parts` is None if it has expired."""
 
     sealed: Sealed
-    parts: list[memoryview] | None
+    parts: list[Bytes] | None
     private: bool
 
 
@@ -59,7 +61,7 @@ class Shelf:
         self._index: Index | None = None
         self._signer: Signer | None = None
         self._lock = Lock()
-        self._retry_at = 0.0
+        self._retry_at = self._fresh_until = 0.0
         self._used: int | None = None
         self.trouble = ""
         """Why nothing is read or written at present, or empty."""
@@ -75,8 +77,9 @@ class Shelf:
 
     def load(self, key: str) -> Loaded | None:
         """Return the entry, or None if there is none. Raises `BadEntry` if it cannot be used."""
-        for _ in range(2):
-            index = self.opened()
+        for attempt in range(2):
+            index = self._index if not attempt and time.monotonic() < self._fresh_until else None
+            index = index or self.opened()
             if index is None:
                 return None
             try:
@@ -153,6 +156,7 @@ class Shelf:
         index = self._index
         if index is not None:
             if index.is_current:
+                self._fresh_until = time.monotonic() + _FRESH_SECONDS
                 return index
             self._warn(
                 "moved", f"The results in {self.directory} were removed or replaced; starting anew."
@@ -260,8 +264,8 @@ class Shelf:
 
     def count_uses(self, uses: dict[str, tuple[int, float]]) -> None:
         """Record uses; a fault here loses nothing but the order of collection."""
-        index = self.opened()
-        if index is not None and uses:
+        index = self._index
+        if index is not None and uses and index.is_current:
             with suppress(*_FAULTS):
                 index.count_uses(uses)
 

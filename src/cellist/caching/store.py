@@ -112,7 +112,9 @@ class ResultStore:
             return Missing("expired", "it has expired", sealed.header)
         encoded = None
         if sealed.size <= _REMEMBER:
-            encoded = Encoded(sealed.format, sealed.meta, [bytes(part) for part in parts])
+            encoded = Encoded(sealed.format, sealed.meta, parts)
+            if loaded.private:
+                encoded = encoded.owned()
         try:
             value = decode(sealed.format, sealed.meta, parts, private=loaded.private)
         except Exception as error:  # the value's own classes run here

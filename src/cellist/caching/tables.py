@@ -44,7 +44,7 @@ def encode(value: Any) -> tuple[Any, Bytes] | None:
     return meta, memoryview(sink.getvalue())
 
 
-def decode(meta: Any, part: memoryview) -> Any:
+def decode(meta: Any, part: Bytes) -> Any:
     """Return the frame or series, in memory of its own."""
     pd: Any = import_module("pandas")
     pa: Any = import_module("pyarrow")
