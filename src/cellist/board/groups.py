@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from cellist.board.palette import LOOKS, OVER
+from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.board.rows import Row
 from cellist.board.wording import (
     clipped,
     counts_text,
     duration,
+    error_line,
     look_of_many,
     more_text,
     ordered,
@@ -52,6 +53,8 @@ class Group:
         self.cells: list[str] = []
         self.changed_cells: dict[int, str] = {}
         self.sent = 0
+        self.error: str | None = None
+        """The latest failure of a run that failed for good."""
         self.lanes: list[Row] = []
         """The run that used each lane last."""
         self.reasons: Counter[str] = Counter()
@@ -100,12 +103,17 @@ class Group:
             self.reused += 1
             self.saved += getattr(why, "saved", None) or 0.0
 
+    def note_error(self, row: Row) -> None:
+        """Keep the error of a run that failed for good, to stand for the group."""
+        if row.look in TROUBLE:
+            self.error = error_line(row.run)
+
     def take_lane(self, row: Row) -> None:
         """Give a run that started a lane of the timeline: the first whose last run was over."""
         begin = row.run.first_running
         for lane, last in enumerate(self.lanes):
             if last.ended and last.ended <= begin:
-                row.lane = lane
+                row.lane, row.shade = lane, not last.shade
                 self.lanes[lane] = row
                 return
         if len(self.lanes) < MAX_LANES:
@@ -171,6 +179,7 @@ class Group:
             "counts": ordered(self.counts),
             "label": f"{self.name}: {counts_text(self.counts)}",
             "why": reasons_text(self.reasons),
+            "error": self.error,
             "lanes": len(self.lanes),
             "more": more_text(self.total - self.sent),
             "run": self.rows[0].hex if self.total == 1 else None,

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 Edge = tuple[int, int]
 _SWEEPS = 4
-_RELAXATIONS = 6
+_RELAXATIONS = 12
+_NODE, _BESIDE_DUMMY, _BETWEEN_DUMMIES = 1.0, 0.6, 0.15
+"""Distance across of two nodes, of a node and a long edge passing by, of two long edges."""
 
 
 class Point(NamedTuple):
@@ -129,30 +131,40 @@ def _sweep(
 def _relax(
     order: list[list[int]], before: dict[int, list[int]], after: dict[int, list[int]]
 ) -> dict[int, float]:
-    """Return a place across for each node, near its neighbours and at least 1 from the next."""
+    """Return the middle of each node across: near its neighbours, at a distance from the next."""
     place: dict[int, float] = {}
     for layer in order:
-        for position, node in enumerate(layer):
-            place[node] = position - (len(layer) - 1) / 2
+        place |= zip(layer, _spread(layer, [0.0] * len(layer)), strict=True)
     for turn in range(_RELAXATIONS):
         for layer in order if turn % 2 == 0 else reversed(order):
-            wanted = [
-                _mean(before.get(node, []) + after.get(node, []), place, place[node])
-                for node in layer
-            ]
-            for node, value in zip(layer, _spread(wanted), strict=True):
-                place[node] = value
-    least = min(place.values(), default=0.0)
-    return {node: value - least for node, value in place.items()}
+            wanted = [_pulled(node, before, after, place) for node in layer]
+            place |= zip(layer, _spread(layer, wanted), strict=True)
+    return place
 
 
-def _spread(wanted: Sequence[float]) -> list[float]:
-    """Return values close to those wanted, in the same order and at least 1 apart."""
+def _pulled(
+    node: int, before: dict[int, list[int]], after: dict[int, list[int]], place: dict[int, float]
+) -> float:
+    """Return where the neighbours pull a node; a long edge pulls itself straight."""
+    total = weights = 0.0
+    for other in (*before.get(node, ()), *after.get(node, ())):
+        weight = 8.0 if node < 0 and other < 0 else 1.0
+        total += weight * place[other]
+        weights += weight
+    return total / weights if weights else place[node]
+
+
+def _spread(layer: Sequence[int], wanted: Sequence[float]) -> list[float]:
+    """Return places close to those wanted, in the same order and far enough apart."""
+    gaps = [0.0] + [
+        _NODE if a >= 0 and b >= 0 else _BESIDE_DUMMY if a >= 0 or b >= 0 else _BETWEEN_DUMMIES
+        for a, b in zip(layer, layer[1:], strict=False)
+    ]
     up, down = list(wanted), list(wanted)
     for i in range(1, len(up)):
-        up[i] = max(up[i], up[i - 1] + 1)
+        up[i] = max(up[i], up[i - 1] + gaps[i])
     for i in range(len(down) - 2, -1, -1):
-        down[i] = min(down[i], down[i + 1] - 1)
+        down[i] = min(down[i], down[i + 1] - gaps[i + 1])
     return [(a + b) / 2 for a, b in zip(up, down, strict=True)]
 
 
@@ -163,9 +175,9 @@ def _mean(nodes: Sequence[int] | None, place: dict[int, float], default: float) 
 class Measures(NamedTuple):
     """Pixels: size of a node, gap between layers, gap across, margin."""
 
-    width: float = 168
+    width: float = 156
     height: float = 46
-    gap: float = 44
+    gap: float = 36
     side: float = 16
     margin: float = 10
 
@@ -176,16 +188,19 @@ def place(found: Layers, measures: Measures, *, down: bool) -> Placed:
     along = (m.height if down else m.width) + m.gap
     sideways = (m.width if down else m.height) + m.side
 
+    least = min((found.across[n] - (0.5 if n >= 0 else 0.0) for n in found.across), default=0.0)
+
     def corner(node: int) -> Point:
-        a, b = found.depth[node] * along + m.margin, found.across[node] * sideways + m.margin
+        a = found.depth[node] * along + m.margin
+        b = (found.across[node] - least - 0.5) * sideways + m.margin + m.side / 2
         return Point(b, a) if down else Point(a, b)
 
     nodes = {node: corner(node) for node in found.depth if node >= 0}
-    edges = {
-        edge: _points(path, corner, m, down=down) for edge, path in found.paths.items()
-    }
-    width = max((p.x for p in nodes.values()), default=0) + m.width + m.margin
-    height = max((p.y for p in nodes.values()), default=0) + m.height + m.margin
+    edges = {edge: _points(path, corner, m, down=down) for edge, path in found.paths.items()}
+    ends = [Point(p.x + m.width, p.y + m.height) for p in nodes.values()]
+    ends += [point for points in edges.values() for point in points]
+    width = max((p.x for p in ends), default=0) + m.margin
+    height = max((p.y for p in ends), default=0) + m.margin
     return Placed(width, height, nodes, edges)
 
 

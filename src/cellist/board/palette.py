@@ -23,11 +23,11 @@ class Look:
 
 _ALL = (
     Look("failed", "✕", "failed", "f", "#c0341d", is_over=True),
-    Look("crashed", "‼", "crashed", "x", "#a3195b", is_over=True),
+    Look("crashed", "⊗", "crashed", "x", "#a3195b", is_over=True),
     Look("waiting", "↻", "waiting to retry", "w", "#a85b00", is_over=False),
     Look("paused", "‖", "paused", "u", "#806600", is_over=False),
     Look("cancelling", "⊖", "cancelling", "l", "#5f6875", is_over=False),
-    Look("running", "▸", "running", "r", "#0b68b4", is_over=False),
+    Look("running", "►", "running", "r", "#0b68b4", is_over=False),
     Look("scheduled", "◷", "scheduled", "s", "#5f6875", is_over=False),
     Look("pending", "○", "pending", "p", "#78818e", is_over=False),
     Look("completed", "✓", "completed", "d", "#177a52", is_over=True),

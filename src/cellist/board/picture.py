@@ -12,7 +12,7 @@ from typing import Any
 
 from cellist.board.graph import graph_of
 from cellist.board.groups import Group
-from cellist.board.palette import LOOKS, MUTED, PAPER, RULE, TEXT
+from cellist.board.palette import LOOKS, MUTED, OVER, PAPER, RULE, TEXT
 from cellist.board.record_text import escaped
 from cellist.board.rows import Row
 from cellist.board.view import View
@@ -40,7 +40,7 @@ def picture(view: View) -> str | None:
     if 1 < len(nodes) <= MAX_GRAPH_NODES:
         graph, y = _graph(view, nodes)
         parts.append(graph)
-    timeline, height = _timeline(nodes[:MAX_GROUPS], y)
+    timeline, height = _timeline(view, nodes[:MAX_GROUPS], y)
     parts.append(timeline)
     y += height
     return (
@@ -102,16 +102,18 @@ def _shares(group: Group, x: float, y: float, width: float) -> str:
     return text
 
 
-def _timeline(groups: Sequence[Group], top: float) -> tuple[str, float]:
+def _timeline(view: View, groups: Sequence[Group], top: float) -> tuple[str, float]:
     """Return a band of lanes for each group, with a time axis, and the height of all."""
     rows = [row for group in groups for row in group.rows if row.sent and row.lane is not None]
     begin = min((row.run.first_running for row in rows), default=0) // 1_000_000
-    end = max((_last(row) for row in rows), default=begin)
+    end = max((_last(row, view) for row in rows), default=begin)
     span = max(end - begin, 1)
     per_ms = (WIDTH - _LABEL - 16) / span
     y = top + 10
     parts: list[str] = []
     for group in groups:
+        if not group.lanes:
+            continue
         lanes = max(1, len(group.lanes))
         height = max(20, lanes * _LANE + 8)
         parts.append(
@@ -120,49 +122,50 @@ def _timeline(groups: Sequence[Group], top: float) -> tuple[str, float]:
             'stroke-width="0.5"/>'
         )
         thick = _LANE - 1 if lanes > 1 else 11
-        parts += _bars(group.rows, begin, per_ms, y + 2, thick)
+        parts += _bars(group, view, begin, per_ms, y + 2, thick)
         y += height
     parts.append(
         f'<text x="{_LABEL}" y="{y + 12:.0f}" fill="{MUTED}" font-size="11">0</text>'
         f'<text x="{WIDTH - 12}" y="{y + 12:.0f}" fill="{MUTED}" font-size="11" '
         f'text-anchor="end">{duration(span / 1000)}</text>'
     )
-    return "".join(parts), y + 20 - top
+    return ("".join(parts), y + 20 - top) if rows else ("", 0.0)
 
 
-def _last(row: Row) -> int:
-    """Return the last time in milliseconds that is known of a run."""
-    return row.run.states[-1].at // 1_000_000 if row.run.states else 0
+def _last(row: Row, view: View) -> int:
+    """Return the last time in milliseconds that is known of a run; of the board while it runs."""
+    if row.look in OVER and row.run.states:
+        return row.run.states[-1].at // 1_000_000
+    return view.latest // 1_000_000
 
 
 def _bars(
-    rows: Sequence[Row], begin: int, per_ms: float, top: float, thick: float
+    group: Group, view: View, begin: int, per_ms: float, top: float, thick: float
 ) -> list[str]:
-    """Return the bars of a group, one path for each look."""
-    paths: dict[str, list[str]] = {}
-    for row in rows:
+    """Return the bars of a group, one path for each look and shade."""
+    paths: dict[tuple[str, bool], list[str]] = {}
+    for row in group.rows:
         if not row.sent or row.lane is None:
             continue
         y = top + row.lane * _LANE
         for look, start, end in row.bars():
             x = _LABEL + (start - begin) * per_ms
-            width = max(1.5, ((end or _last(row)) - start) * per_ms)
-            if look == "waiting":
-                middle = y + thick / 2
-                paths.setdefault(look, []).append(f"M{x:.0f} {middle:.1f}h{width:.0f}")
-            else:
-                paths.setdefault(look, []).append(f"M{x:.1f} {y:.0f}h{width:.1f}v{thick}h-{width:.1f}z")
-    return [_path(look, parts) for look, parts in paths.items()]
+            width = max(1.5, ((end or _last(row, view)) - start) * per_ms)
+            line = (
+                f"M{x:.0f} {y + thick / 2:.1f}h{width:.0f}"
+                if look == "waiting"
+                else f"M{x:.1f} {y:.0f}h{width:.1f}v{thick}h-{width:.1f}z"
+            )
+            paths.setdefault((look, row.shade), []).append(line)
+    return [_path(look, shade, "".join(parts)) for (look, shade), parts in paths.items()]
 
 
-def _path(look: str, parts: Sequence[str]) -> str:
+def _path(look: str, shade: bool, path: str) -> str:  # noqa: FBT001 - a key of the caller's
     ink = LOOKS[look].ink
     if look == "waiting":
-        return (
-            f'<path d="{"".join(parts)}" fill="none" stroke="{ink}" stroke-width="2" '
-            'stroke-dasharray="3 3"/>'
-        )
-    return f'<path d="{"".join(parts)}" fill="{ink}"/>'
+        return f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="2" stroke-dasharray="3 3"/>'
+    faded = ' opacity=".78"' if shade else ""
+    return f'<path d="{path}" fill="{ink}"{faded}/>'
 
 
 def alternative(view: View) -> str:

@@ -87,16 +87,12 @@ def _mixed(group: Group) -> bool:
 
 
 def _took(seconds: float | None) -> str:
-    return "" if seconds is None else duration(seconds)
+    return "" if seconds is None else duration(seconds).replace(" ", "\u00a0")
 
 
 def _why(group: Group) -> str:
     """Return the reasons of a group, or its last failure where that says more."""
-    if group.look in TROUBLE:
-        for row in reversed(group.rows):
-            if row.look in TROUBLE:
-                return error_line(row.run) or reasons_text(group.reasons)
-    return reasons_text(group.reasons)
+    return group.error if group.error and group.look in TROUBLE else reasons_text(group.reasons)
 
 
 def _details(view: View) -> str:

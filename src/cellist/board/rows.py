@@ -33,7 +33,7 @@ def milliseconds(nanoseconds: int) -> int:
 class Row:
     """One run on the board. `sent` rows are drawn one by one; the others are only counted."""
 
-    __slots__ = ("group", "index", "lane", "logs", "look", "reasoned", "run", "sent", "upstream")
+    __slots__ = ("group", "index", "lane", "logs", "look", "reasoned", "run", "sent", "shade", "upstream")
 
     def __init__(self, run: Run, group: "Group", index: int) -> None:
         self.run = run
@@ -43,6 +43,8 @@ class Row:
         self.lane: int | None = None
         self.logs: deque[str] | None = None
         self.sent = False
+        self.shade = False
+        """Neighbours in a lane differ in shade, or they would look like one bar."""
         self.reasoned = False
         self.upstream: Any = None
 
@@ -101,6 +103,7 @@ class Row:
             "word": word_of(run.state),
             "bars": self.bars(),
             "lane": self.lane,
+            "shade": self.shade or None,
             "took": None if seconds is None else duration(seconds),
             "due": milliseconds(run.due) if look == "waiting" and run.due else None,
             "attempt": attempt_text(run, look),

@@ -50,6 +50,8 @@ class View:
         self.rows: dict[int, Row] = {}
         self.counts: dict[str, int] = {}
         """Runs by look, without flows that hold other runs."""
+        self.latest = 0
+        """When something last happened, nanoseconds since the epoch."""
         self._touched: dict[int, Run] = {}
         self._logs: dict[int, deque[str]] = {}
         self._by_place: dict[tuple[int | None, tuple[str, str]], Group] = {}
@@ -213,6 +215,8 @@ class View:
             self._count(row, look)
             group.move(row, look)
         group.note_times(row)
+        group.note_error(row)
+        self.latest = max(self.latest, run.states[-1].at if run.states else 0)
         group.reason(row)
         if run.upstream is not None and run.upstream is not row.upstream:
             row.upstream = run.upstream

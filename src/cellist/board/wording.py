@@ -7,7 +7,7 @@ that wording is tested without a browser.
 
 from collections.abc import Iterable, Mapping
 
-from cellist.board.palette import LOOKS, OVER
+from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.model.runs import Run
 from cellist.model.states import (
     CANCELLED,
@@ -107,7 +107,7 @@ def next_attempt_text(run: Run) -> str:
 def attempt_text(run: Run, look: str) -> str | None:
     """Return how far the attempts are, such as `attempt 2 of 4`; `None` for a first and only one."""
     if look == "waiting":
-        return f"{next_attempt_text(run)} is next"
+        return next_attempt_text(run)
     if look in OVER:
         return f"after {amount(run.attempts, 'attempt')}" if run.attempts > 1 else None
     return f"attempt {run.attempts} of {_allowed(run)}" if run.attempts and _allowed(run) > 1 else None
@@ -158,30 +158,29 @@ def look_of_many(counts: Mapping[str, int]) -> str:
 
 
 def progress_text(counts: Mapping[str, int], total: int) -> str:
-    """Return how far a group of several runs is: `128 of 200`, or `200 runs` when it is over."""
+    """Return how far a group is: `128 of 200 · 2 failed`, or `200 runs` when it is over."""
     over = sum(n for key, n in counts.items() if key in OVER)
-    return amount(total, "run") if over == total else f"{over:,} of {total:,}"
+    text = amount(total, "run") if over == total else f"{over:,} of {total:,}"
+    trouble = sum(counts.get(key, 0) for key in TROUBLE)
+    return f"{text} · {trouble:,} failed" if trouble and over < total else text
 
 
 def saved_text(seconds: float, reused: int) -> str | None:
-    """Return what reuse brought: `20 reused, 12 s saved`; `None` if nothing was reused."""
+    """Return what reuse brought: `reuse saved 12 s`; `None` if nothing was reused."""
     if not reused:
         return None
-    return f"{reused:,} reused" + (f", {duration(seconds)} saved" if seconds >= 0.0005 else "")
+    return f"reuse saved {duration(seconds)}" if seconds >= 0.0005 else "results reused"
 
 
-def reasons_text(reasons: Mapping[str, int], limit: int = 200) -> str:
-    """Return the reasons of a group: the commonest in full, how many runs, how many others."""
-    if not reasons:
-        return ""
-    most = max(reasons, key=lambda sentence: reasons[sentence])
-    total = sum(reasons.values())
-    text = clipped(most, limit)
-    if total == 1:
-        return text
-    text += f" (×{reasons[most]:,})"
-    others = len(reasons) - 1
-    return text + (f", and {amount(others, 'other reason')}" if others else "")
+def reasons_text(reasons: Mapping[str, int], limit: int = 120) -> str:
+    """Return the two commonest reasons of a group, how many runs each, and how many others."""
+    ranked = sorted(reasons.items(), key=lambda pair: -pair[1])
+    if sum(reasons.values()) == 1:
+        return clipped(ranked[0][0], 2 * limit)
+    parts = [f"{clipped(sentence, limit)} (×{number:,})" for sentence, number in ranked[:2]]
+    if len(ranked) > 2:
+        parts.append(f"and {amount(len(ranked) - 2, 'other reason')}")
+    return "; ".join(parts)
 
 
 def summary(title: str, word: str, counts: Mapping[str, int], extra: Iterable[str | None]) -> str:

@@ -84,7 +84,7 @@ stop() {
 for (const click of this.waiting.values()) window.clearTimeout(click.timer);
 }
 }
-const LEAST_SCALE = 0.72;
+const LEAST_SCALE = 0.8;
 function makeGraph(store, open) {
 const edges = s("svg", { class: "cellist-edges", "aria-hidden": "true" });
 const nodes = h("div", { class: "cellist-nodes", role: "list", "aria-label": "Tasks" });
@@ -292,6 +292,7 @@ if (!list.children.length) add("state", row.word);
 return list;
 }
 const MARKED = new Set(["failed", "crashed"]);
+const INDENT = 20;
 const HOLLOW = new Set(["pending", "scheduled", "waiting"]);
 function makeGrid(store, id, open) {
 const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "cellist-grid", role: "img" }));
@@ -319,7 +320,7 @@ const cells = group?.cells;
 if (!group || !cells) return;
 setAttr(canvas, "aria-label", group.label);
 pitch = cells.length > 2000 ? 8 : 13;
-const width = canvas.parentElement?.clientWidth || 600;
+const width = (canvas.parentElement?.clientWidth || 600) - INDENT;
 columns = Math.max(1, Math.floor(width / pitch));
 const height = Math.ceil(cells.length / columns) * pitch;
 const ratio = window.devicePixelRatio || 1;
@@ -371,6 +372,7 @@ pen.stroke();
 }
 const FIRST_ROWS = 50;
 const GRID_FROM = 13;
+const URGENT = new Set(["failed", "crashed", "waiting", "paused"]);
 function makeList(store, commands) {
 const el = h("div", { class: "cellist-list", role: "list", "aria-label": "Runs" });
 const made = new Map();
@@ -380,7 +382,7 @@ const openRuns = new Set();
 function makeParts(group) {
 const line = h("button", { class: "cellist-group-line", type: "button" },
 h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
-h("span", { class: "cellist-cell-state" }), h("span", { class: "cellist-cell-name" }),
+h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
 h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
 h("span", { class: "cellist-cell-why" }));
 line.addEventListener("click", () => toggle(group.id));
@@ -420,7 +422,7 @@ function updateGroup(_el, group) {
 const part = parts.get(group.id);
 if (!part) return;
 const isOpen = opened.has(group.id);
-const [, state, name, detail, took, why] = part.line.children;
+const [, name, state, detail, took, why] = part.line.children;
 setAttr(part.line, "aria-expanded", String(isOpen));
 setAttr(part.line, "style", `--depth:${Math.min(group.depth, 6)}`);
 setAttr(state, "class", `cellist-cell-state is-${group.look}`);
@@ -429,16 +431,17 @@ setText(name, group.name);
 setText(detail, group.total > 1 ? group.detail : "");
 setText(took, group.took ?? "");
 const only = group.run ? store.rows.get(group.run) : undefined;
-setText(why, only?.error ?? group.why);
-setAttr(why, "class", `cellist-cell-why${only?.error ? " is-error" : ""}`);
-setAttr(why, "title", only?.error ?? group.why);
+const error = only?.error ?? group.error;
+setText(why, error ?? group.why);
+setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
+setAttr(why, "title", error ?? group.why);
 part.body.hidden = !isOpen;
 if (isOpen) paintBody(part, group);
 }
 function paintBody(part, group) {
 part.grid.el.hidden = group.total < GRID_FROM;
 if (!part.grid.el.hidden) part.grid.paint();
-const all = store.rowsOf(group.id);
+const all = store.rowsOf(group.id).sort((a, b) => Number(URGENT.has(b.look)) - Number(URGENT.has(a.look)));
 const shown = all.slice(0, opened.get(group.id));
 keyed(part.rows, part.known, shown, (row) => row.id, makeRow, updateRow);
 part.more.hidden = shown.length >= all.length;
@@ -449,7 +452,7 @@ setText(part.note, group.more ?? "");
 function makeRow(row) {
 const line = h("button", { class: "cellist-run-line", type: "button" },
 h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
-h("span", { class: "cellist-cell-state" }), h("span", { class: "cellist-cell-name" }),
+h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
 h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
 h("span", { class: "cellist-cell-why" }));
 line.addEventListener("click", () => {
@@ -468,7 +471,7 @@ if (before && before[0] === row && before[1] === isOpen) return;
 painted.set(el, [row, isOpen]);
 const head = /** @type {Element} */ (el.firstElementChild);
 const [line, buttons] = head.children;
-const [, state, name, detail, took, why] = line.children;
+const [, name, state, detail, took, why] = line.children;
 setAttr(line, "aria-expanded", String(isOpen));
 setAttr(state, "class", `cellist-cell-state is-${row.look}`);
 setText(state, `${store.icon(row.look)} ${row.word}`);
@@ -630,7 +633,7 @@ drawing.append(bar);
 }
 const y = (row.lane ?? 0) * (height === TALL ? 0 : LANE) + 1;
 const x = start - origin();
-setAttr(bar, "class", `cellist-stretch is-${look}`);
+setAttr(bar, "class", `cellist-stretch is-${look}${row.shade ? " is-shaded" : ""}`);
 if (tag === "rect") {
 setAttr(bar, "x", String(x));
 setAttr(bar, "y", String(y));

@@ -4,7 +4,7 @@
 
 import { h, keyed, s, setAttr, setText } from "./dom.js";
 
-const LEAST_SCALE = 0.72;
+const LEAST_SCALE = 0.8;
 
 /**
  * @param {import("./store.js").Store} store

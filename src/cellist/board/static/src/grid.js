@@ -5,6 +5,8 @@
 import { h, setAttr } from "./dom.js";
 
 const MARKED = new Set(["failed", "crashed"]);
+/** Left padding of the group's body in the stylesheet. */
+const INDENT = 20;
 const HOLLOW = new Set(["pending", "scheduled", "waiting"]);
 
 /**
@@ -42,7 +44,7 @@ export function makeGrid(store, id, open) {
     if (!group || !cells) return;
     setAttr(canvas, "aria-label", group.label);
     pitch = cells.length > 2000 ? 8 : 13;
-    const width = canvas.parentElement?.clientWidth || 600;
+    const width = (canvas.parentElement?.clientWidth || 600) - INDENT;
     columns = Math.max(1, Math.floor(width / pitch));
     const height = Math.ceil(cells.length / columns) * pitch;
     const ratio = window.devicePixelRatio || 1;

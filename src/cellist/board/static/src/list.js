@@ -9,6 +9,7 @@ import { countdown, growing } from "./time.js";
 
 const FIRST_ROWS = 50;
 const GRID_FROM = 13;
+const URGENT = new Set(["failed", "crashed", "waiting", "paused"]);
 
 /**
  * @param {import("./store.js").Store} store
@@ -31,7 +32,7 @@ export function makeList(store, commands) {
   function makeParts(group) {
     const line = h("button", { class: "cellist-group-line", type: "button" },
       h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
-      h("span", { class: "cellist-cell-state" }), h("span", { class: "cellist-cell-name" }),
+      h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
       h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
       h("span", { class: "cellist-cell-why" }));
     line.addEventListener("click", () => toggle(group.id));
@@ -84,7 +85,7 @@ export function makeList(store, commands) {
     const part = parts.get(group.id);
     if (!part) return;
     const isOpen = opened.has(group.id);
-    const [, state, name, detail, took, why] = part.line.children;
+    const [, name, state, detail, took, why] = part.line.children;
     setAttr(part.line, "aria-expanded", String(isOpen));
     setAttr(part.line, "style", `--depth:${Math.min(group.depth, 6)}`);
     setAttr(state, "class", `cellist-cell-state is-${group.look}`);
@@ -93,9 +94,10 @@ export function makeList(store, commands) {
     setText(detail, group.total > 1 ? group.detail : "");
     setText(took, group.took ?? "");
     const only = group.run ? store.rows.get(group.run) : undefined;
-    setText(why, only?.error ?? group.why);
-    setAttr(why, "class", `cellist-cell-why${only?.error ? " is-error" : ""}`);
-    setAttr(why, "title", only?.error ?? group.why);
+    const error = only?.error ?? group.error;
+    setText(why, error ?? group.why);
+    setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
+    setAttr(why, "title", error ?? group.why);
     part.body.hidden = !isOpen;
     if (isOpen) paintBody(part, group);
   }
@@ -107,7 +109,7 @@ export function makeList(store, commands) {
   function paintBody(part, group) {
     part.grid.el.hidden = group.total < GRID_FROM;
     if (!part.grid.el.hidden) part.grid.paint();
-    const all = store.rowsOf(group.id);
+    const all = store.rowsOf(group.id).sort((a, b) => Number(URGENT.has(b.look)) - Number(URGENT.has(a.look)));
     const shown = all.slice(0, opened.get(group.id));
     keyed(part.rows, part.known, shown, (row) => row.id, makeRow, updateRow);
     part.more.hidden = shown.length >= all.length;
@@ -120,7 +122,7 @@ export function makeList(store, commands) {
   function makeRow(row) {
     const line = h("button", { class: "cellist-run-line", type: "button" },
       h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
-      h("span", { class: "cellist-cell-state" }), h("span", { class: "cellist-cell-name" }),
+      h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
       h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
       h("span", { class: "cellist-cell-why" }));
     line.addEventListener("click", () => {
@@ -147,7 +149,7 @@ export function makeList(store, commands) {
     painted.set(el, [row, isOpen]);
     const head = /** @type {Element} */ (el.firstElementChild);
     const [line, buttons] = head.children;
-    const [, state, name, detail, took, why] = line.children;
+    const [, name, state, detail, took, why] = line.children;
     setAttr(line, "aria-expanded", String(isOpen));
     setAttr(state, "class", `cellist-cell-state is-${row.look}`);
     setText(state, `${store.icon(row.look)} ${row.word}`);

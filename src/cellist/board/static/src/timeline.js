@@ -77,7 +77,7 @@ export function makeTimeline(store, open) {
     }
     const y = (row.lane ?? 0) * (height === TALL ? 0 : LANE) + 1;
     const x = start - origin();
-    setAttr(bar, "class", `cellist-stretch is-${look}`);
+    setAttr(bar, "class", `cellist-stretch is-${look}${row.shade ? " is-shaded" : ""}`);
     if (tag === "rect") {
       setAttr(bar, "x", String(x));
       setAttr(bar, "y", String(y));

@@ -13,6 +13,7 @@
  * @property {string} word
  * @property {Bar[]} [bars]
  * @property {number} [lane]
+ * @property {boolean} [shade]
  * @property {string} [took]
  * @property {number} [due]
  * @property {string} [attempt]
@@ -39,6 +40,7 @@
  * @property {[string, number][]} counts
  * @property {string} label
  * @property {string} why
+ * @property {string | null} error
  * @property {number} lanes
  * @property {string | null} more
  * @property {string | null} run
