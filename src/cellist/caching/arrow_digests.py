@@ -1,0 +1,217 @@
+"""Digests of Arrow data and of polars frames, by content and never by their parents' buffers.
+
+An Arrow array may be a slice of a larger one, in chunks, with anything under its nulls. Its
+digest is of the type, the length, where it is null, and the values with nulls zeroed, as a fresh
+array of one chunk would have them. Buffers without nulls are hashed where they lie.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from cellist.caching.encoding import bulk, head, integer, node, text
+
+Rule = Generator[tuple[str, Any], bytes, bytes]
+Handler = Callable[[Any], "bytes | Rule"]
+
+
+def _typed(kind: Any) -> bytes:
+    return node("arrow type", text(str(kind)))
+
+
+def array_token(values: Any) -> Rule:
+    """Token of an Arrow array of one chunk, or of a chunked one as if it were one."""
+    import pyarrow as pa
+
+    if isinstance(values, pa.ChunkedArray):
+        if values.num_chunks == 1:
+            values = values.chunk(0)
+        else:
+            values = values.combine_chunks()
+            if isinstance(values, pa.ChunkedArray):
+                values = pa.concat_arrays(values.chunks)
+    start = head("arrow", _typed(values.type), integer(len(values)), _validity(values))
+    return (yield from _content(values, start))
+
+
+def _validity(values: Any) -> bytes:
+    """Token of where an array is null."""
+    import pyarrow as pa
+
+    if not values.null_count or pa.types.is_null(values.type):
+        return node("full", integer(values.null_count))
+    return bulk(head("valid"), *_plain(values.is_valid().cast(pa.uint8()), 1))
+
+
+def _plain(values: Any, width: int) -> list[Any]:
+    """Return the value buffer of a fixed-width array without nulls, cut to its own range."""
+    buffer = values.buffers()[1]
+    if buffer is None or not len(values):
+        return []
+    first = values.offset * width
+    return [memoryview(buffer)[first : first + len(values) * width]]
+
+
+def _content(values: Any, start: bytes) -> Rule:
+    import pyarrow as pa
+
+    kind = values.type
+    is_ = pa.types
+    if is_.is_null(kind):
+        return bulk(start)
+    if is_.is_boolean(kind):
+        return bulk(start, *_plain(values.cast(pa.uint8()).fill_null(0), 1))
+    if isinstance(kind, pa.BaseExtensionType):
+        return bulk(start, (yield from array_token(values.storage)))
+    if is_.is_dictionary(kind):
+        indices = yield from array_token(values.indices)
+        return bulk(start, indices, (yield from array_token(values.dictionary)))
+    if is_.is_struct(kind):
+        fields: list[bytes] = []
+        for field in values.flatten():
+            fields.append((yield from array_token(field)))
+        return bulk(start, *fields)
+    if is_.is_nested(kind):
+        return (yield from _lists(values, start))
+    if is_.is_fixed_size_binary(kind) and not is_.is_decimal(kind):
+        filled = values.fill_null(b"\0" * kind.byte_width) if values.null_count else values
+        return bulk(start, *_plain(filled, kind.byte_width))
+    return _binary(values, start) or (yield from _fixed(values, start))
+
+
+def _fixed(values: Any, start: bytes) -> Rule:
+    import pyarrow as pa
+
+    try:
+        width = values.type.bit_width // 8
+    except ValueError:
+        return bulk(start, (yield "", values.to_pylist()))
+    raw = {1: pa.uint8(), 2: pa.uint16(), 4: pa.uint32(), 8: pa.uint64()}.get(width)
+    if not values.null_count:
+        return bulk(start, *_plain(values, width))
+    if raw is None:
+        return bulk(start, (yield "", values.to_pylist()))
+    return bulk(start, *_plain(values.view(raw).fill_null(0), width))
+
+
+def _binary(values: Any, start: bytes) -> bytes | None:
+    """Token of strings and bytes: their lengths and their joined content."""
+    import pyarrow as pa
+
+    kind, is_ = values.type, pa.types
+    if str(kind) in ("string_view", "binary_view") or is_.is_string(kind) or is_.is_binary(kind):
+        values = values.cast(pa.large_binary())
+    elif is_.is_large_string(kind) or is_.is_large_binary(kind):
+        values = values.view(pa.large_binary())
+    else:
+        return None
+    if values.null_count:
+        values = values.fill_null(b"")
+    if not len(values):
+        return bulk(start)
+    _, offsets, data = values.buffers()
+    ends = memoryview(offsets).cast("q")[values.offset : values.offset + len(values) + 1]
+    lengths = pa.compute.binary_length(values)
+    content = memoryview(data)[ends[0] : ends[-1]] if data is not None else b""
+    return bulk(start, *_plain(lengths, 8), content)
+
+
+def _lists(values: Any, start: bytes) -> Rule:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, is_ = values.type, pa.types
+    if is_.is_map(kind) or is_.is_union(kind):
+        return bulk(start, (yield "", values.to_pylist()))
+    if str(kind).startswith("run_end_encoded"):
+        return bulk(start, (yield from array_token(pc.run_end_decode(values))))
+    lengths = pc.list_value_length(values).fill_null(0).cast(pa.int64())
+    if not is_.is_fixed_size_list(kind) or not values.null_count:
+        return bulk(start, *_plain(lengths, 8), (yield from array_token(values.flatten())))
+    return bulk(start, *_plain(lengths, 8), (yield from array_token(values.drop_null().flatten())))
+
+
+def _array(values: Any) -> Rule:
+    return node("pa.Array", (yield from array_token(values)))
+
+
+def _chunked(values: Any) -> Rule:
+    return node("pa.ChunkedArray", (yield from array_token(values)))
+
+
+def _scalar(value: Any) -> Rule:
+    import pyarrow as pa
+
+    one = pa.array([value.as_py()], value.type) if not value.is_valid else _one(value)
+    return node("pa.Scalar", (yield from array_token(one)))
+
+
+def _one(value: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.repeat(value, 1)
+
+
+def _table(values: Any) -> Rule:
+    tokens = [text(type(values).__qualname__), (yield from _schema(values.schema))]
+    for index in range(values.num_columns):
+        tokens.append((yield from array_token(values.column(index))))
+    return node("table", *tokens, integer(values.num_rows))
+
+
+def _field(field: Any) -> Rule:
+    metadata = field.metadata
+    told = [text(field.name), text(str(field.type)), integer(field.nullable)]
+    return node("field", *told, (yield "", None if metadata is None else sorted(metadata.items())))
+
+
+def _schema(schema: Any) -> Rule:
+    tokens: list[bytes] = []
+    for field in schema:
+        tokens.append((yield from _field(field)))
+    metadata = schema.metadata
+    return node("schema", *tokens, (yield "", None if metadata is None else sorted(metadata.items())))
+
+
+def _buffer(value: Any) -> bytes:
+    return bulk(head("pa.Buffer"), memoryview(value))
+
+
+def _series(values: Any) -> Rule:
+    return node("pl.Series", text(values.name), (yield from _column(values)))
+
+
+def _column(values: Any) -> Rule:
+    """Token of a polars column: its dtype and its content as Arrow, whatever its chunks."""
+    import polars as pl
+
+    dtype = values.dtype
+    told = yield "", dtype
+    if dtype == pl.Object:
+        return node("column", told, (yield "", values.to_list()))
+    arrow = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return node("column", told, (yield from array_token(arrow)))
+
+
+def _frame(values: Any) -> Rule:
+    tokens: list[bytes] = [integer(values.height)]
+    for column in values.get_columns():
+        tokens.append(text(column.name))
+        tokens.append((yield from _column(column)))
+    return node("pl.DataFrame", *tokens)
+
+
+EXACT: dict[str, Handler] = {
+    "polars.Series": _series,
+    "polars.DataFrame": _frame,
+}
+BASES: dict[str, Handler] = {
+    "pyarrow.Array": _array,
+    "pyarrow.ChunkedArray": _chunked,
+    "pyarrow.Table": _table,
+    "pyarrow.RecordBatch": _table,
+    "pyarrow.Scalar": _scalar,
+    "pyarrow.DataType": _typed,
+    "pyarrow.Field": _field,
+    "pyarrow.Schema": _schema,
+    "pyarrow.Buffer": _buffer,
+}

@@ -1,0 +1,177 @@
+"""The rule for objects in general: the parts that would rebuild them, never pickle's bytes."""
+
+import copyreg
+import functools
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from cellist.caching.encoding import node, sequence, text
+from cellist.caching.refusals import Refusal
+
+Rule = Generator[tuple[str, Any], bytes, bytes]
+
+_NEW = copyreg.__newobj__  # type: ignore[attr-defined] - exists on every CPython, not in typeshed
+_NEW_EX = copyreg.__newobj_ex__  # type: ignore[attr-defined] - as above
+_RECONSTRUCT = copyreg._reconstructor  # type: ignore[attr-defined] - as above
+_OPTIONAL = 5
+
+
+def keyed_rule(value: Any, key: Any) -> Rule:
+    """Rule of an instance whose type says by itself what it is equal by."""
+    kind = yield "", type(value)
+    return node("keyed", kind, (yield ".__cellist_key__()", key(value)))
+
+
+def hashed_rule(value: Any, function: Any) -> Rule:
+    """Rule of an instance whose type has a registered hasher."""
+    kind = yield "", type(value)
+    return node("hashed", kind, (yield ".<hasher>", function(value)))
+
+
+def subclass_rule(value: Any, handler: Any) -> Rule:
+    """Rule of a user's subclass of a library's data type: the data, the class, what it adds."""
+    kind = yield "", type(value)
+    result = handler(value)
+    content = result if isinstance(result, bytes) else (yield from result)
+    names = getattr(value, "_metadata", None)  # what pandas carries along in subclasses
+    if isinstance(names, list):
+        added = {name: getattr(value, name, None) for name in names if isinstance(name, str)}
+    elif hasattr(value, "_mgr"):
+        added = {}
+    else:
+        added = dict(getattr(value, "__dict__", {}))
+    return node("subclass", kind, content, (yield from attributes(added)))
+
+
+def set_rule(value: Any) -> Rule:
+    """Rule of a subclass of `set` or `frozenset`: `__reduce__` would list it in hash order."""
+    kind = yield "", type(value)
+    base = set if isinstance(value, set) else frozenset
+    content = yield "", base(value)
+    state = value.__getstate__()
+    return node("set", kind, content, (yield from _state(value, state)))
+
+
+def object_rule(value: Any) -> Rule:
+    """Rule of every other object: type, constructor and arguments, state, items."""
+    reduced = _reduce(value)
+    if isinstance(reduced, str):
+        module = getattr(value, "__module__", None) or type(value).__module__
+        return node("global", text(str(module)), text(reduced))
+    function, arguments, state, items, pairs, *setter = (*reduced, *(None,) * _OPTIONAL)[:6]
+    tokens = [(yield "", type(value))]
+    tokens += yield from _constructor(value, function, arguments)
+    tokens.append((yield from _state(value, state)))
+    tokens.append((yield from _items(items)))
+    tokens.append((yield from _pairs(pairs)))
+    if setter[0] is not None:
+        tokens.append((yield ".__reduce__()[5]", setter[0]))
+    return node("object", *tokens)
+
+
+def _reduce(value: Any) -> Any:
+    reducer = copyreg.dispatch_table.get(type(value))
+    reduced: Any = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    if not isinstance(reduced, str | tuple):
+        message = f"`__reduce_ex__` returned {type(reduced).__name__}"
+        raise TypeError(message)
+    return reduced
+
+
+def _constructor(value: Any, function: Any, arguments: Any) -> Generator[Any, bytes, list[bytes]]:
+    """Tokens of how the object is made; the usual ways need no mention of the function."""
+    named: dict[str, Any] = {}
+    kind = type(value)
+    if function is _NEW:
+        cls, *rest = arguments
+    elif function is _NEW_EX:
+        cls, rest, named = arguments
+    elif function is _RECONSTRUCT:
+        cls, *rest = arguments
+    elif function is kind:
+        cls, rest = kind, arguments
+    else:
+        cls, rest = None, arguments
+        if not callable(function):
+            raise Refusal("says it is made by something that cannot be called")
+    tokens: list[bytes] = []
+    if cls is not kind:
+        tokens.append((yield ".__reduce__()[0]", cls if cls is not None else function))
+    single = len(rest) == 1
+    for index, argument in enumerate(rest):
+        step = f"[{index}]" if isinstance(value, tuple) else f".args[{index}]"
+        step = "" if single and isinstance(value, type(argument)) else step
+        tokens.append((yield step, argument))
+    tokens.append((yield from attributes(named)))
+    return tokens
+
+
+@functools.cache
+def _nothing() -> bytes:
+    return node("nothing")
+
+
+def attributes(state: dict[str, Any]) -> Rule:
+    """Token of attributes in the order of their names."""
+    if not state:
+        return _nothing()
+    names = sorted(state)
+    tokens: list[bytes] = []
+    for name in names:
+        tokens.append(text(name))
+        tokens.append((yield f".{name}", state[name]))
+    return node("attributes", *tokens)
+
+
+def _state(value: Any, state: Any) -> Rule:
+    if state is None:
+        return _nothing()
+    own: Any = getattr(value, "__dict__", None)
+    slots: Any = {}
+    plain = state
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # type: ignore[arg-type] - any tuple
+        plain, slots = state
+    if type(value).__getstate__ is object.__getstate__ or _is_filtered(plain, own):
+        derived = _derived(type(value))
+        merged: dict[Any, Any] = {**(plain or {}), **slots}
+        if all(type(name) is str for name in merged):
+            kept = {name: item for name, item in merged.items() if name not in derived}
+            return (yield from attributes(kept))
+    return node("state", (yield ".__getstate__()", state))
+
+
+def _is_filtered(state: Any, own: Any) -> bool:
+    """Whether a `__getstate__` of the type's own gave the instance's attributes, or some."""
+    return type(state) is dict and type(own) is dict and state.keys() <= own.keys()  # type: ignore[operator]
+
+
+def _derived(kind: type) -> frozenset[str]:
+    """Names under which a type keeps values computed from the others."""
+    return frozenset(
+        name
+        for base in kind.__mro__
+        for name, member in vars(base).items()
+        if isinstance(member, functools.cached_property)
+    )
+
+
+def _items(items: Iterable[Any] | None) -> Rule:
+    if items is None:
+        return _nothing()
+    values = list(items)
+    flat = sequence(b"l", values)
+    if flat is not None:
+        return flat
+    tokens: list[bytes] = []
+    for index, item in enumerate(values):
+        tokens.append((yield f"[{index}]", item))
+    return node("items", *tokens)
+
+
+def _pairs(pairs: Iterable[tuple[Any, Any]] | None) -> Rule:
+    if pairs is None:
+        return _nothing()
+    listed = list(pairs)
+    unique = dict(listed)
+    # A mapping of several values per key lists a key more than once.
+    return node("pairs", (yield "", unique if len(unique) == len(listed) else listed))

@@ -1,0 +1,54 @@
+"""What is said when a value has no stable digest: where it is, what it is, what helps."""
+
+from cellist.exceptions import HashError
+
+_MARK = ". Either leave"
+
+
+class Refusal(Exception):
+    """A rule declines a value; the message completes "a `pkg.Type` ..."."""
+
+
+def type_name(value: object) -> str:
+    """Return the full name of a value's type, without `builtins`."""
+    kind = type(value)
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def refused(error: Exception, path: str, culprit: object, name: str) -> HashError:
+    """Return the error that tells a user about a refusal or a failure at `path`.
+
+    `name` is the argument the path starts from. A `HashError` from deeper within (code that
+    reaches data) keeps its story and gets the longer path.
+    """
+    if isinstance(error, HashError):
+        inner, _, _ = str(error).partition(_MARK)
+        inner = inner.removeprefix(f"{error.path}: ")
+        path = f"{path} → {error.path}" if error.path else path
+        return HashError(f"{path}: {inner}{_remedies(name, '')}", path)
+    kind = type_name(culprit)
+    if isinstance(error, Refusal):
+        story = str(error)
+    elif isinstance(error, RecursionError):
+        story = "is nested too deeply to be taken apart"
+    else:
+        story = f"has no stable digest ({type(error).__name__}: {_first_line(error)})"
+    return HashError(f"{path}: a {kind} {story}{_remedies(name, kind)}", path)
+
+
+def _first_line(error: Exception) -> str:
+    try:
+        return (str(error).strip().splitlines() or [""])[0][:200]
+    except Exception:
+        return "no message"
+
+
+def _remedies(name: str, kind: str) -> str:
+    root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+    told = f'"{kind}"' if kind else "type"
+    return (
+        f'{_MARK} the argument out with `INPUTS - "{root}"`, '
+        f"or say what its digest is with `@cellist.hasher({told})`, "
+        "or turn caching off with `cache_policy=NO_CACHE`."
+    )

@@ -1,0 +1,223 @@
+"""Which rule takes a value apart, and the rules for containers and for objects in general.
+
+A rule gets the value and returns a token, or is a generator: it yields `(step, child)`, is sent
+the child's token and returns the token of the whole. `step` is the piece of the path to the
+child. Rules are found by exact type, then by the names of the type and its bases (so that no
+library is imported to be recognised), then by what the type is a kind of.
+
+Objects without a rule are what `__reduce_ex__` says they are: the type, and the parts that would
+rebuild them, each digested as a value. State whose keys are the instance's own attributes is
+sorted by name, because the order in which attributes were set is an accident; a state of another
+making keeps its order. Values that `functools.cached_property` left in an instance are not part
+of it: they follow from the rest, and reading one would otherwise look like a mutation.
+"""
+
+import functools
+import types
+from collections.abc import Callable, Generator, Iterator
+from io import BytesIO, StringIO
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from cellist.caching import array_digests, arrow_digests, frame_digests, stdlib_digests
+from cellist.caching.encoding import ATOMS, FLAT, QUICK, close, mapping, sequence
+from cellist.caching.object_rules import (
+    hashed_rule,
+    keyed_rule,
+    object_rule,
+    set_rule,
+    subclass_rule,
+)
+from cellist.caching.refusals import Refusal
+
+Rule = Generator[tuple[str, Any], bytes, bytes]
+Handler = Callable[[Any], "bytes | Rule"]
+
+CODE_TYPES: tuple[type, ...] = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    type,
+    property,
+    staticmethod,
+    classmethod,
+    functools.partial,
+    functools.partialmethod,
+    functools.singledispatchmethod,
+    functools.cached_property,
+    type(functools.lru_cache(lambda: None)),
+)
+"""Types whose instances, and those of their subclasses, are code and go to the hook."""
+
+_SCALARS = (str, bytes, int, float, bool, type(None))
+
+_hashers: dict[str, Callable[[Any], Any]] = {}
+_typed_hashers: WeakKeyDictionary[type, Callable[[Any], Any]] = WeakKeyDictionary()
+_resolved: WeakKeyDictionary[type, "Handler | None"] = WeakKeyDictionary()
+
+
+def register(kind: type | str, function: Callable[[Any], Any]) -> None:
+    """Let `function` say what instances of a type, or of a type of this name, are equal by."""
+    if isinstance(kind, str):
+        _hashers[kind] = function
+    else:
+        _typed_hashers[kind] = function
+    _resolved.clear()
+
+
+def start(value: Any, code: Handler) -> "tuple[bytes | Rule, bool]":
+    """Return a value's token, or the rule that is to give it.
+
+    The second part tells whether the value is told by a key of the user's making, which must
+    not contain the value itself. `code` is the rule for functions, classes and modules.
+    """
+    kind = type(value)
+    flat = FLAT.get(kind)
+    if flat is not None:
+        token = flat(value) if len(value) > QUICK else None
+        return token or _CONTAINERS[kind](value), False
+    key = getattr(kind, "__cellist_key__", None)
+    if key is not None:
+        return keyed_rule(value, key), True
+    if _hashers or _typed_hashers:
+        function = _registered(kind)
+        if function is not None:
+            return hashed_rule(value, function), True
+    try:
+        handler = _resolved[kind]
+    except KeyError:
+        handler = _resolved[kind] = _resolve(kind)
+    return (handler or code)(value), False
+
+
+def _registered(kind: type) -> Callable[[Any], Any] | None:
+    for base in kind.__mro__:
+        function = _typed_hashers.get(base) or _hashers.get(f"{base.__module__}.{base.__qualname__}")
+        if function is not None:
+            return function
+    return None
+
+
+def _name(kind: type) -> str:
+    return f"{_package(kind)}.{kind.__qualname__}"
+
+
+def _package(kind: type) -> str:
+    return str(kind.__module__).partition(".")[0]
+
+
+def _resolve(kind: type) -> Handler | None:
+    """Return the handler of a type, or `None` for code."""
+    handler = _EXACT.get(_name(kind))
+    if handler is not None:
+        return handler
+    if issubclass(kind, CODE_TYPES):
+        return None
+    for base in kind.__mro__:
+        handler = _BASES.get(_name(base))
+        if handler is None:
+            continue
+        if base.__module__.partition(".")[0] in _LIBRARIES and _package(kind) != _package(base):
+            return functools.partial(subclass_rule, handler=handler)
+        if kind not in (BytesIO, StringIO):
+            return handler
+    if issubclass(kind, set | frozenset):
+        return set_rule
+    if issubclass(kind, Iterator) and kind not in (BytesIO, StringIO) and not _own_next(kind):
+        return _iterator
+    return object_rule
+
+
+def _own_next(kind: type) -> bool:
+    """Whether `__next__` is Python code: then what it consumes is in the object's attributes."""
+    return isinstance(getattr(kind, "__next__", None), types.FunctionType)
+
+
+def _iterator(_value: Any) -> bytes:
+    message = "is used up by whoever reads it; pass a list"
+    raise Refusal(message)
+
+
+def step_of(key: Any) -> str:
+    """Return the piece of a path for a key."""
+    parts: Any = key if type(key) is tuple else (key,)
+    if not all(type(part) in _SCALARS for part in parts):
+        return f"[<{type(key).__qualname__}>]"
+    if any(type(part) is int and part.bit_length() > 256 for part in parts):
+        return "[<int>]"
+    shown = repr(key)
+    return f"[{shown}]" if len(shown) <= 40 else f"[{shown[:37]}...]"
+
+
+def _list(value: Any) -> Rule:
+    return _sequence(b"l", value)
+
+
+def _tuple(value: Any) -> Rule:
+    return _sequence(b"t", value)
+
+
+def _sequence(tag: bytes, values: Any) -> Rule:
+    """Rule of a list or tuple with something other than atoms in it."""
+    tokens: list[bytes] = []
+    for index, value in enumerate(values):
+        encode = ATOMS.get(type(value))
+        tokens.append(encode(value) if encode else (yield f"[{index}]", value))
+    return close(tag, tokens)
+
+
+def _set(value: Any) -> Rule:
+    return _members(b"S", value)
+
+
+def _frozenset(value: Any) -> Rule:
+    return _members(b"Z", value)
+
+
+def _members(tag: bytes, values: Any) -> Rule:
+    """Rule of a set: the order of its members' tokens is the order of the set."""
+    tokens: list[bytes] = []
+    for value in values:
+        tokens.append((yield "{...}", value))
+    return close(tag, sorted(tokens))
+
+
+def _dict(value: Any) -> Rule:
+    """Rule of a dict, whose order counts."""
+    listed = list(value)
+    keys = sequence(b"l", listed)
+    if keys is None:
+        tokens: list[bytes] = []
+        for key in listed:
+            tokens.append((yield ".<key>", key))
+        keys = close(b"l", tokens)
+    items = list(value.values())
+    values = sequence(b"l", items)
+    if values is None:
+        tokens = []
+        for key, item in zip(listed, items, strict=True):
+            encode = ATOMS.get(type(item))
+            tokens.append(encode(item) if encode else (yield step_of(key), item))
+        values = close(b"l", tokens)
+    return mapping(keys, values)
+
+
+_CONTAINERS: dict[type, Handler] = {
+    list: _list,
+    tuple: _tuple,
+    dict: _dict,
+    set: _set,
+    frozenset: _frozenset,
+}
+_TABLES = (stdlib_digests, array_digests, arrow_digests, frame_digests)
+_EXACT: dict[str, Handler] = {k: v for table in _TABLES for k, v in table.EXACT.items()}
+_BASES: dict[str, Handler] = {k: v for table in _TABLES for k, v in table.BASES.items()}
+_LIBRARIES = frozenset(("numpy", "pandas"))
+"""Libraries of data whose types users subclass."""

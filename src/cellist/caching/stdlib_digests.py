@@ -1,0 +1,186 @@
+"""Digests of values of the standard library that are more than their pickled parts say.
+
+The tables map `package.Qualname` (the top-level package, whatever submodule defines the type) to
+a rule as in `rules`; `EXACT` holds for the type alone, `BASES` for subclasses, too.
+"""
+
+import sys
+from array import array
+from collections.abc import Callable, Generator
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from pathlib import PurePath
+from typing import Any
+
+from cellist.caching.encoding import bulk, head, integer, leaf, node, text
+from cellist.caching.refusals import Refusal
+
+Rule = Generator[tuple[str, Any], bytes, bytes]
+Handler = Callable[[Any], "bytes | Rule"]
+
+
+def _zone(kind: str, value: datetime | time, raw: str) -> Rule:
+    zone: tzinfo | None = value.tzinfo
+    token = b"" if zone is None else (yield ".tzinfo", zone)
+    return node(kind, text(raw), integer(value.fold), *([token] if token else []))
+
+
+def _datetime(value: datetime) -> Rule:
+    # The naive text and the zone's own identity: two zones may share an offset today only.
+    return _zone("datetime", value, value.replace(tzinfo=None, fold=0).isoformat())
+
+
+def _time(value: time) -> Rule:
+    return _zone("time", value, value.replace(tzinfo=None, fold=0).isoformat())
+
+
+def _date(value: date) -> bytes:
+    return node("date", integer(value.toordinal()))
+
+
+def _timedelta(value: timedelta) -> bytes:
+    return node(
+        "timedelta", integer(value.days), integer(value.seconds), integer(value.microseconds)
+    )
+
+
+def _timezone(value: timezone) -> bytes:
+    offset = UTC.utcoffset(None) if value is UTC else value.utcoffset(None)
+    return node("timezone", _timedelta(offset), text(value.tzname(None)))
+
+
+def _zoneinfo(value: Any) -> bytes:
+    if value.key is None:
+        raise Refusal("has no key; it was read from a file object")
+    return node("zoneinfo", text(value.key))
+
+
+def _decimal(value: Any) -> bytes:
+    return node("Decimal", text(str(value)))  # exact: digits, exponent, sign, kind of NaN
+
+
+def _fraction(value: Any) -> bytes:
+    return node("Fraction", integer(value.numerator), integer(value.denominator))
+
+
+def _uuid(value: Any) -> bytes:
+    return node("UUID", leaf(b"b", value.bytes))
+
+
+def _path(value: PurePath) -> Rule:
+    """The text as given: neither resolved nor read, and the same on every machine."""
+    kind = type(value)
+    name = {"PosixPath": "Path", "WindowsPath": "Path"}.get(kind.__qualname__, kind.__qualname__)
+    if kind.__module__.partition(".")[0] == "pathlib":
+        return node("path", text(name), text(value.as_posix()))
+    return node("path", (yield "", kind), text(value.as_posix()))
+
+
+def _pattern(value: Any) -> Rule:
+    return node("re.Pattern", (yield ".pattern", value.pattern), integer(value.flags))
+
+
+def _logger(value: Any) -> bytes:
+    return node("Logger", text(value.name))
+
+
+def _range(value: range) -> bytes:
+    return node("range", integer(value.start), integer(value.stop), integer(value.step))
+
+
+def _slice(value: slice) -> Rule:
+    start = yield ".start", value.start
+    stop = yield ".stop", value.stop
+    return node("slice", start, stop, (yield ".step", value.step))
+
+
+def _ellipsis(_value: Any) -> bytes:
+    return node("Ellipsis")
+
+
+def _not_implemented(_value: Any) -> bytes:
+    return node("NotImplemented")
+
+
+def _bytearray(value: bytearray) -> bytes:
+    return node("bytearray", bulk(b"b", value))
+
+
+def _memoryview(value: memoryview) -> bytes:
+    shape = b"".join(integer(size) for size in value.shape or ())
+    contiguous = value if value.c_contiguous and value.nbytes else value.tobytes()
+    return bulk(head("memoryview", text(value.format), leaf(b"b", shape)), contiguous)
+
+
+def _array(value: "array[Any]") -> Rule:
+    if value.typecode == "u":
+        return node("array", text("u"), (yield "", value.tolist()))
+    little = value
+    if sys.byteorder == "big":
+        little = value[:]
+        little.byteswap()
+    return bulk(head("array", text(value.typecode), integer(value.itemsize)), little)
+
+
+def _mapping_proxy(value: Any) -> Rule:
+    return node("mappingproxy", (yield "", dict(value)))
+
+
+def _dict_keys(value: Any) -> Rule:
+    return node("dict_keys", (yield "", list(value)))
+
+
+def _dict_values(value: Any) -> Rule:
+    return node("dict_values", (yield "", list(value)))
+
+
+def _dict_items(value: Any) -> Rule:
+    return node("dict_items", (yield "", dict(value)))
+
+
+def _enum(value: Any) -> Rule:
+    kind = yield "", type(value)
+    return node("enum", kind, (yield ".name", value._name_), (yield ".value", value._value_))
+
+
+def _refused(story: str) -> Handler:
+    def refuse(_value: Any) -> bytes:
+        raise Refusal(story)
+
+    return refuse
+
+
+EXACT: dict[str, Handler] = {
+    "datetime.datetime": _datetime,
+    "datetime.time": _time,
+    "datetime.date": _date,
+    "datetime.timedelta": _timedelta,
+    "datetime.timezone": _timezone,
+    "zoneinfo.ZoneInfo": _zoneinfo,
+    "decimal.Decimal": _decimal,
+    "fractions.Fraction": _fraction,
+    "uuid.UUID": _uuid,
+    "re.Pattern": _pattern,
+    "builtins.range": _range,
+    "builtins.slice": _slice,
+    "builtins.ellipsis": _ellipsis,
+    "builtins.NotImplementedType": _not_implemented,
+    "builtins.bytearray": _bytearray,
+    "builtins.memoryview": _memoryview,
+    "builtins.mappingproxy": _mapping_proxy,
+    "builtins.dict_keys": _dict_keys,
+    "builtins.dict_values": _dict_values,
+    "builtins.dict_items": _dict_items,
+    "array.array": _array,
+    "builtins.object": _refused("has no content to tell it from another one"),
+}
+
+BASES: dict[str, Handler] = {
+    "pathlib.PurePath": _path,
+    "logging.Logger": _logger,
+    "enum.Enum": _enum,
+    "_io._IOBase": _refused("is an open stream, which reading would change"),
+    "asyncio._LoopBoundMixin": _refused("belongs to an event loop, not to a value"),
+    "asyncio.AbstractEventLoop": _refused("is an event loop, not a value"),
+    "matplotlib.Artist": _refused("is part of a figure, whose content has no stable form"),
+    "polars.LazyFrame": _refused("is a plan and not data; call `.collect()` first"),
+}
