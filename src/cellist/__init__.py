@@ -1,1 +1,106 @@
-"""cellist: orchestration that lives inside a Jupyter kernel."""
+"""cellist: orchestration that lives inside a Jupyter kernel.
+
+Decorate plain functions with `@task` and `@flow`, or put `%%flow` on a cell after
+`%load_ext cellist`. Names are loaded when first used, so that importing the package is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cellist import runtime as runtime
+    from cellist.annotations import allow_failure as allow_failure
+    from cellist.annotations import opaque as opaque
+    from cellist.annotations import quote as quote
+    from cellist.annotations import unmapped as unmapped
+    from cellist.api import cache as cache
+    from cellist.api import cancel as cancel
+    from cellist.api import compare as compare
+    from cellist.api import run as run
+    from cellist.api import runs as runs
+    from cellist.api import why as why
+    from cellist.caching.digests import hasher as hasher
+    from cellist.context import get_run_context as get_run_context
+    from cellist.context import tags as tags
+    from cellist.flows import Flow as Flow
+    from cellist.flows import flow as flow
+    from cellist.logging import get_run_logger as get_run_logger
+    from cellist.states import State as State
+    from cellist.tasks import Task as Task
+    from cellist.tasks import task as task
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Flow": "cellist.flows",
+    "State": "cellist.states",
+    "Task": "cellist.tasks",
+    "allow_failure": "cellist.annotations",
+    "cache": "cellist.api",
+    "cancel": "cellist.api",
+    "compare": "cellist.api",
+    "flow": "cellist.flows",
+    "get_run_context": "cellist.context",
+    "get_run_logger": "cellist.logging",
+    "hasher": "cellist.caching.digests",
+    "opaque": "cellist.annotations",
+    "quote": "cellist.annotations",
+    "run": "cellist.api",
+    "runs": "cellist.api",
+    "tags": "cellist.context",
+    "task": "cellist.tasks",
+    "unmapped": "cellist.annotations",
+    "why": "cellist.api",
+}
+_MODULES = {"runtime"}
+
+__all__ = [
+    "Flow",
+    "State",
+    "Task",
+    "__version__",
+    "allow_failure",
+    "cache",
+    "cancel",
+    "compare",
+    "flow",
+    "get_run_context",
+    "get_run_logger",
+    "hasher",
+    "opaque",
+    "quote",
+    "run",
+    "runs",
+    "runtime",
+    "tags",
+    "task",
+    "unmapped",
+    "why",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"cellist.{name}")
+    else:
+        message = f"module 'cellist' has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics and the board; called by `%load_ext cellist`."""
+    importlib.import_module("cellist.notebook.extension").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Undo what loading did; called by `%unload_ext cellist`."""
+    importlib.import_module("cellist.notebook.extension").unload(shell)

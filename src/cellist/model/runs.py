@@ -5,6 +5,7 @@ and each change publishes one event. A run holds no result and, once it is final
 arguments, so keeping runs costs little: about a kilobyte each.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -81,6 +82,10 @@ class ErrorInfo(NamedTuple):
     traceback: str
 
 
+_changing = threading.Lock()
+"""Held for the instant in which a state changes: a cancel may come from any thread."""
+
+
 class Run:
     """What is known about one execution. See the subclasses for what users read."""
 
@@ -146,26 +151,25 @@ class Run:
         self.error: ErrorInfo | None = None
         self.where: str | None = None
 
-    def enter(
-        self, kind: StateType, name: str | None = None, message: str | None = None
-    ) -> State:
+    def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> State:
         """Change the state and publish the change. Raises `IllegalTransition` and changes nothing."""
-        last = self.state
         at = time.time_ns()
-        if last is not None:
-            if kind not in TRANSITIONS[last.type]:
-                raise IllegalTransition(self._story(kind, name))
-            if at - last.at < 1000:  # timestamps are shown to the microsecond and must increase
-                at = last.at + 1000
-            if last.type is RUNNING:
-                self.running_ns += at - last.at
-        state = State(kind, name or DEFAULT_NAMES[kind], message, NO_DATA, None, None, at)
-        if kind is RUNNING:
-            self.attempts += 1
-            if not self.first_running:
-                self.first_running = at
-        self.state = state
-        self.states.append(state)
+        with _changing:
+            last = self.state
+            if last is not None:
+                if kind not in TRANSITIONS[last.type]:
+                    raise IllegalTransition(self._story(kind, name))
+                if at - last.at < 1000:  # shown to the microsecond, and must increase
+                    at = last.at + 1000
+                if last.type is RUNNING:
+                    self.running_ns += at - last.at
+            state = State(kind, name or DEFAULT_NAMES[kind], message, NO_DATA, None, None, at)
+            if kind is RUNNING:
+                self.attempts += 1
+                if not self.first_running:
+                    self.first_running = at
+            self.state = state
+            self.states.append(state)
         event = StateChanged(self, state)
         for sink in self.sinks:
             sink(event)
@@ -338,5 +342,3 @@ class FlowRun(Run):
     def parent_task_run_id(self) -> UUID | None:
         """The id of the task run a subflow was called from."""
         return self.parent.id if self.parent is not None and self.parent.kind == "task" else None
-
-

@@ -11,7 +11,7 @@ filled in (`Run.public_state`).
 """
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -121,7 +121,7 @@ class State:
 
     def __init__(
         self,
-        type: StateType | str,  # noqa: A002 - the field's name in every orchestrator
+        type: StateType | str,
         name: str | None = None,
         message: str | None = None,
         data: Any = NO_DATA,

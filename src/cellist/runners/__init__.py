@@ -1,1 +1,1 @@
-"""runners"""
+"""Where the user code of submitted runs is called: threads, processes, the caller itself."""

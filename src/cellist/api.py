@@ -1,0 +1,131 @@
+"""What a user asks cellist: which runs there were, why a task ran, what is in the cache."""
+
+from typing import Any
+
+from cellist.engine.execution import current
+from cellist.exceptions import ObjectNotFound
+from cellist.model.runs import Run
+from cellist.session import get_session
+
+
+def runs(**filters: Any) -> Any:
+    """Return past and present runs as a DataFrame, newest first.
+
+    Filters: `kind` (`task`, `flow`), `name`, `flow`, `state`, `tag`, `since`, `limit`.
+    """
+    session = get_session()
+    session.history.flush(_PATIENCE)
+    return session.history.frame(**filters)
+
+
+def run(which: Any) -> Any:
+    """Return the record of a run by its id, the beginning of its id, or its name.
+
+    Raises `ObjectNotFound` naming near matches.
+    """
+    session = get_session()
+    session.history.flush(_PATIENCE)
+    return session.history.run(_text(which))
+
+
+def compare(before: Any, after: Any) -> Any:
+    """Return a DataFrame of what differs between two runs."""
+    session = get_session()
+    session.history.flush(_PATIENCE)
+    return session.history.compare(_text(before), _text(after))
+
+
+def why(which: Any) -> Any:
+    """Return why a run was a hit or a miss: the `Reason` of a run, state, future or task name."""
+    for holder in (which, getattr(which, "run", None)):
+        reason = getattr(holder, "why", None)
+        if reason is not None and not callable(reason):
+            return reason
+    name = getattr(which, "name", None) if not isinstance(which, str) else which
+    return run(name if name is not None else which).why
+
+
+def cancel(which: Any = None) -> None:
+    """Cancel a live run by its record, id or name; without an argument the one of the caller.
+
+    Raises `ObjectNotFound` if it is not live.
+    """
+    session = get_session()
+    if which is None:
+        execution = current.get()
+        if execution is None:
+            message = "There is no run here to cancel. Give its name or id."
+            raise ObjectNotFound(message)
+    else:
+        execution = session.find(which)
+    session.cancel(execution)
+
+
+_PATIENCE = 5.0
+"""Seconds to wait until what happened so far has been written."""
+
+
+def _text(which: Any) -> str:
+    if isinstance(which, Run):
+        return which.id.hex
+    return str(getattr(which, "task_run_id", which))
+
+
+class CacheBrowser:
+    """What is in the result store of this project."""
+
+    def entries(self) -> Any:
+        """Return the entries as a DataFrame: task, created, size, seconds, expires, last used."""
+        import pandas as pd
+
+        store = get_session().store
+        store.flush(_PATIENCE)
+        columns = [
+            "task",
+            "created",
+            "size",
+            "seconds",
+            "expires",
+            "last_used",
+            "format",
+            "hits",
+            "key",
+        ]
+        frame = pd.DataFrame(store.entries(), columns=pd.Index(columns))
+        for name in ("created", "expires", "last_used"):
+            frame[name] = pd.to_datetime(frame[name], unit="s", utc=True)
+        return frame
+
+    def invalidate(self, task: Any = None, *, key: str | None = None) -> int:
+        """Delete the results of a task, by name or the task itself, or one key; return how many."""
+        name = getattr(task, "name", task)
+        store = get_session().store
+        store.flush(_PATIENCE)
+        return store.invalidate(key=key, task=name)
+
+    def clear(self) -> int:
+        """Delete all results and return how many there were."""
+        store = get_session().store
+        store.flush(_PATIENCE)
+        return store.clear()
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts of hits, misses and entries, bytes, and seconds saved in this session."""
+        return dict(get_session().store.stats())
+
+    def verify(self) -> list[dict[str, Any]]:
+        """Read every entry and return the problems found, an empty list if there are none."""
+        store = get_session().store
+        store.flush(_PATIENCE)
+        return list(store.verify())
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        shown = ", ".join(f"{key}={value}" for key, value in stats.items() if key != "warnings")
+        return f"cellist.cache({shown})"
+
+
+cache = CacheBrowser()
+"""The result store of this project."""
+
+__all__ = ["CacheBrowser", "cache", "cancel", "compare", "run", "runs", "why"]

@@ -1,0 +1,311 @@
+"""What a task's cache key is made of.
+
+`DEFAULT` is `INPUTS + TASK_SOURCE`: a result is reused by any later run, in any kernel, as long as
+the arguments and everything the code reaches are the same. Policies add up with `+`; an input is
+left out with `INPUTS - "name"`. A key keeps its named components, so that a miss can be explained.
+
+A policy of one's own is a subclass with `compute_key`, or a function through `cache_key_fn`.
+"""
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from cellist.caching.digests import digest_value
+from cellist.caching.source import SourceClosure, closure_of
+from cellist.model.previews import short
+from cellist.model.reasons import Component
+
+Components = list[Component]
+
+
+@dataclass(slots=True)
+class KeyRequest:
+    """One call that needs a key: what it calls, with what, inside which run."""
+
+    fn: Callable[..., Any]
+    identity: str
+    """What the task is called across kernels: its qualified name."""
+    arguments: dict[str, Any]
+    flow_parameters: dict[str, Any] | None
+    flow_run_id: str | None
+    task_run_id: str
+    make_context: Callable[[], Any]
+    """Makes the `TaskRunContext` that functions of the user get."""
+    texts: bool = False
+    """Whether components should carry the texts that explanations show."""
+    notes: list[str] = field(default_factory=list[str])
+    raw_key: str | None = None
+    """A key given by a function of the user, used as it is."""
+
+
+@dataclass
+class CachePolicy:
+    """What a cache key is made of; the base of all policies."""
+
+    key_storage: Any = None
+    isolation_level: Any = None
+    lock_manager: Any = None
+
+    @classmethod
+    def from_cache_key_fn(
+        cls, cache_key_fn: Callable[[Any, dict[str, Any]], Any]
+    ) -> "CacheKeyFnPolicy":
+        """Return a policy whose key is what the function returns."""
+        return CacheKeyFnPolicy(cache_key_fn=cache_key_fn)
+
+    def configure(
+        self, key_storage: Any = None, lock_manager: Any = None, isolation_level: Any = None
+    ) -> "CachePolicy":
+        """Return a copy with other storage for keys, another lock manager or isolation level."""
+        copy = deepcopy(self)
+        given = {
+            "key_storage": key_storage,
+            "lock_manager": lock_manager,
+            "isolation_level": isolation_level,
+        }
+        for name, value in given.items():
+            if value is not None:
+                setattr(copy, name, value)
+        return copy
+
+    def compute_key(
+        self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str | None:
+        """Return the key for a call, or `None` for no caching. Override for a policy of your own."""
+        del kwargs
+        request = KeyRequest(
+            fn=getattr(task_ctx.task, "fn", task_ctx.task),
+            identity=getattr(task_ctx.task, "identity", getattr(task_ctx.task, "name", "task")),
+            arguments=inputs,
+            flow_parameters=flow_parameters or None,
+            flow_run_id=_hex(getattr(task_ctx.task_run, "flow_run_id", None)),
+            task_run_id=_hex(getattr(task_ctx.task_run, "id", None)) or "",
+            make_context=lambda: task_ctx,
+        )
+        components = self.components(request)
+        if request.raw_key is not None:
+            return request.raw_key
+        return join(components) if components else None
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return the named parts of the key, `None` for no caching."""
+        key = self.compute_key(
+            request.make_context(), request.arguments, request.flow_parameters or {}
+        )
+        if key is None:
+            return None
+        return [Component("policy", type(self).__name__, digest_value(str(key)), str(key))]
+
+    def __add__(self, other: "CachePolicy") -> "CachePolicy":
+        if not isinstance(cast("Any", other), CachePolicy):
+            return NotImplemented
+        return _sum(self, other)
+
+    def __sub__(self, other: str) -> "CachePolicy":
+        if not isinstance(cast("Any", other), str):
+            message = f"Can only subtract the name of a parameter from a policy, not {other!r}."
+            raise TypeError(message)
+        return self
+
+
+def _hex(number: Any) -> str | None:
+    return number.hex if number is not None else None
+
+
+def join(components: Iterable[Component]) -> str:
+    """Return the key that stands for named components: 64 hex digits."""
+    parts = sorted((one.kind, one.name, one.digest) for one in components)
+    return digest_value(("cellist-key", 1, tuple(parts)))
+
+
+@dataclass
+class Inputs(CachePolicy):
+    """The arguments of the call, by name, and which task is called.
+
+    With `shared=True` the task is left out, so that different tasks with the same arguments share
+    results.
+    """
+
+    exclude: list[str] = field(default_factory=list[str])
+    shared: bool = False
+
+    def configure(self, *args: Any, shared: bool | None = None, **kwargs: Any) -> "Inputs":
+        """Return a copy with other options; see `CachePolicy.configure`."""
+        copy = cast("Inputs", super().configure(*args, **kwargs))
+        return copy if shared is None else replace(copy, shared=shared)
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return one component for each argument, and one for the task."""
+        found = [] if self.shared else [Component("task", "task", digest_value(request.identity))]
+        for name, value in request.arguments.items():
+            if name not in self.exclude:
+                text = short(value) if request.texts else ""
+                found.append(Component("argument", name, digest_value(value, name), text))
+        return found
+
+    def __sub__(self, other: str) -> "Inputs":
+        if not isinstance(cast("Any", other), str):
+            message = f"Can only subtract the name of a parameter from a policy, not {other!r}."
+            raise TypeError(message)
+        return replace(self, exclude=sorted({*self.exclude, other}))
+
+
+@dataclass
+class TaskSource(CachePolicy):
+    """The task's code with everything it reaches: helpers, globals, closures, package versions."""
+
+    versions: str = "minor"
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return the components of the source closure."""
+        closure: SourceClosure = closure_of(request.fn, versions=self.versions)
+        request.notes.extend(closure.notes)
+        if closure.untracked:
+            request.notes.append(f"not tracked: {', '.join(closure.untracked)}")
+        if request.texts:
+            return list(closure.components)
+        return [Component("source", "closure", closure.digest)]
+
+
+@dataclass
+class FlowParameters(CachePolicy):
+    """The parameters of the enclosing flow run; no key outside a flow."""
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return one component for each parameter of the flow."""
+        if not request.flow_parameters:
+            return None
+        return [
+            Component(
+                "flow parameter",
+                name,
+                digest_value(value, name),
+                short(value) if request.texts else "",
+            )
+            for name, value in request.flow_parameters.items()
+        ]
+
+
+@dataclass
+class RunId(CachePolicy):
+    """The enclosing flow run, so that results are shared only within one run of the flow."""
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return the id of the flow run, of the task run outside flows."""
+        owner = request.flow_run_id or request.task_run_id
+        return [Component("run", "flow run", digest_value(owner), owner)]
+
+
+@dataclass
+class CacheKeyFnPolicy(CachePolicy):
+    """The key is what a function of (context, parameters) returns; `None` is no caching."""
+
+    cache_key_fn: Callable[[Any, dict[str, Any]], Any] | None = None
+
+    def compute_key(
+        self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str | None:
+        """Return the key as text."""
+        del flow_parameters, kwargs
+        key = self.cache_key_fn(task_ctx, inputs) if self.cache_key_fn is not None else None
+        return None if key is None else str(key)
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return the key as one component; alone, it is used as it is."""
+        key = self.compute_key(request.make_context(), request.arguments, {})
+        if key is None:
+            return None
+        request.raw_key = key
+        return [Component("policy", "cache_key_fn", digest_value(key), key)]
+
+
+@dataclass
+class _NoCache(CachePolicy):
+    """No caching; adds nothing to other policies."""
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return `None`."""
+        del request
+        return None
+
+    def compute_key(
+        self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str | None:
+        """Return `None`."""
+        del task_ctx, inputs, flow_parameters, kwargs
+        return None
+
+
+@dataclass
+class CompoundCachePolicy(CachePolicy):
+    """Several policies together: the key changes when the key of any of them does."""
+
+    policies: list[CachePolicy] = field(default_factory=list[CachePolicy])
+
+    def components(self, request: KeyRequest) -> Components | None:
+        """Return the components of all members that have some."""
+        found: Components = []
+        for policy in self.policies:
+            found.extend(policy.components(request) or ())
+        request.raw_key = None
+        return found or None
+
+    def __sub__(self, other: str) -> "CachePolicy":
+        return replace(self, policies=[policy - other for policy in self.policies])
+
+
+_SHARED_OPTIONS = ("key_storage", "isolation_level", "lock_manager")
+
+
+def _sum(left: CachePolicy, right: CachePolicy) -> CachePolicy:
+    options: dict[str, Any] = {}
+    for name in _SHARED_OPTIONS:
+        values = [value for one in (left, right) if (value := getattr(one, name)) is not None]
+        if len(values) == 2 and values[0] != values[1]:
+            message = f"Cannot add policies with different {name}: {values[0]!r} and {values[1]!r}."
+            raise ValueError(message)
+        options[name] = values[0] if values else None
+    if isinstance(left, _NoCache) or isinstance(right, _NoCache):
+        kept = right if isinstance(left, _NoCache) else left
+        return replace(kept, **options)
+    members = [
+        member
+        for one in (left, right)
+        for member in (one.policies if isinstance(one, CompoundCachePolicy) else [one])
+    ]
+    inputs = [member for member in members if isinstance(member, Inputs)]
+    others = [member for member in members if not isinstance(member, Inputs)]
+    merged: list[CachePolicy] = others
+    if inputs:
+        excluded = sorted({name for one in inputs for name in one.exclude})
+        shared = all(one.shared for one in inputs)
+        merged = [*others, replace(inputs[0], exclude=excluded, shared=shared)]
+    return CompoundCachePolicy(**options, policies=merged)
+
+
+INPUTS = Inputs()
+TASK_SOURCE = TaskSource()
+FLOW_PARAMETERS = FlowParameters()
+RUN_ID = RunId()
+NO_CACHE = _NoCache()
+NONE = _NoCache()
+DEFAULT = INPUTS + TASK_SOURCE
+
+__all__ = [
+    "DEFAULT",
+    "FLOW_PARAMETERS",
+    "INPUTS",
+    "NONE",
+    "NO_CACHE",
+    "RUN_ID",
+    "TASK_SOURCE",
+    "CacheKeyFnPolicy",
+    "CachePolicy",
+    "CompoundCachePolicy",
+    "FlowParameters",
+    "Inputs",
+    "RunId",
+    "TaskSource",
+]

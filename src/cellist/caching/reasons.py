@@ -1,0 +1,146 @@
+"""Say why a call is a miss: compare its key's components with the nearest earlier entry's.
+
+Nearest is the entry of the same task with the fewest components that differ; among equals the
+newest. What is said first is what a person can act on: code, then globals, then arguments, then
+packages.
+"""
+
+import difflib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from cellist.model.reasons import Change, Component, Reason
+
+_ORDER = (
+    "source",
+    "function",
+    "class",
+    "module",
+    "closure",
+    "default",
+    "global",
+    "argument",
+    "flow parameter",
+    "package",
+    "run",
+    "policy",
+)
+_CODE = {"source", "function", "class", "module"}
+_MOST_NAMED = 3
+_DAY = 86_400
+_WIDTH = 60
+
+
+def explain(
+    components: Sequence[Component],
+    earlier: Iterable[Mapping[str, Any]],
+    notes: tuple[str, ...] = (),
+) -> Reason:
+    """Return why a call with these components found no entry, given headers of earlier entries."""
+    nearest: list[Change] | None = None
+    recorded_at: float | None = None
+    for header in earlier:
+        changes = compare(_components_of(header), components)
+        if nearest is None or len(changes) < len(nearest):
+            nearest, recorded_at = changes, header.get("created")
+        if not changes:
+            break
+    if nearest is None:
+        return Reason("miss", "first_run", "ran: never run before", notes=notes)
+    if not nearest:
+        sentence = "ran: its stored result is gone"
+        return Reason("miss", "evicted", sentence, (), recorded_at, None, notes)
+    nearest.sort(key=lambda change: _rank(change.kind))
+    said = "; ".join(change.summary for change in nearest[:_MOST_NAMED])
+    if len(nearest) > _MOST_NAMED:
+        said += f"; and {len(nearest) - _MOST_NAMED} more"
+    return Reason("miss", "changed", f"ran: {said}", tuple(nearest), recorded_at, None, notes)
+
+
+def _components_of(header: Mapping[str, Any]) -> list[Component]:
+    return [Component(*item) for item in header.get("components") or ()]
+
+
+def _rank(kind: str) -> int:
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+
+def compare(before: Iterable[Component], after: Iterable[Component]) -> list[Change]:
+    """Return what differs between the components of two keys."""
+    old = {(one.kind, one.name): one for one in before}
+    new = {(one.kind, one.name): one for one in after}
+    changes: list[Change] = []
+    for key in [*new, *(key for key in old if key not in new)]:
+        was, now = old.get(key), new.get(key)
+        if was is not None and now is not None and was.digest == now.digest:
+            continue
+        one = now or was
+        assert one is not None
+        was_text = was.text if was else ""
+        now_text = now.text if now else ""
+        summary = _summary(one, was_text, now_text, was is None, now is None)
+        changes.append(Change(one.kind, one.name, was_text, now_text, summary))
+    return changes
+
+
+def _summary(one: Component, before: str, after: str, added: bool, removed: bool) -> str:
+    label = one.label
+    if added:
+        return f"{label} is new"
+    if removed:
+        return f"{label} is no longer used"
+    if one.kind in _CODE:
+        return f"{label} changed{_where(before, after)}"
+    if before == after or not before or not after:
+        return f"{label} changed"
+    return f"{label}: {_clip(before)} → {_clip(after)}"
+
+
+def _where(before: str, after: str) -> str:
+    """Return the place of the first difference between two source texts, as ` (line 4: …)`."""
+    if not before or not after:
+        return ""
+    old, new = before.splitlines(), after.splitlines()
+    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+    for tag, _, _, start, end in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        line = new[start].strip() if start < end else ""
+        return f" (line {start + 1}: `{_clip(line)}`)" if line else f" (line {start + 1})"
+    return ""
+
+
+def diff(change: Change) -> str:
+    """Return a unified diff of a changed piece of code, empty for other changes."""
+    if change.kind not in _CODE:
+        return ""
+    lines = difflib.unified_diff(
+        change.before.splitlines(), change.after.splitlines(), "before", "after", lineterm="", n=2
+    )
+    return "\n".join(lines)
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def clock_time(moment: datetime) -> str:
+    """Return a local time as people say it: `14:02` today, else with the date."""
+    if time.time() - moment.astimezone(UTC).timestamp() < _DAY:
+        return f"{moment:%H:%M}"
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration as people say it: `85 ms`, `12.3 s`, `3 m 10 s`, `2 h 5 m`, `3 d`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} m {seconds % 60:.0f} s"
+    if seconds < _DAY:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} m"
+    return f"{seconds // _DAY:.0f} d"

@@ -1,0 +1,284 @@
+"""Start runs: make the execution of a call and have a driver carry it out.
+
+Shared by tasks and flows. The order on the way in is: bind (an error here creates no run), make
+the run, announce it as Pending, carry it out. On the way out the caller gets the value, the
+user's own exception, or with `return_state` the final state.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+from cellist import settings
+from cellist.engine.commands import Err, Given, Ok, Outcome
+from cellist.engine.drivers import adrive, drive
+from cellist.engine.errors import trim
+from cellist.engine.execution import (
+    Execution,
+    FlowExecution,
+    active_tags,
+    current,
+    current_cell,
+    enclosing_flow,
+)
+from cellist.engine.inputs import ATOMS, find_upstream
+from cellist.engine.lineage import remember_result, upstream_of
+from cellist.engine.plan import Plan
+from cellist.engine.promise import Promise, outcome_data
+from cellist.engine.scheduler import Work
+from cellist.engine.steps import run_steps
+from cellist.engine.waiting import running_loop
+from cellist.futures import PrefectFuture
+from cellist.model.reasons import Reason
+from cellist.model.runs import FlowRun, TaskRun
+from cellist.model.states import PENDING, State
+from cellist.runners.loops import LoopWork, loop_for
+from cellist.session import Session, get_session
+from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+
+def new_execution(
+    definition: Any,
+    plan: Plan,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Any = None,
+) -> Execution:
+    """Make the execution of a call inside the present context, and its run, in Pending.
+
+    Raises `ParameterBindError` before any run exists if the arguments do not fit.
+    """
+    plan.shape.check(args, kwargs)
+    parent = current.get()
+    if parent is None:
+        services: Session = get_session()
+        flow = None
+        cell = current_cell.get()
+    else:
+        services = parent.services
+        flow = parent if parent.__class__ is FlowExecution else parent.flow
+        cell = parent.run.cell
+    tags = active_tags.get()
+    tags = plan.tags | tags if tags else plan.tags
+    flow_run: Any = flow.run if flow is not None else None
+    above = parent.run if parent is not None else None
+    run_class, execution_class = (FlowRun, FlowExecution) if plan.is_flow else (TaskRun, Execution)
+    run = run_class(definition, above, flow_run, services.sinks, tags, cell)
+    if flow is not None and flow.cache_mode is not None and not plan.is_flow:
+        plan = overruled(plan, flow.cache_mode)
+    x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
+    run.call = (args, kwargs)
+    for value in args:
+        if value.__class__ not in ATOMS:
+            _note_inputs(x, wait_for)
+            break
+    else:
+        if kwargs or wait_for is not None:
+            _note_inputs(x, wait_for)
+    services.live[run.number] = x
+    if parent is None and services.on_cell_run is not None and cell is not None:
+        services.on_cell_run(cell, run)
+    run.enter(PENDING)
+    return x
+
+
+_OFF = Reason("off", "no_cache", "ran: the flow was started without cache")
+
+
+def overruled(plan: Plan, mode: str) -> Plan:
+    """Return the plan with its caching as the flow wants it: `off` or `refresh`."""
+    if plan.cache.__class__ is Reason:
+        return plan
+    return plan.with_cache(_OFF if mode == "off" else plan.cache.refreshing())
+
+
+def _note_inputs(x: Execution, wait_for: Any) -> None:
+    """Find the promises and states among the inputs, and where plain results came from."""
+    named = [*zip(x.plan.shape.names, x.args, strict=False), *x.kwargs.items()]
+    found = find_upstream([*named, ("wait_for", wait_for)])
+    if found:
+        x.wait_for = wait_for
+        x.waits = [one.source for one in found if isinstance(one.source, Promise)]
+    x.run.upstream = upstream_of(x, named, found)
+
+
+def submit(
+    definition: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Any = None,
+    runner: Any = None,
+) -> PrefectFuture[Any]:
+    """Start a run and return its future at once.
+
+    Coroutine functions run on the event loop, others in the pool of `runner`, by default that of
+    the enclosing flow, outside flows one that the session keeps.
+    """
+    parent = current.get()
+    if parent is None:
+        settings.refresh()
+    plan = definition.plan()
+    x = new_execution(definition, plan, args, kwargs, wait_for)
+    future = PrefectFuture[Any](x.run)
+    future.execution = x
+    flow = x.flow
+    if flow is not None:
+        flow.children.add(future)
+    steps = run_steps(x)
+    if plan.is_async:
+        LoopWork(x, steps, future, loop_for(flow_loop(flow))).begin()
+    else:
+        pool = (runner or _runner_of(flow, x.services)).pool
+        work = Work(x, steps, future, pool)
+        work.context.run(current.set, x)
+        pool.start(work)
+    return future
+
+
+_runner_lock = threading.Lock()
+
+
+def _runner_of(flow: FlowExecution | None, session: Session) -> TaskRunner:
+    """Return the runner of a flow run, or the session's."""
+    if flow is None:
+        runner = session.pools.get("default")
+        if runner is None:
+            runner = session.pools["default"] = ThreadPoolTaskRunner()
+        return runner
+    if flow.runner is None:
+        with _runner_lock:
+            if flow.runner is None:
+                flow.runner = flow.definition.task_runner.duplicate()
+    return flow.runner
+
+
+def flow_loop(flow: FlowExecution | None) -> Any:
+    """Return the loop submitted coroutines of a flow should run on, as far as it is known."""
+    if flow is None:
+        return get_session().main_loop
+    if flow.loop is None:
+        outer = enclosing_flow(flow.parent)
+        flow.loop = running_loop() or (flow_loop(outer) if outer else flow.services.main_loop)
+    return flow.loop
+
+
+def finish(x: Execution) -> None:
+    """Take a finished execution out of the table of live ones, and close what a flow owned."""
+    x.services.live.pop(x.run.number, None)
+    if isinstance(x, FlowExecution):
+        if x.runner is not None:
+            x.runner.close()
+            x.runner = None
+        unseen = [promise for promise in x.failures if not promise.observed]
+        if unseen and x.run.state is not None and x.run.state.is_completed():
+            names = ", ".join(sorted({promise.run.name for promise in unseen})[:_MOST_NAMED])
+            x.services.log(x, 30, f"{len(unseen)} failed run(s) nobody looked at: {names}")
+        x.results = None
+
+
+_MOST_NAMED = 5
+
+
+def carry_out(x: Execution) -> Outcome:
+    """Carry an execution out in the calling thread."""
+    guarded = x.parent is None and x.services.guard.enter()
+    current.set(x)
+    try:
+        return drive(run_steps(x), x)
+    finally:
+        current.set(x.parent)
+        finish(x)
+        if guarded:
+            x.services.guard.leave()
+
+
+async def carry_out_async(x: Execution) -> Outcome:
+    """Carry an execution out on the running loop."""
+    task = asyncio.current_task() if x.parent is None or x.plan.is_flow else None
+    guarded = task is not None and x.services.guard.enter(task)
+    if task is not None:
+        loop = task.get_loop()
+        x.stop = lambda: loop.call_soon_threadsafe(task.cancel)
+        if isinstance(x, FlowExecution):
+            x.loop = loop
+    current.set(x)
+    try:
+        return await adrive(run_steps(x), x)
+    finally:
+        current.set(x.parent)
+        x.stop = None
+        finish(x)
+        if guarded:
+            x.services.guard.leave(task)
+        if task is not None and x.cancelling:
+            task.uncancel()
+
+
+def settle(x: Execution, outcome: Outcome, return_state: bool = False) -> Any:
+    """Return what a direct caller gets for an outcome: the value, or raise the user's error."""
+    __tracebackhide__ = True
+    if return_state:
+        return final_state(x, outcome)
+    if isinstance(outcome, Err):
+        raise trim(outcome.error)
+    value = outcome.value
+    if x.flow is not None and value.__class__ not in ATOMS:
+        remember_result(x.flow, value, x.run.number)
+    return value
+
+
+def final_state(x: Execution, outcome: Outcome) -> State:
+    """Return the final state with its value. Interrupts are raised, not returned."""
+    if isinstance(outcome, Err) and not isinstance(outcome.error, Exception):
+        raise outcome.error
+    data = outcome_data(outcome)
+    if x.flow is not None and not isinstance(outcome, (Err, Given)) and data.__class__ not in ATOMS:
+        remember_result(x.flow, data, x.run.number)
+    return x.run.public_state(data)
+
+
+def call_here(
+    definition: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Any,
+    return_state: bool,
+) -> Any:
+    """Call sync code as a run in the calling thread."""
+    __tracebackhide__ = True
+    if current.get() is None:
+        settings.refresh()
+    x = new_execution(definition, definition.plan(), args, kwargs, wait_for)
+    outcome = carry_out(x)
+    if outcome.__class__ is Ok and not return_state and outcome.value.__class__ in ATOMS:  # pyright: ignore[reportAttributeAccessIssue] - told by the class
+        return outcome.value  # pyright: ignore[reportAttributeAccessIssue]
+    return settle(x, outcome, return_state)
+
+
+def call_async(
+    definition: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Any,
+    return_state: bool,
+) -> Coroutine[Any, Any, Any]:
+    """Return a coroutine that calls async code as a run. Arguments that do not fit raise now."""
+    if current.get() is None:
+        settings.refresh()
+    plan = definition.plan()
+    plan.shape.check(args, kwargs)
+    return _run_async(definition, plan, args, kwargs, wait_for, return_state)
+
+
+async def _run_async(
+    definition: Any,
+    plan: Plan,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    wait_for: Any,
+    return_state: bool,
+) -> Any:
+    __tracebackhide__ = True
+    x = new_execution(definition, plan, args, kwargs, wait_for)
+    return settle(x, await carry_out_async(x), return_state)

@@ -1,0 +1,179 @@
+"""Perform the commands of a run's steps: in the calling thread, or on the running event loop.
+
+`drive` runs sync user code where the caller is, so that debuggers, profilers, alarms and the stop
+button reach it. `adrive` awaits. Both send every exception back as an outcome, the ones that stop
+a program included: the steps record what happened, and the caller raises it.
+"""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Coroutine
+from typing import Any, cast
+
+from cellist.engine.commands import (
+    NOTHING,
+    Command,
+    Err,
+    Invoke,
+    Offload,
+    Ok,
+    Outcome,
+    Sleep,
+    Steps,
+    Wait,
+)
+from cellist.engine.execution import Execution
+from cellist.engine.threads import run_in_thread
+from cellist.engine.timeouts import call_in_thread, call_with_alarm, can_alarm, timeout_error
+from cellist.engine.waiting import run_awaitable, settled, wait_all
+
+
+def drive(steps: Steps[Outcome], x: Execution) -> Outcome:
+    """Carry a run out in the calling thread and return its outcome."""
+    outcome: Outcome | None = None
+    try:
+        while True:
+            command = steps.send(cast("Outcome", outcome))
+            if command.__class__ is Invoke and command.timeout is None and not command.awaits:  # pyright: ignore[reportAttributeAccessIssue] - told by the class
+                try:
+                    outcome = Ok(command.fn(*command.args, **command.kwargs))  # pyright: ignore
+                except BaseException as error:
+                    outcome = Err(error)
+            else:
+                outcome = perform(command, x)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        steps.close()
+
+
+def perform(command: Command, x: Execution) -> Outcome:
+    """Perform one command in the calling thread."""
+    try:
+        if isinstance(command, Invoke):
+            return invoke(command, x)
+        if isinstance(command, Offload):
+            return Ok(command.fn(*command.args))
+        if isinstance(command, Wait):
+            wait_all(command.promises)
+            return NOTHING
+        return _sleep(command)
+    except BaseException as error:
+        return Err(error)
+
+
+def invoke(command: Invoke, x: Execution) -> Outcome:
+    """Call user code in the calling thread, within its time limit."""
+
+    def call() -> Any:
+        value = command.fn(*command.args, **command.kwargs)
+        if command.awaits and inspect.isawaitable(value):
+            loop = x.flow.loop if x.flow is not None else None
+            return run_awaitable(value, loop)
+        return value
+
+    if command.timeout is None:
+        return Ok(call())
+    if can_alarm():
+        return call_with_alarm(call, command.timeout, x.plan.is_flow)
+    return call_in_thread(call, command.timeout, x.plan.is_flow, x)
+
+
+def _sleep(command: Sleep) -> Outcome:
+    woken = threading.Event()
+    command.waker.listen(woken.set)
+    try:
+        woken.wait(command.seconds)
+    finally:
+        command.waker.listen(None)
+    return Ok(command.waker.word)
+
+
+async def adrive(steps: Steps[Outcome], x: Execution) -> Outcome:
+    """Carry a run out on the running loop and return its outcome."""
+    outcome: Outcome | None = None
+    try:
+        while True:
+            command = steps.send(cast("Outcome", outcome))
+            try:
+                if command.__class__ is Invoke and command.timeout is None:  # pyright: ignore[reportAttributeAccessIssue] - told by the class
+                    value = command.fn(*command.args, **command.kwargs)  # pyright: ignore
+                    if command.awaits and inspect.isawaitable(value):  # pyright: ignore
+                        value = await value
+                    outcome = Ok(value)
+                else:
+                    outcome = await aperform(command, x)
+            except BaseException as error:
+                outcome = Err(error)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        steps.close()
+
+
+async def aperform(command: Command, x: Execution) -> Outcome:
+    """Perform one command on the running loop."""
+    if isinstance(command, Invoke):
+        return await _ainvoke(command, x)
+    if isinstance(command, Offload):
+        return await _aoffload(command)
+    if isinstance(command, Wait):
+        for promise in command.promises:
+            await settled(promise)
+        return NOTHING
+    return await _asleep(command)
+
+
+async def _ainvoke(command: Invoke, x: Execution) -> Outcome:
+    """Await user code within a time limit; the waiter is free at the deadline whatever it does."""
+    value: Any = command.fn(*command.args, **command.kwargs)
+    if not inspect.isawaitable(value):
+        return Ok(value)
+    coroutine = cast("Coroutine[Any, Any, Any]", value)
+    task = asyncio.ensure_future(coroutine)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=command.timeout)
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task}, timeout=1.0)
+        raise
+    if done:
+        return Ok(task.result())
+    task.cancel()
+    await asyncio.sleep(0)  # lets the code run its clean-up up to its next await
+    return Err(timeout_error(command.timeout or 0.0, x.plan.is_flow))
+
+
+async def _aoffload(command: Offload) -> Outcome:
+    """Make a blocking call of ours in a thread, so that the loop goes on."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Outcome] = loop.create_future()
+
+    def finish(outcome: Outcome) -> None:
+        if not done.done():
+            done.set_result(outcome)
+
+    def work() -> None:
+        try:
+            outcome: Outcome = Ok(command.fn(*command.args))
+        except BaseException as error:
+            outcome = Err(error)
+        loop.call_soon_threadsafe(finish, outcome)
+
+    run_in_thread(work)
+    return await done
+
+
+async def _asleep(command: Sleep) -> Outcome:
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+    command.waker.listen(lambda: loop.call_soon_threadsafe(woken.set))
+    try:
+        async with asyncio.timeout(command.seconds):
+            await woken.wait()
+    except TimeoutError:
+        pass
+    finally:
+        command.waker.listen(None)
+    return Ok(command.waker.word)

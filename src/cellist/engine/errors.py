@@ -1,0 +1,64 @@
+"""Exceptions as users and records see them: without cellist's own frames, and as text."""
+
+import os
+import traceback
+from asyncio import CancelledError
+from types import TracebackType
+
+from cellist.exceptions import TerminationSignal
+from cellist.model.runs import ErrorInfo
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - compared with co_filename, which is text
+_LONGEST = 20_000  # characters of a traceback that a record keeps
+
+
+def own_frame(filename: str) -> bool:
+    """Whether a frame's file is part of cellist."""
+    return filename.startswith(_OWN)
+
+
+def trim(error: BaseException) -> BaseException:
+    """Cut cellist's frames out of the traceback of an exception, in place, and return it."""
+    kept: list[TracebackType] = []
+    step = error.__traceback__
+    while step is not None:
+        if not own_frame(step.tb_frame.f_code.co_filename):
+            kept.append(step)
+        step = step.tb_next
+    following: TracebackType | None = None
+    for step in reversed(kept):
+        following = TracebackType(following, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    error.__traceback__ = following
+    return error
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Return an exception as text: its type, message and traceback without cellist's frames."""
+    text = "".join(traceback.format_exception(error))
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]}\n…\n{text[-_LONGEST // 2 :]}"
+    return ErrorInfo(type(error).__name__, one_line(error), text)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an exception, also of one whose own `__str__` fails."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"<unprintable, its __str__ raised {type(broken).__name__}>"
+
+
+def crash_message(error: BaseException) -> str:
+    """Return what a Crashed state says about the exception that ended the run."""
+    if isinstance(error, CancelledError):
+        return "Execution was cancelled by the runtime environment."
+    if isinstance(error, KeyboardInterrupt):
+        return "Execution was aborted by an interrupt signal."
+    if isinstance(error, TerminationSignal):
+        return "Execution was aborted by a termination signal."
+    if isinstance(error, SystemExit):
+        return "Execution was aborted by Python system exit call."
+    return (
+        f"Execution was interrupted by an unexpected exception: "
+        f"{type(error).__name__}: {one_line(error)}"
+    )

@@ -1,0 +1,156 @@
+"""What is needed to execute one run, and which run is being executed here.
+
+`current` is a context variable, so that it follows awaits, and threads that are started with a
+copied context. It is set and restored by value, never by token: a generator may be closed from
+another context.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from cellist.engine.commands import Err, Waker
+from cellist.engine.plan import Plan
+from cellist.engine.promise import Promise
+from cellist.model.runs import FlowRun, Run
+
+
+class CacheService(Protocol):
+    """What the engine needs of the cache. Neither call raises; trouble is a miss."""
+
+    def look_up(self, execution: "Execution") -> Any:
+        """Set the run's key and reason; return `Ok(value)` for a hit and `None` for a miss."""
+        ...
+
+    def remember(self, execution: "Execution", value: Any, seconds: float) -> None:
+        """Store the value under the key found by `look_up`."""
+        ...
+
+
+class Services(Protocol):
+    """What the engine needs of the session it runs in."""
+
+    cache: CacheService
+    live: dict[int, "Execution"]
+
+    def interrupted(self) -> bool:
+        """Whether the present interrupt came from the user's stop button."""
+        ...
+
+    def now(self) -> int:
+        """Nanoseconds since the epoch."""
+        ...
+
+    def log(self, execution: "Execution", level: int, message: str) -> None:
+        """Log something about a run."""
+        ...
+
+    def cancel_children(self, execution: "Execution", only_waiting: bool = False) -> None:
+        """Cancel the submitted runs of a flow, or only those that have not started."""
+        ...
+
+
+class Execution:
+    """One run being carried out: its call, its plan, and handles to steer it from outside."""
+
+    __slots__ = (
+        "__weakref__",
+        "args",
+        "cache_note",
+        "cancelling",
+        "definition",
+        "flow",
+        "fn",
+        "kwargs",
+        "log_prints",
+        "parent",
+        "plan",
+        "run",
+        "services",
+        "stop",
+        "wait_for",
+        "waits",
+        "waker",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        definition: Any,
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parent: "Execution | None",
+        flow: "FlowExecution | None",
+        services: Any,
+    ) -> None:
+        self.run = run
+        self.definition = definition
+        self.plan = plan
+        self.fn: Callable[..., Any] = plan.fn
+        self.args = args
+        self.kwargs = kwargs
+        self.parent = parent
+        self.flow = flow
+        self.services = services
+        self.waits: list[Promise] | None = None
+        """Promises among the inputs and `wait_for`."""
+        self.wait_for: Any = None
+        self.cancelling = False
+        """Set once somebody asked to cancel; the engine looks at every step."""
+        self.stop: Callable[[], object] | None = None
+        """Stops the code that is running now, as far as the place it runs in allows."""
+        self.waker: Waker | None = None
+        self.cache_note: Any = None
+        self.log_prints: bool | None = plan.log_prints
+
+    def settled(self, promise: Promise) -> None:
+        """Note that the promise of this submitted run is settled."""
+        self.services.live.pop(self.run.number, None)
+        flow = self.flow
+        if flow is not None:
+            flow.children.discard(promise)
+            if promise.outcome.__class__ is Err:
+                flow.failures.append(promise)
+
+    def bound(self) -> dict[str, Any]:
+        """Return the arguments by parameter name, defaults filled in."""
+        return self.plan.bind(self.args, self.kwargs)
+
+
+class FlowExecution(Execution):
+    """A flow run being carried out: it also owns children, a runner and a memory of results."""
+
+    __slots__ = ("cache_mode", "children", "failures", "loop", "results", "runner")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.children: set[Promise] = set()
+        """Submitted runs that are not final."""
+        self.failures: list[Promise] = []
+        """Submitted runs that failed; those nobody looked at are reported at the end."""
+        self.runner: Any = None
+        self.loop: Any = None
+        """The event loop on which submitted coroutine functions run."""
+        self.cache_mode: str | None = None
+        """`off` or `refresh` if the flow overrules how its tasks cache."""
+        self.results: Any = None
+        """Which run a result object came from; made when first needed."""
+
+    @property
+    def flow_run(self) -> FlowRun:
+        """The run, known to be a flow run."""
+        assert isinstance(self.run, FlowRun)
+        return self.run
+
+
+current: ContextVar[Execution | None] = ContextVar("cellist_execution", default=None)
+active_tags: ContextVar[frozenset[str]] = ContextVar("cellist_tags", default=frozenset())
+current_cell: ContextVar[Any] = ContextVar("cellist_cell", default=None)
+
+
+def enclosing_flow(execution: Execution | None) -> FlowExecution | None:
+    """Return the flow execution a call made inside `execution` belongs to."""
+    if execution is None or isinstance(execution, FlowExecution):
+        return execution
+    return execution.flow

@@ -1,0 +1,247 @@
+"""Find the promises and states in a call's arguments, and put values in their place.
+
+Looking must be cheap: most calls hold none. Plain atoms are skipped by type, and a list of more
+than 10,000 elements whose first 10,000 are atoms of one type is taken for data (a million
+numbers then cost a fraction of a millisecond). Containers are rebuilt only if something inside
+changed, otherwise the function gets the identical object.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from cellist.engine.promise import Promise
+from cellist.exceptions import CellistError, UpstreamTaskError
+from cellist.model.annotations import BaseAnnotation, allow_failure, opaque, quote
+from cellist.model.runs import Run
+from cellist.model.states import COMPLETED, State, state_exception
+
+ATOMS = frozenset(
+    {int, str, float, bool, type(None), bytes, complex, range, slice, type(...), bytearray}
+)
+_LARGE = 10_000
+
+Visit = Callable[[Any], Any]
+
+
+class Upstream:
+    """A promise or state found in the arguments, with the parameter it was found in."""
+
+    __slots__ = ("forgiving", "parameter", "source")
+
+    def __init__(self, parameter: str, source: Promise | State, forgiving: bool) -> None:
+        self.parameter = parameter
+        self.source = source
+        self.forgiving = forgiving
+
+
+def may_hold_upstream(args: Iterable[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether any argument is more than an atom; the quick check before a search."""
+    for value in args:
+        if value.__class__ not in ATOMS:
+            return True
+    return bool(kwargs) and any(value.__class__ not in ATOMS for value in kwargs.values())
+
+
+def find_upstream(named: Iterable[tuple[str, Any]]) -> list[Upstream]:
+    """Return the promises and states inside the named arguments, in order."""
+    found: list[Upstream] = []
+    for name, value in named:
+        if value.__class__ not in ATOMS:
+            _search(value, name, found, False, set())
+    return found
+
+
+def _search(value: Any, name: str, found: list[Upstream], forgiving: bool, seen: set[int]) -> None:
+    if isinstance(value, (Promise, State)):
+        found.append(Upstream(name, value, forgiving))
+        return
+    if isinstance(value, BaseAnnotation):
+        inner: Any = cast("BaseAnnotation[Any]", value).unwrap()
+        if isinstance(value, quote):
+            return
+        if isinstance(value, opaque) and not isinstance(inner, (Promise, State)):
+            return
+        _search(inner, name, found, isinstance(value, allow_failure), seen)
+        return
+    for item in parts(value):
+        if item.__class__ not in ATOMS and id(item) not in seen:
+            seen.add(id(item))
+            _search(item, name, found, forgiving, seen)
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """Yield what a container holds, one level down; nothing for other objects."""
+    kind = value.__class__
+    if kind in ATOMS:
+        return
+    if isinstance(value, dict):
+        mapping = cast("dict[Any, Any]", value)
+        if not is_data(mapping.values()):
+            yield from mapping.values()
+        if not is_data(mapping.keys()):
+            yield from mapping.keys()
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        items = cast("list[Any]", value)
+        if not is_data(items):
+            yield from items
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            if hasattr(value, field.name):
+                yield getattr(value, field.name)
+    elif is_pydantic(kind):
+        yield from value.__dict__.values()
+
+
+def is_data(items: Any) -> bool:
+    """Whether a large container starts with so many atoms of one type that it is plain data."""
+    if len(items) <= _LARGE:
+        return False
+    kinds = set(map(type, _first(items)))
+    return len(kinds) == 1 and kinds <= ATOMS
+
+
+def _first(items: Iterable[Any]) -> Iterator[Any]:
+    for _, item in zip(range(_LARGE), items, strict=False):
+        yield item
+
+
+def is_pydantic(kind: type) -> bool:
+    """Whether instances of the type are pydantic models, told without importing pydantic."""
+    return hasattr(kind, "model_construct") and hasattr(kind, "model_fields")
+
+
+def resolve(value: Any, visit: Visit) -> Any:
+    """Return the value with every promise and state replaced by `visit(it)`.
+
+    Containers in which nothing changed are returned as the same object. Annotations are
+    stripped, `quote` without looking inside.
+    """
+    return _resolve(value, visit, False, {})
+
+
+def _resolve(value: Any, visit: Visit, forgiving: bool, memo: dict[int, Any]) -> Any:
+    if value.__class__ in ATOMS:
+        return value
+    if isinstance(value, (Promise, State)):
+        return visit(Upstream("", value, forgiving))
+    if isinstance(value, BaseAnnotation):
+        inner: Any = cast("BaseAnnotation[Any]", value).unwrap()
+        if isinstance(value, quote):
+            return inner
+        if isinstance(value, opaque) and not isinstance(inner, (Promise, State)):
+            return inner
+        return _resolve(inner, visit, isinstance(value, allow_failure), memo)
+    if id(value) in memo:
+        return memo[id(value)]
+    memo[id(value)] = value  # a cycle leads back to the original
+    memo[id(value)] = changed = _rebuild(value, lambda item: _resolve(item, visit, forgiving, memo))
+    return changed
+
+
+def _rebuild(value: Any, replace: Visit) -> Any:
+    kind = value.__class__
+    if isinstance(value, dict):
+        return _rebuild_dict(cast("dict[Any, Any]", value), replace)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        old = cast("list[Any]", value)
+        if is_data(old):
+            return old
+        items = [replace(item) for item in old]
+        if all(new is was for new, was in zip(items, old, strict=True)):
+            return old
+        kind = getattr(kind, "resolves_to", kind)
+        if hasattr(kind, "_make"):
+            return kind._make(items)
+        return kind(items) if kind in {list, tuple, set, frozenset} else _like(kind, items)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _rebuild_dataclass(value, replace)
+    if is_pydantic(kind):
+        old_fields: dict[str, Any] = value.__dict__
+        fields = {name: replace(item) for name, item in old_fields.items()}
+        if all(fields[name] is old_fields[name] for name in fields):
+            return value
+        return kind.model_construct(**fields)
+    return value
+
+
+def _like(kind: Any, items: list[Any]) -> Any:
+    """Return a container of a user's subclass, or a plain list if it cannot be made so."""
+    try:
+        return kind(items)
+    except TypeError:
+        return list(items)
+
+
+def _rebuild_dict(value: dict[Any, Any], replace: Visit) -> Any:
+    if is_data(value.values()) and is_data(value.keys()):
+        return value
+    items = [(replace(key), replace(item)) for key, item in value.items()]
+    same = all(
+        new[0] is old[0] and new[1] is old[1] for new, old in zip(items, value.items(), strict=True)
+    )
+    if same:
+        return value
+    if type(value) is dict:
+        return dict(items)
+    copy = value.copy()
+    copy.clear()
+    copy.update(items)
+    return copy
+
+
+def _rebuild_dataclass(value: Any, replace: Visit) -> Any:
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        if not hasattr(value, field.name):
+            continue
+        old = getattr(value, field.name)
+        new = replace(old)
+        if new is not old:
+            changed[field.name] = new
+    return dataclasses.replace(value, **changed) if changed else value
+
+
+def value_of(upstream: Upstream) -> Any:
+    """Return the value an upstream run gave, its exception if failure is allowed.
+
+    Raises `UpstreamTaskError` if it did not complete.
+    """
+    source = upstream.source
+    if isinstance(source, Promise):
+        source.observed = True
+        state = source.final_state
+        run: Run | None = source.run
+    else:
+        state, run = source, None
+    if state.type is COMPLETED:
+        return state.result()
+    if upstream.forgiving:
+        return _failure_of(state, run)
+    raise UpstreamTaskError(_not_completed(state, run))
+
+
+def _failure_of(state: State, run: Run | None) -> BaseException:
+    if state.is_failed() or state.is_crashed() or state.is_cancelled():
+        try:
+            return state_exception(state)
+        except TypeError as error:
+            return error
+    return UpstreamTaskError(_not_completed(state, run))
+
+
+def _not_completed(state: State, run: Run | None) -> str:
+    number = run.id if run else state.state_details.task_run_id or state.state_details.flow_run_id
+    noun = "flow" if run is not None and run.kind == "flow" else "task"
+    return f"Upstream {noun} run '{number}' did not reach a 'COMPLETED' state."
+
+
+def check_arguments(bound: dict[str, Any]) -> None:
+    """Raise `CellistError` if a run record is passed where a value is expected."""
+    for name, value in bound.items():
+        if isinstance(value, Run):
+            message = (
+                f"Parameter {name!r} was given a {type(value).__name__}. Pass its state, its "
+                f"future or its result, or wrap it in opaque() to hand over the record itself."
+            )
+            raise CellistError(message)

@@ -1,0 +1,98 @@
+"""What the stop button does while a run is live on the main thread.
+
+Sync code is interrupted as ever, by `KeyboardInterrupt`. An awaiting cell is not woken by a signal
+alone: the event loop sleeps on until something else happens (NOTES measured an interrupt that took
+as long as the sleep). So while a run is live our handler cancels the run's asyncio task through
+the loop on the first press, which wakes it, and raises on the second. The handler that was there
+before is put back when the outermost run ends.
+"""
+
+import asyncio
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from cellist.engine import drivers
+
+_SYNC_CODE = (drivers.drive.__code__, drivers.perform.__code__)
+
+
+class Guard:
+    """The handler of one process; it is installed by the outermost run on the main thread."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        """Whether the stop button was pressed since the outermost run began."""
+        self.expected = False
+        """Whether the next signal is our own way of stopping one run, not the stop button."""
+        self._depth = 0
+        self._presses = 0
+        self._before: Any = None
+        self._targets: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    def enter(self, task: asyncio.Task[Any] | None = None) -> bool:
+        """Install the handler if this is the main thread; say whether `leave` must be called."""
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        if task is not None:
+            self._targets.append((task.get_loop(), task))
+        self._depth += 1
+        if self._depth == 1:
+            self.interrupted = False
+            self._presses = 0
+            self._before = signal.getsignal(signal.SIGINT)
+            if callable(self._before):
+                signal.signal(signal.SIGINT, self._handle)
+        return True
+
+    def leave(self, task: asyncio.Task[Any] | None = None) -> None:
+        """Undo one `enter`."""
+        if task is not None:
+            self._targets = [target for target in self._targets if target[1] is not task]
+        self._depth -= 1
+        if self._depth == 0:
+            if callable(self._before) and signal.getsignal(signal.SIGINT) == self._handle:
+                signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def interrupt_main(self) -> None:
+        """Interrupt the code on the main thread on behalf of one run that was cancelled."""
+        self.expected = True
+        signal.raise_signal(signal.SIGINT) if _on_main() else _signal_main()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.expected:
+            self.expected = False
+            raise KeyboardInterrupt
+        self._presses += 1
+        self.interrupted = True
+        if self._presses == 1 and self._targets and not _in_sync_code(frame):
+            for loop, task in self._targets:
+                loop.call_soon_threadsafe(task.cancel)
+            return
+        del number
+        raise KeyboardInterrupt
+
+
+def _on_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _signal_main() -> None:
+    ident = threading.main_thread().ident
+    if ident is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(ident, signal.SIGINT)  # also ends a blocking call
+    else:
+        import _thread
+
+        _thread.interrupt_main()
+
+
+def _in_sync_code(frame: FrameType | None) -> bool:
+    """Whether the main thread is inside sync user code that one of our drivers called."""
+    while frame is not None:
+        if frame.f_code in _SYNC_CODE:
+            return True
+        frame = frame.f_back
+    return False

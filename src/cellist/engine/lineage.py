@@ -1,0 +1,106 @@
+"""Which run an argument came from, so that the graph shows how data flowed.
+
+Futures and states say it themselves. A plain result object is recognised by identity, which is
+only sound while the object is alive: it is held by a weak reference where the type allows, else
+by a strong one until the flow ends, and only the last thousand of those. Atoms and small tuples
+are never linked, because equal ones are often one and the same object.
+"""
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+from cellist.engine.execution import Execution, FlowExecution
+from cellist.engine.inputs import ATOMS, Upstream
+from cellist.engine.promise import Promise
+
+_STRONG = 1000
+_SMALL_TUPLE = 8
+
+
+class Results:
+    """Remembers by identity which run each result object came from."""
+
+    __slots__ = ("_strong", "_weak")
+
+    def __init__(self) -> None:
+        self._weak: dict[int, tuple[Any, int]] = {}
+        self._strong: OrderedDict[int, tuple[Any, int]] = OrderedDict()
+
+    def add(self, value: Any, number: int) -> None:
+        """Note that a run produced the object."""
+        key = id(value)
+        try:
+            self._weak[key] = (
+                weakref.ref(value, lambda _, key=key: self._weak.pop(key, None) and None),
+                number,
+            )
+        except TypeError:
+            if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]
+                return
+            self._strong[key] = (value, number)
+            if len(self._strong) > _STRONG:
+                self._strong.popitem(last=False)
+
+    def find(self, value: Any) -> int | None:
+        """Return the run that produced this very object, if it is known."""
+        key = id(value)
+        held = self._weak.get(key)
+        if held is not None:
+            return held[1] if held[0]() is value else None
+        kept = self._strong.get(key)
+        return kept[1] if kept is not None and kept[0] is value else None
+
+
+def remember_result(flow: FlowExecution, value: Any, number: int) -> None:
+    """Note that a run of the flow produced the object."""
+    if isinstance(value, type) or callable(value):
+        return
+    if flow.results is None:
+        flow.results = Results()
+    flow.results.add(value, number)
+
+
+def upstream_of(
+    x: Execution, named: Iterable[tuple[str, Any]], found: Iterable[Upstream]
+) -> dict[str, tuple[int, ...]] | None:
+    """Return for each parameter the numbers of the runs its value came from."""
+    links: dict[str, list[int]] = {}
+    for one in found:
+        number = _number_of(one)
+        if number and number not in links.setdefault(one.parameter, []):
+            links[one.parameter].append(number)
+    known = x.flow.results if x.flow is not None else None
+    if known is not None:
+        for name, value in named:
+            for number in _direct(known, value):
+                if number not in links.setdefault(name, []):
+                    links[name].append(number)
+    return {name: tuple(numbers) for name, numbers in links.items() if numbers} or None
+
+
+def _direct(known: Results, value: Any) -> list[int]:
+    """Return the runs of an object and, for a short list or tuple, of what it holds."""
+    if value.__class__ in ATOMS:
+        return []
+    number = known.find(value)
+    if number is not None:
+        return [number]
+    kind = value.__class__
+    if kind is dict:
+        value = list(value.values())
+    elif kind not in (list, tuple):
+        return []
+    if len(value) > _STRONG:
+        return []
+    inner = [known.find(item) for item in value if item.__class__ not in ATOMS]
+    return [number for number in dict.fromkeys(inner) if number is not None]
+
+
+def _number_of(one: Upstream) -> int | None:
+    if isinstance(one.source, Promise):
+        return one.source.run.number
+    details = one.source.state_details
+    owner = details.task_run_id or details.flow_run_id
+    return owner.int if owner else None

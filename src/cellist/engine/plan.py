@@ -1,0 +1,143 @@
+"""How a definition is to be run: its options resolved once, so that a call only reads them.
+
+A plan is made when the options or the settings it depends on have changed, not at every call.
+It also holds the shape of the function's signature, so that an ordinary call is checked with two
+comparisons instead of `inspect.Signature.bind`.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from cellist.exceptions import ParameterBindError
+from cellist.model.retries import Delays
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+Hook = Callable[..., Any]
+
+
+class Shape:
+    """The signature of a function, ready for checking and binding calls."""
+
+    __slots__ = ("most", "names", "needed", "needs_keywords", "signature")
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        self.signature = signature
+        parameters = signature.parameters.values()
+        positional = [p for p in parameters if p.kind in _POSITIONAL]
+        self.needed = sum(p.default is p.empty for p in positional)
+        star = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.most = 1 << 30 if star else len(positional)
+        self.needs_keywords = any(
+            p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters
+        )
+        self.names = tuple(signature.parameters)
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise `ParameterBindError` unless the arguments fit."""
+        fits = not kwargs and not self.needs_keywords and self.needed <= len(args) <= self.most
+        if not fits:
+            self._bind(args, kwargs)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name, defaults filled in."""
+        bound = self._bind(args, kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    def call_of(self, parameters: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the positional and keyword arguments that give these parameters by name."""
+        bound = inspect.BoundArguments(self.signature, _ordered(self.names, parameters))
+        unknown = [name for name in parameters if name not in self.signature.parameters]
+        if unknown:
+            self._bind((), parameters)
+        return bound.args, bound.kwargs
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        try:
+            return self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            message = (
+                f"Error binding parameters: {error}. The function takes {self.signature}, "
+                f"the call gave {len(args)} positional argument(s)"
+                + (f" and the names {', '.join(map(repr, kwargs))}." if kwargs else ".")
+            )
+            raise ParameterBindError(message) from None
+
+
+def _ordered(names: tuple[str, ...], parameters: dict[str, Any]) -> Any:
+    return {name: parameters[name] for name in names if name in parameters}
+
+
+class Plan:
+    """The resolved options of a task or flow. Nothing here changes after it is made."""
+
+    __slots__ = (
+        "cache",
+        "condition",
+        "delays",
+        "fn",
+        "hooks",
+        "is_async",
+        "is_flow",
+        "jitter",
+        "log_prints",
+        "naming",
+        "noun",
+        "prepare",
+        "retries",
+        "shape",
+        "tags",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        shape: Shape,
+        *,
+        is_async: bool = False,
+        is_flow: bool = False,
+        retries: int = 0,
+        delays: Delays = 0.0,
+        jitter: float | None = None,
+        condition: Callable[..., Any] | None = None,
+        timeout: float | None = None,
+        hooks: dict[str, tuple[Hook, ...]] | None = None,
+        naming: Callable[[Any], str] | None = None,
+        prepare: Callable[[Any], None] | None = None,
+        cache: Any = None,
+        tags: frozenset[str] = frozenset(),
+        log_prints: bool | None = None,
+    ) -> None:
+        self.fn = fn
+        self.shape = shape
+        self.is_async = is_async
+        self.is_flow = is_flow
+        self.noun = "Flow" if is_flow else "Task"
+        self.retries = retries
+        self.delays = delays
+        self.jitter = jitter
+        self.condition = condition
+        self.timeout = timeout or None
+        self.hooks = hooks or {}
+        self.naming = naming
+        self.prepare = prepare
+        """Checks and coerces the arguments of an execution; its error fails the run."""
+        self.cache = cache
+        """How the task caches (a `CachePlan`), or the `Reason` why it does not."""
+        self.tags = tags
+        self.log_prints = log_prints
+
+    def with_cache(self, cache: Any) -> "Plan":
+        """Return this plan with another way of caching."""
+        copy = object.__new__(Plan)
+        for name in Plan.__slots__:
+            setattr(copy, name, getattr(self, name))
+        copy.cache = cache
+        return copy
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name, defaults filled in."""
+        return self.shape.bind(args, kwargs)

@@ -1,0 +1,93 @@
+"""A promise: the end of a submitted run, which somebody may wait for.
+
+It is made for cheap submission: the lock is shared by all promises (it is held for a few
+instructions), and the event a thread blocks on exists only once a thread blocks.
+The final state is set before any callback fires.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cellist.engine.commands import Given, Ok, Outcome
+from cellist.model.runs import Run
+from cellist.model.states import NO_DATA, State
+
+_lock = threading.Lock()
+
+
+class Promise:
+    """The future outcome of a run. `outcome` is `None` until the run is settled."""
+
+    __slots__ = ("__weakref__", "_callbacks", "execution", "observed", "outcome", "run", "work")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.outcome: Outcome | None = None
+        self._callbacks: list[Callable[[Any], object]] | None = None
+        self.observed = False
+        """Whether somebody looked at the outcome; a failure nobody looked at is worth a warning."""
+        self.work: Any = None
+        """The unfinished work behind the promise, so that a waiter may cancel it."""
+        self.execution: Any = None
+        """What carries the run out, until it is settled."""
+
+    def settle(self, outcome: Outcome) -> bool:
+        """Set the outcome and fire the callbacks; `False` if it was settled before."""
+        with _lock:
+            if self.outcome is not None:
+                return False
+            self.outcome = outcome
+            self.work = None
+            callbacks, self._callbacks = self._callbacks, None
+        execution, self.execution = self.execution, None
+        if execution is not None:
+            execution.settled(self)
+        for callback in callbacks or ():
+            callback(self)
+        return True
+
+    def on_settled(self, callback: Callable[[Any], object]) -> None:
+        """Call `callback(promise)` when settled, in the settling thread; at once if it is."""
+        with _lock:
+            if self.outcome is None:
+                if self._callbacks is None:
+                    self._callbacks = [callback]
+                else:
+                    self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def forget(self, callback: Callable[[Any], object]) -> None:
+        """Take a callback back."""
+        with _lock:
+            if self._callbacks and callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+    def block(self, timeout: float | None = None) -> bool:
+        """Block the calling thread until settled or `timeout` seconds passed; say which."""
+        if self.outcome is not None:
+            return True
+        event = threading.Event()
+
+        def wake(_: Any) -> None:
+            event.set()
+
+        self.on_settled(wake)
+        if not event.wait(timeout):
+            self.forget(wake)
+        return self.outcome is not None
+
+    @property
+    def final_state(self) -> State:
+        """The present state as a user sees it, with the value or exception once settled."""
+        return self.run.public_state(outcome_data(self.outcome))
+
+
+def outcome_data(outcome: Outcome | None) -> Any:
+    """Return what a state carries for an outcome."""
+    if outcome is None:
+        return NO_DATA
+    if isinstance(outcome, Given):
+        return outcome.data
+    return outcome.value if isinstance(outcome, Ok) else outcome.error

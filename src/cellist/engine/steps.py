@@ -1,0 +1,340 @@
+"""The life of a run, from top to bottom.
+
+`run_steps` is a generator: it yields a command whenever something takes time and is sent the
+outcome (see `commands`). It knows no clock, thread, loop, socket or file, so a test can step
+through it by hand. Tasks and flows, sync and async, take the same steps; their differences are
+values in the plan. It returns the run's outcome and never raises a user's error.
+
+    inputs → name, parameters → Running → cache → attempts → conclusion → store → final → hooks
+
+The usual case, a task without inputs to wait for, hooks or cache, passes only `if`s on its way
+from Running to the invocation; everything rare is in a sub-generator of its own.
+"""
+
+from typing import Any
+
+from cellist.engine.commands import (
+    NOTHING,
+    Err,
+    Given,
+    Invoke,
+    Offload,
+    Ok,
+    Outcome,
+    Sleep,
+    Steps,
+    Wait,
+    Waker,
+)
+from cellist.engine.conclusions import Conclusion, conclude, is_special, promises_in
+from cellist.engine.errors import crash_message, describe, one_line, trim
+from cellist.engine.execution import Execution, FlowExecution
+from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
+from cellist.engine.promise import Promise
+from cellist.exceptions import (
+    CancelledRun,
+    FlowRunTimeoutError,
+    TaskRunTimeoutError,
+    UpstreamTaskError,
+)
+from cellist.model.reasons import Reason
+from cellist.model.retries import delay_before
+from cellist.model.states import (
+    CANCELLED,
+    COMPLETED,
+    CRASHED,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+    State,
+)
+
+CANCEL_MESSAGE = "Cancelled on request."
+STOP_MESSAGE = "Stopped by an interrupt of the kernel."
+
+
+def run_steps(x: Execution) -> Steps[Outcome]:
+    """Take a run from Pending to its final state and return its outcome."""
+    run, plan = x.run, x.plan
+    try:
+        if x.cancelling:
+            return _end(x, CancelledRun(CANCEL_MESSAGE))
+        if x.waits is not None:
+            problem = yield from _take_inputs(x)
+            if problem is not None:
+                return problem
+        if plan.prepare is not None or plan.naming is not None:
+            problem = yield from _prepare(x)
+            if problem is not None:
+                return problem
+        if x.cancelling:
+            return _end(x, CancelledRun(CANCEL_MESSAGE))
+        run.enter(RUNNING)
+        if plan.hooks:
+            yield from _hooks(x, "on_running")
+        if plan.cache.__class__ is Reason:
+            run.why = plan.cache
+        else:
+            hit = yield Offload(x.services.cache.look_up, x)
+            if isinstance(hit, Ok) and hit.value is not None:
+                return (yield from _complete(x, hit.value.value, Conclusion(COMPLETED, "Cached")))
+        while True:
+            outcome = yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async)
+            if (
+                outcome.__class__ is Ok
+                and not plan.is_flow
+                and not x.cancelling
+                and not is_special(outcome.value)
+            ):
+                if plan.cache.__class__ is not Reason:
+                    yield from _store(x, outcome.value)
+                run.enter(COMPLETED)
+                if plan.hooks:
+                    yield from _hooks(x, "on_completion", outcome.value)
+                return outcome
+            ended = yield from _conclude(x, outcome)
+            if ended is not None:
+                return ended
+    finally:
+        if not run.is_final and not _is_settled(x):
+            # The driver was interrupted between two steps, or we have a fault of our own.
+            run.enter(CRASHED, None, "Execution was aborted before it could end.")
+
+
+def _is_settled(x: Execution) -> bool:
+    """Whether the run ended in a state that is not final but lasts: its inputs never came."""
+    return x.run.state is not None and x.run.state.name == "NotReady"
+
+
+def _take_inputs(x: Execution) -> Steps[Outcome | None]:
+    """Wait for the promises among the inputs and put their values in place."""
+    named = [*zip(x.plan.shape.names, x.args, strict=False), *x.kwargs.items()]
+    waiting = [promise for promise in x.waits or () if promise.outcome is None]
+    if waiting:
+        outcome = yield Wait(waiting)
+        if isinstance(outcome, Err):
+            return _end(x, outcome.error)
+    try:
+        for upstream in find_upstream([("wait_for", x.wait_for)]):
+            value_of(upstream)
+        check_arguments(dict(named))
+        x.args = tuple(resolve(value, value_of) for value in x.args)
+        x.kwargs = {name: resolve(value, value_of) for name, value in x.kwargs.items()}
+    except UpstreamTaskError as error:
+        x.run.enter(PENDING, "NotReady", str(error))
+        return Err(error)
+    except Exception as error:
+        return (yield from _fail(x, error))
+    x.run.call = (x.args, x.kwargs)
+    return None
+
+
+def _prepare(x: Execution) -> Steps[Outcome | None]:
+    """Check and coerce the arguments, then give the run the name its template asks for."""
+    step = x.plan.prepare
+    try:
+        if step is not None:
+            step(x)
+    except Exception as error:
+        return (yield from _fail(x, error, "Validation of flow parameters failed with error: "))
+    try:
+        if x.plan.naming is not None:
+            x.run.name = x.plan.naming(x)
+            x.run.announce("name")
+    except Exception as error:
+        return (yield from _fail(x, error))
+    return None
+
+
+def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
+    """Decide what an attempt led to. `None` means that another attempt is to be made."""
+    if isinstance(outcome, Err):
+        error = trim(outcome.error)
+        if not isinstance(error, Exception):
+            return _end(x, error)
+        if x.cancelling:
+            return _end(x, error)
+        yield from _drop_children(x)
+        return (yield from _failed_attempt(x, error, None))
+    value = outcome.value
+    if isinstance(x, FlowExecution):
+        waiting = [promise for promise in promises_in(value) if promise.outcome is None]
+        waiting += [child for child in list(x.children) if child.outcome is None]
+        if waiting:
+            waited = yield Wait(waiting)
+            if isinstance(waited, Err):
+                return _end(x, waited.error)
+    if x.cancelling:
+        if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and not is_special(value):
+            yield from _store(x, value)  # the work is done: a rerun shall not do it again
+        return _end(x, CancelledRun(CANCEL_MESSAGE))
+    try:
+        conclusion = conclude(value, x.plan.is_flow)
+    except Exception as error:
+        return (yield from _failed_attempt(x, trim(error), None))
+    if conclusion.type is COMPLETED:
+        if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and conclusion.plain:
+            yield from _store(x, conclusion.data)
+        return (yield from _complete(x, conclusion.value, conclusion))
+    if conclusion.type is FAILED:
+        return (yield from _failed_attempt(x, conclusion.error, conclusion))
+    x.run.enter(conclusion.type, conclusion.name, conclusion.message)
+    return Given(conclusion.value, conclusion.data)
+
+
+def _failed_attempt(
+    x: Execution, error: BaseException, given: Conclusion | None
+) -> Steps[Outcome | None]:
+    """Retry if the plan allows, else fail. `given` is a failed state that user code returned."""
+    run, plan = x.run, x.plan
+    message = given.message if given else _failure_message(x, error)
+    if run.attempts <= plan.retries and (yield from _wants_retry(x, error, given)):
+        delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
+        _log_retry(x, error, delay)
+        if delay:
+            word = yield from _wait_for_retry(x, delay, message)
+            if word == "cancel":
+                return _end(x, CancelledRun(CANCEL_MESSAGE))
+            if word == "give_up":
+                return (yield from _fail(x, error, None, message, given))
+        run.enter(RUNNING, None if plan.is_flow else "Retrying")
+        if plan.hooks:
+            yield from _hooks(x, "on_running")
+        return None
+    if plan.retries:
+        noun = plan.noun
+        x.services.log(
+            x, 40, f"{noun} run failed with exception: {error!r} - Retries are exhausted"
+        )
+    return (yield from _fail(x, error, None, message, given))
+
+
+def _wants_retry(x: Execution, error: BaseException, given: Conclusion | None) -> Steps[bool]:
+    condition = x.plan.condition
+    if condition is None:
+        return True
+    text = f"{x.plan.noun} run encountered unexpected exception: {error!r}"
+    state = given.state if given else State(FAILED, None, text, error)
+    outcome = yield Invoke(condition, (x.definition, x.run, state), {}, None, True)
+    if isinstance(outcome, Err):
+        x.services.log(
+            x,
+            40,
+            f"`retry_condition_fn` raised {outcome.error!r}; the run is not retried.",
+        )
+        return False
+    return bool(outcome.value)
+
+
+def _wait_for_retry(x: Execution, delay: float, message: str | None) -> Steps[str | None]:
+    """Hold the run in AwaitingRetry until it is due or somebody decides otherwise."""
+    x.waker = Waker()
+    x.run.due = x.services.now() + int(delay * 1_000_000_000)
+    x.run.enter(SCHEDULED, "AwaitingRetry", message)
+    if x.cancelling:
+        return "cancel"
+    outcome = yield Sleep(delay, x.waker)
+    x.waker = None
+    x.run.due = 0
+    if isinstance(outcome, Err):
+        x.cancelling = x.cancelling or x.services.interrupted()
+        return "cancel"
+    return "cancel" if x.cancelling else outcome.value
+
+
+def _log_retry(x: Execution, error: BaseException, delay: float) -> None:
+    when = f"{delay:g} second(s) from now" if delay else "immediately"
+    x.services.log(
+        x,
+        20,
+        f"{x.plan.noun} run failed with exception: {error!r} - "
+        f"Retry {x.run.attempts}/{x.plan.retries} will start {when}",
+    )
+
+
+def _failure_message(x: Execution, error: BaseException) -> str:
+    noun = x.plan.noun
+    if isinstance(error, (TaskRunTimeoutError, FlowRunTimeoutError)):
+        return f"{noun} run exceeded timeout of {x.plan.timeout} second(s)"
+    if isinstance(error, TimeoutError) and not x.plan.is_flow:
+        return f"{noun} run failed due to timeout: {error!r}"
+    gap = ": " if x.plan.is_flow else " "
+    return f"{noun} run encountered an exception{gap}{type(error).__name__}: {one_line(error)}"
+
+
+def _fail(
+    x: Execution,
+    error: BaseException,
+    prefix: str | None = None,
+    message: str | None = None,
+    given: Conclusion | None = None,
+) -> Steps[Outcome]:
+    """Enter Failed, call the hooks and return the outcome a caller gets."""
+    run = x.run
+    run.error = describe(error)
+    if prefix is not None:
+        message = f"{prefix}{type(error).__name__}: {one_line(error)}"
+    name = given.name if given else "TimedOut" if isinstance(error, TimeoutError) else None
+    run.enter(FAILED, name, message or (None if given else _failure_message(x, error)))
+    data = given.data if given else error
+    if x.plan.hooks:
+        yield from _hooks(x, "on_failure", data)
+    if given is not None and not x.plan.is_flow:
+        return Given(given.value, given.data)
+    return Err(error)
+
+
+def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome]:
+    x.run.enter(COMPLETED, conclusion.name, conclusion.message)
+    data = value if conclusion.plain else conclusion.data
+    if x.plan.hooks:
+        yield from _hooks(x, "on_completion", data)
+    return Ok(value) if conclusion.plain else Given(conclusion.value, conclusion.data)
+
+
+def _store(x: Execution, value: Any) -> Steps[None]:
+    """Put the result into the cache before Completed is announced, so that who hears can fetch."""
+    state = x.run.state
+    seconds = (x.services.now() - (state.at if state else 0)) / 1_000_000_000
+    yield Offload(x.services.cache.remember, x, value, seconds)
+
+
+def _end(x: Execution, error: BaseException) -> Outcome:
+    """End a run that was cancelled, interrupted or crashed. No retries; the error goes on."""
+    run = x.run
+    if isinstance(x, FlowExecution):
+        x.services.cancel_children(x)
+    if x.cancelling or isinstance(error, CancelledRun):
+        run.enter(CANCELLED, None, CANCEL_MESSAGE)
+        return Err(error if isinstance(error, CancelledRun) else CancelledRun(_who(x)))
+    if x.services.interrupted():
+        run.enter(CANCELLED, None, STOP_MESSAGE)
+    else:
+        run.error = describe(error)
+        run.enter(CRASHED, None, crash_message(error))
+    return Err(error)
+
+
+def _who(x: Execution) -> str:
+    return f"{x.plan.noun} run {x.run.name!r} was cancelled."
+
+
+def _drop_children(x: Execution) -> Steps[None]:
+    """After a failed body: cancel what has not started, wait for what has."""
+    if not isinstance(x, FlowExecution) or not x.children:
+        return
+    x.services.cancel_children(x, only_waiting=True)
+    waiting: list[Promise] = [child for child in list(x.children) if child.outcome is None]
+    if waiting:
+        yield Wait(waiting)
+
+
+def _hooks(x: Execution, which: str, data: Any = NOTHING) -> Steps[None]:
+    """Call the hooks of one kind in order; an error in one is logged and the next is called."""
+    for hook in x.plan.hooks.get(which, ()):
+        state = x.run.public_state() if data is NOTHING else x.run.public_state(data)
+        outcome = yield Invoke(hook, (x.definition, x.run, state), {}, None, True)
+        if isinstance(outcome, Err):
+            name = getattr(hook, "__name__", type(hook).__name__)
+            x.services.log(x, 40, f"Hook {name!r} ({which}) raised {outcome.error!r}")

@@ -1,0 +1,304 @@
+"""Flows: functions that call tasks. A flow run owns what it starts and waits for it.
+
+    @flow
+    def crawl(urls):
+        pages = fetch.map(urls)
+        return clean.map(pages)
+
+Parameters are validated and coerced by their annotations. A flow fails if its body raises or if a
+run it returns has failed; futures in its return value are replaced by their values.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
+
+from cellist import settings
+from cellist.calling import call_async, call_here
+from cellist.definitions import (
+    check_callable,
+    check_hooks,
+    check_run_name,
+    check_seconds,
+    default_name,
+    is_async_function,
+    is_generator_function,
+    naming_for,
+    qualified_name,
+    shape_of,
+)
+from cellist.engine.plan import Plan
+from cellist.exceptions import InvalidNameError
+from cellist.model.annotations import NOT_SET
+from cellist.model.reasons import Reason
+from cellist.model.retries import check_delays, check_jitter, check_retries
+from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
+from cellist.taskkeys import source_digest
+from cellist.validation import make_validator, words
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NOT_IN_NAMES = "/%&><"
+_FLOW_NOT_CACHED = Reason("off", "flow", "ran: flows are not cached, their tasks are")
+_HOOKS = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
+
+
+class Flow(Generic[P, R]):
+    """A function that calls tasks, run as one whole. Made by `@flow`."""
+
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        name: str | None = None,
+        version: str | None = None,
+        flow_run_name: Any = None,
+        retries: int | None = None,
+        retry_delay_seconds: Any = None,
+        task_runner: Any = None,
+        description: str | None = None,
+        timeout_seconds: float | timedelta | None = None,
+        validate_parameters: bool = True,
+        persist_result: Any = NOT_SET,
+        result_storage: Any = None,
+        result_serializer: Any = None,
+        cache_result_in_memory: bool = True,
+        log_prints: bool | None = None,
+        on_completion: Any = None,
+        on_failure: Any = None,
+        on_cancellation: Any = None,
+        on_crashed: Any = None,
+        on_running: Any = None,
+        retry_jitter_factor: float | None = None,
+    ) -> None:
+        options = {key: value for key, value in locals().items() if key not in ("self", "fn")}
+        check_callable(fn, "flow")
+        self._options = options
+        self.fn = fn
+        self.name = _check_name(name, fn)
+        owner = f"flow {self.name!r}"
+        self.description = description if description is not None else fn.__doc__
+        self._version = version
+        self.isasync = is_async_function(fn)
+        self.isgenerator = is_generator_function(fn)
+        self.identity = qualified_name(fn)
+        self._shape = shape_of(fn, "flow")
+        self.flow_run_name = check_run_name(flow_run_name, "flow_run_name", owner)
+        self.retries = None if retries is None else check_retries(retries, owner)
+        self.retry_delay_seconds = (
+            None
+            if retry_delay_seconds is None
+            else check_delays(retry_delay_seconds, retries or 0, owner)
+        )
+        self.retry_jitter_factor = check_jitter(retry_jitter_factor, owner)
+        self.task_runner = _check_runner(task_runner, owner)
+        self.timeout_seconds = check_seconds(timeout_seconds, "timeout_seconds", owner)
+        self.should_validate_parameters = validate_parameters
+        self.persist_result = None if persist_result is NOT_SET else persist_result
+        self.result_storage = result_storage
+        self.result_serializer = result_serializer
+        self.cache_result_in_memory = cache_result_in_memory
+        self.log_prints = log_prints
+        self._hooks = {kind: check_hooks(options[kind], kind, owner) for kind in _HOOKS}
+        self._validator = make_validator(self._shape.signature, fn, self.name)
+        self._plan: Plan | None = None
+        self._plan_settings: Any = None
+        functools.update_wrapper(self, fn, updated=())
+
+    @property
+    def version(self) -> str | None:
+        """The version given, else a digest of the flow's code and what it reaches."""
+        return self._version if self._version is not None else source_digest(self.fn)
+
+    @property
+    def key(self) -> str:
+        """What identifies the flow across kernels: its name."""
+        return self.name
+
+    def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Add a hook for completed runs; usable as a decorator."""
+        return self._add_hook("on_completion", fn)
+
+    def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Add a hook for failed runs; usable as a decorator."""
+        return self._add_hook("on_failure", fn)
+
+    def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Add a hook for the start of each attempt; usable as a decorator."""
+        return self._add_hook("on_running", fn)
+
+    def on_cancellation(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Add a hook for cancelled runs; usable as a decorator."""
+        return self._add_hook("on_cancellation", fn)
+
+    def on_crashed(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Add a hook for crashed runs; usable as a decorator."""
+        return self._add_hook("on_crashed", fn)
+
+    def _add_hook(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        self._hooks[kind].extend(check_hooks([fn], kind, f"flow {self.name!r}"))
+        self._plan = None
+        return fn
+
+    def plan(self) -> Plan:
+        """Return the resolved options; made anew when options or settings have changed."""
+        now = settings.active()
+        if self._plan is None or self._plan_settings is not now:
+            self._plan = self._make_plan(now)
+            self._plan_settings = now
+        return self._plan
+
+    def _make_plan(self, now: settings.Settings) -> Plan:
+        retries = now.flows_default_retries if self.retries is None else self.retries
+        delays = self.retry_delay_seconds
+        return Plan(
+            self.fn,
+            self._shape,
+            is_async=self.isasync,
+            is_flow=True,
+            retries=retries,
+            delays=now.flows_default_retry_delay_seconds if delays is None else delays,
+            jitter=self.retry_jitter_factor,
+            timeout=self.timeout_seconds,
+            hooks={kind: tuple(hooks) for kind, hooks in self._hooks.items() if hooks},
+            naming=naming_for(self.flow_run_name, "flow_run_name") or (lambda _: words()),
+            prepare=self._prepare,
+            cache=_FLOW_NOT_CACHED,
+            log_prints=self.log_prints,
+        )
+
+    def _prepare(self, x: Any) -> None:
+        """Validate and coerce the arguments of a run and note its parameters."""
+        bound = x.bound()
+        if self.should_validate_parameters and bound:
+            validated = self._validator(bound)
+            if any(validated[name] is not bound[name] for name in bound):
+                x.args, x.kwargs = self._shape.call_of(validated)
+            bound = validated
+        x.run.parameters = bound
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters coerced by the flow's annotations.
+
+        Raises `ParameterTypeError` naming each parameter that does not fit.
+        """
+        return self._validator(parameters)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the flow here; a coroutine function gives an awaitable.
+
+        `return_state=True` gives the final state instead of the value. Raises the user's own
+        exception, that of a failed run the flow returned, and `ParameterTypeError`.
+        """
+        __tracebackhide__ = True
+        return_state: Any = kwargs.pop("return_state", False) if kwargs else False
+        wait_for: Any = kwargs.pop("wait_for", None) if kwargs else None
+        if self.isasync:
+            return cast("R", call_async(self, args, kwargs, wait_for, return_state))
+        return call_here(self, args, kwargs, wait_for, return_state)
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a copy with some options changed; any option of `@flow` can be given.
+
+        Raises `TypeError` for a name that is not an option.
+        """
+        unknown = [name for name in options if name not in self._options]
+        if unknown:
+            message = (
+                f"with_options() of flow {self.name!r} got {', '.join(map(repr, unknown))}; "
+                f"the options are {', '.join(sorted(self._options))}."
+            )
+            raise TypeError(message)
+        given = {**self._options, **{kind: list(hooks) for kind, hooks in self._hooks.items()}}
+        given.update({key: value for key, value in options.items() if value is not NOT_SET})
+        return type(self)(self.fn, **given)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the flow bound to an instance, as functions are."""
+        del owner
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"Flow({self.name!r})"
+
+
+def _check_name(name: Any, fn: Any) -> str:
+    if name is not None and not isinstance(name, str):
+        message = (
+            f"Expected string for flow parameter 'name'; got {type(name).__name__} instead. "
+            f"Perhaps you meant to call it? e.g. '@flow(name=get_flow_run_name())'"
+        )
+        raise TypeError(message)
+    if not name:
+        name = default_name(fn).replace("_", "-")
+        return "unknown-lambda" if name == "<lambda>" else name
+    bad = [letter for letter in _NOT_IN_NAMES if letter in name]
+    if bad:
+        message = f"Flow name {name!r} contains characters that are not allowed: {' '.join(bad)}"
+        raise InvalidNameError(message)
+    return name
+
+
+def _check_runner(runner: Any, owner: str) -> TaskRunner:
+    if runner is None:
+        return ThreadPoolTaskRunner()
+    made = runner() if isinstance(runner, type) else runner
+    if not isinstance(made, TaskRunner):
+        message = (
+            f"`task_runner` of {owner} must be a task runner such as ThreadPoolTaskRunner(), "
+            f"got {made!r:.60}."
+        )
+        raise TypeError(message)
+    return made
+
+
+@overload
+def flow(__fn: Callable[P, R], /) -> Flow[P, R]: ...
+@overload
+def flow(
+    __fn: None = None,
+    /,
+    *,
+    name: str | None = ...,
+    version: str | None = ...,
+    flow_run_name: str | Callable[..., str] | None = ...,
+    retries: int | None = ...,
+    retry_delay_seconds: float | list[float] | Callable[[int], list[float]] | None = ...,
+    task_runner: TaskRunner | type[TaskRunner] | None = ...,
+    description: str | None = ...,
+    timeout_seconds: float | timedelta | None = ...,
+    validate_parameters: bool = ...,
+    persist_result: bool | None = ...,
+    result_storage: Any = ...,
+    result_serializer: Any = ...,
+    cache_result_in_memory: bool = ...,
+    log_prints: bool | None = ...,
+    on_completion: Iterable[Callable[..., Any]] | None = ...,
+    on_failure: Iterable[Callable[..., Any]] | None = ...,
+    on_cancellation: Iterable[Callable[..., Any]] | None = ...,
+    on_crashed: Iterable[Callable[..., Any]] | None = ...,
+    on_running: Iterable[Callable[..., Any]] | None = ...,
+    retry_jitter_factor: float | None = ...,
+) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+@overload
+def flow(__fn: Callable[P, R], /, **options: Any) -> Flow[P, R]: ...
+def flow(__fn: Any = None, /, **options: Any) -> Any:
+    """Make a function a flow. Use bare, with options, or as a function: `flow(fn, retries=2)`.
+
+    - `name` (default: the function's, with `-` for `_`), `description`, `version`.
+    - `flow_run_name`: template over the parameters, or a function; default two words.
+    - `retries`, `retry_delay_seconds`, `retry_jitter_factor`, `timeout_seconds`.
+    - `task_runner`: where submitted tasks run, an instance or a class.
+    - `validate_parameters`: coerce arguments by their annotations (on by default).
+    - `on_running`, `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`: lists of hooks
+      called with (flow, flow_run, state).
+
+    Raises `TypeError`, `ValueError` or `InvalidNameError` for options that cannot be used.
+    """
+    if __fn is None:
+        return functools.partial(flow, **options)
+    return Flow(__fn, **options)
+
+
+__all__ = ["Flow", "flow"]

@@ -1,0 +1,300 @@
+"""Futures of submitted runs, lists of them, and functions that wait for several.
+
+A future's state is always that of this moment, and final before a callback fires.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+from uuid import UUID
+
+from cellist.engine.commands import Err, Given, Ok
+from cellist.engine.errors import trim
+from cellist.engine.execution import current, enclosing_flow
+from cellist.engine.inputs import ATOMS, Upstream, resolve
+from cellist.engine.lineage import remember_result
+from cellist.engine.promise import Promise
+from cellist.engine.waiting import settled, wait_all
+from cellist.model.runs import Run
+from cellist.model.states import State
+from cellist.runners.threads import place_released
+
+R = TypeVar("R", covariant=True)
+
+
+class PrefectFuture(Promise, Generic[R]):
+    """The result of a run that may not have ended yet."""
+
+    __slots__ = ()
+
+    @property
+    def task_run_id(self) -> UUID:
+        """The id of the run."""
+        return self.run.id
+
+    @property
+    def state(self) -> State:
+        """The run's state at this moment, with its value once final."""
+        return self.final_state
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.name
+
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self.outcome is not None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the run has ended or `timeout` seconds have passed. Never raises for it."""
+        _block(self, timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        """Return the run's value, waiting for it at most `timeout` seconds.
+
+        Raises the user's own exception if the run failed, or returns it with
+        `raise_on_failure=False`. Raises `TimeoutError` if the run has not ended by then,
+        `UnfinishedRun` if it never ran because a run it depends on failed, and `CancelledRun`.
+        """
+        __tracebackhide__ = True
+        if self.outcome is None and not _block(self, timeout):
+            message = f"Run {self.run.name!r} ({self.run.id}) did not end within {timeout} seconds."
+            raise TimeoutError(message)
+        self.observed = True
+        outcome = self.outcome
+        if outcome.__class__ is Ok:
+            value = cast("Ok", outcome).value
+            self._link(value)
+            return value
+        return self._unusual_result(raise_on_failure)
+
+    def _unusual_result(self, raise_on_failure: bool) -> Any:
+        __tracebackhide__ = True
+        outcome = self.outcome
+        if isinstance(outcome, Given) and not self.state.is_completed():
+            return self.state.result(raise_on_failure=raise_on_failure)
+        if isinstance(outcome, Given):
+            return outcome.data
+        assert isinstance(outcome, Err)
+        if not self.run.is_final:
+            return self.state.result()
+        if raise_on_failure or not isinstance(outcome.error, Exception):
+            raise trim(outcome.error)
+        return outcome.error
+
+    def _link(self, value: Any) -> None:
+        """Let the flow know which run the value came from, so that the graph shows it."""
+        flow = enclosing_flow(current.get())
+        if flow is not None and value.__class__ not in ATOMS:
+            remember_result(flow, value, self.run.number)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the run raised, `None` if it completed; waits like `result`."""
+        if not _block(self, timeout):
+            message = f"Run {self.run.name!r} ({self.run.id}) did not end within {timeout} seconds."
+            raise TimeoutError(message)
+        self.observed = True
+        return self.outcome.error if isinstance(self.outcome, Err) else None
+
+    def cancel(self) -> bool:
+        """Ask the run to stop; `False` if it has ended.
+
+        A waiting run is cancelled at once. Code in a thread is asked to stop; until it does the
+        state is Cancelling.
+        """
+        work = self.work
+        if self.outcome is not None or work is None:
+            return False
+        work.cancel()
+        return True
+
+    def add_done_callback(self, fn: Callable[["PrefectFuture[R]"], Any]) -> None:
+        """Call `fn(future)` when the run has ended, in the thread that ended it."""
+        self.on_settled(fn)
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        yield from settled(self).__await__()
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.run.name!r}, state={self.run.state_name})"
+
+
+PrefectTaskRunFuture = PrefectFuture
+PrefectConcurrentFuture = PrefectFuture
+PrefectWrappedFuture = PrefectFuture
+PrefectFlowRunFuture = PrefectFuture
+
+
+def _block(future: Promise, timeout: float | None) -> bool:
+    if future.outcome is not None:
+        return True
+    with place_released():
+        return wait_all([future], timeout)
+
+
+class PrefectFutureList(list[PrefectFuture[Any]]):
+    """Futures of a `map`, in the order of its inputs."""
+
+    resolves_to = list
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all have ended or `timeout` seconds have passed."""
+        wait(self, timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[Any]:
+        """Return all results in order.
+
+        Raises the error of the first run to fail, `TimeoutError` if they have not all ended
+        within `timeout` seconds, and `ValueError` for a negative timeout.
+        """
+        __tracebackhide__ = True
+        _check_timeout(timeout)
+        if raise_on_failure and any(future.outcome is None for future in self):
+            for future in as_completed(list(self), timeout):
+                if not isinstance(future.outcome, Ok):
+                    future.result()
+        wait(self, timeout)
+        unfinished = sum(future.outcome is None for future in self)
+        if unfinished:
+            message = f"{unfinished} of {len(self)} runs did not end within {timeout} seconds."
+            raise TimeoutError(message)
+        return [future.result(raise_on_failure=raise_on_failure) for future in self]
+
+    @property
+    def state(self) -> list[State]:
+        """The states of all, in order."""
+        return [future.state for future in self]
+
+    def cancel(self) -> int:
+        """Ask all runs to stop and return how many were asked."""
+        return sum(future.cancel() for future in self)
+
+    def __await__(self) -> Generator[Any, Any, list[Any]]:
+        for future in self:
+            yield from settled(future).__await__()
+        return self.result()
+
+
+class DoneAndNotDoneFutures(NamedTuple):
+    """What `wait` returns."""
+
+    done: set[PrefectFuture[Any]]
+    not_done: set[PrefectFuture[Any]]
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and timeout < 0:
+        message = f"`timeout` must be a number of seconds >= 0 or None, got {timeout!r}."
+        raise ValueError(message)
+
+
+def wait(
+    futures: Iterable[PrefectFuture[Any]], timeout: float | None = None
+) -> DoneAndNotDoneFutures:
+    """Wait until all have ended or `timeout` seconds have passed, and say which have ended."""
+    _check_timeout(timeout)
+    unique = set(futures)
+    with place_released():
+        wait_all(list(unique), timeout)
+    done = {future for future in unique if future.outcome is not None}
+    return DoneAndNotDoneFutures(done, unique - done)
+
+
+class UnfinishedFutures(TimeoutError):
+    """`as_completed` ran out of time."""
+
+
+def as_completed(
+    futures: Iterable[PrefectFuture[Any]], timeout: float | None = None
+) -> Iterator[PrefectFuture[Any]]:
+    """Yield the futures as they end.
+
+    Raises a `TimeoutError` that counts the unfinished ones after `timeout` seconds.
+    """
+    _check_timeout(timeout)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    unique = set(futures)
+    ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
+    for future in unique:
+        future.on_settled(ended.put)
+    left = len(unique)
+    pending = set(unique)
+    while left:
+        if ended.empty():
+            _wait_for_any(pending, deadline)
+        if ended.empty():
+            message = f"{left} (of {len(unique)}) futures unfinished"
+            raise UnfinishedFutures(message)
+        future = ended.get()
+        pending.discard(future)
+        left -= 1
+        yield future
+
+
+def _wait_for_any(pending: set[PrefectFuture[Any]], deadline: float | None) -> None:
+    """Block until one of the futures has ended or the deadline has passed."""
+    first = Promise(next(iter(pending)).run)
+
+    def one(future: Any) -> None:
+        first.settle(Ok(future))
+
+    for future in pending:
+        future.on_settled(one)
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    with place_released():
+        wait_all([first], left)
+    for future in pending:
+        future.forget(one)
+
+
+def resolve_futures_to_states(expr: Any) -> Any:
+    """Return the expression with every future in it replaced by its final state."""
+
+    def visit(one: Upstream) -> Any:
+        if isinstance(one.source, Promise):
+            _block(one.source, None)
+            return one.source.final_state
+        return one.source
+
+    return resolve(_plain(expr), visit)
+
+
+def resolve_futures_to_results(expr: Any) -> Any:
+    """Return the expression with every future in it replaced by its result.
+
+    Raises the error of a run that did not complete.
+    """
+
+    def visit(one: Upstream) -> Any:
+        if isinstance(one.source, PrefectFuture):
+            return cast("PrefectFuture[Any]", one.source).result()
+        return one.source
+
+    return resolve(_plain(expr), visit)
+
+
+def _plain(expr: Any) -> Any:
+    return list(expr) if isinstance(expr, PrefectFutureList) else expr
+
+
+def new_future(run: Run) -> PrefectFuture[Any]:
+    """Return the future of a run that is about to be submitted."""
+    return PrefectFuture(run)
+
+
+__all__ = [
+    "DoneAndNotDoneFutures",
+    "PrefectConcurrentFuture",
+    "PrefectFlowRunFuture",
+    "PrefectFuture",
+    "PrefectFutureList",
+    "PrefectTaskRunFuture",
+    "PrefectWrappedFuture",
+    "as_completed",
+    "resolve_futures_to_results",
+    "resolve_futures_to_states",
+    "wait",
+]

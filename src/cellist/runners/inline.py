@@ -1,0 +1,37 @@
+"""Carry out a submitted run in the caller, before `submit` returns."""
+
+from typing import Any
+
+from cellist.engine.commands import Invoke
+from cellist.engine.drivers import drive
+from cellist.engine.scheduler import DONE, QUEUED, Work
+from cellist.engine.threads import Worker
+from cellist.engine.waiting import wait_all
+
+
+class InlinePool:
+    """Runs each piece of work at once, in the thread that pushes it."""
+
+    def push(self, work: Work) -> None:
+        """Carry the work out now, waiting for its inputs first."""
+        if not work.take(None):
+            return
+        x = work.x
+        x.stop = None
+        wait_all([promise for promise in x.waits or () if promise.outcome is None])
+        outcome = work.context.run(drive, work.steps, x)
+        work.phase = DONE
+        work.promise.settle(outcome)
+
+    def start(self, work: Work) -> None:
+        """Carry the work out now."""
+        work.phase = QUEUED
+        self.push(work)
+
+    def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
+        """Call user code in this thread."""
+        del work, worker
+        return command.fn(*command.args, **command.kwargs)
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,102 @@
+"""Carry out submitted coroutine functions on an event loop: the kernel's, or one of our own."""
+
+import asyncio
+import threading
+from typing import Any
+
+from cellist.engine.commands import Err, Outcome, Steps
+from cellist.engine.drivers import adrive
+from cellist.engine.execution import Execution
+from cellist.engine.promise import Promise
+from cellist.engine.waiting import begin_work, end_work, running_loop
+from cellist.exceptions import IllegalTransition
+from cellist.model.states import CANCELLING
+
+_lock = threading.Lock()
+_session_loop: asyncio.AbstractEventLoop | None = None
+
+
+class LoopWork:
+    """A run on its way on a loop. `cancel` may be called from any thread."""
+
+    __slots__ = ("loop", "promise", "steps", "task", "x")
+
+    def __init__(
+        self,
+        x: Execution,
+        steps: Steps[Outcome],
+        promise: Promise,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.x = x
+        self.steps = steps
+        self.promise = promise
+        self.loop = loop
+        self.task: asyncio.Task[None] | None = None
+        promise.work = self
+        x.stop = self.cancel
+
+    def begin(self) -> None:
+        """Start the run on its loop."""
+        begin_work(self.loop)
+        if running_loop() is self.loop:
+            self._start()
+        else:
+            # call_soon_threadsafe copies the context of the caller, as create_task does
+            self.loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        self.task = self.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            outcome = await adrive(self.steps, self.x)
+        except BaseException as fault:
+            outcome = Err(fault)
+        finally:
+            end_work(self.loop)
+        self.x.stop = None
+        self.promise.settle(outcome)
+
+    def cancel(self) -> None:
+        """Cancel the run at its next await."""
+        self.x.cancelling = True
+        if self.x.run.attempts:
+            try:
+                self.x.run.enter(CANCELLING, None, "Cancel requested, still running.")
+            except IllegalTransition:
+                return
+        self.loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+
+def session_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop for scripts, which runs in a thread of its own from its first use on."""
+    global _session_loop  # noqa: PLW0603 - one loop for the process
+    with _lock:
+        if _session_loop is None or not _session_loop.is_running():
+            loop = asyncio.new_event_loop()
+            ready = threading.Event()
+
+            def serve() -> None:
+                asyncio.set_event_loop(loop)
+                loop.call_soon(ready.set)
+                loop.run_forever()
+
+            threading.Thread(target=serve, name="cellist-loop", daemon=True).start()
+            ready.wait()
+            _session_loop = loop
+        return _session_loop
+
+
+def loop_for(flow_loop: Any) -> asyncio.AbstractEventLoop:
+    """Return the loop for a submission: the caller's, else its flow's, else the session's."""
+    here = running_loop()
+    if here is not None:
+        return here
+    if flow_loop is not None and flow_loop.is_running():
+        return flow_loop
+    return session_loop()

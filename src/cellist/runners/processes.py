@@ -1,0 +1,100 @@
+"""Call the code of tasks in other processes; states, cache and history stay here.
+
+A thread of ours ships the call and waits for its answer, so retries, cancelling and time limits
+work as in the thread pool. Processes are spawned, not forked: a kernel has threads and a loop
+that do not survive a fork. Functions, also those of a notebook, are pickled by value.
+"""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from cellist.engine.commands import Invoke
+from cellist.engine.errors import one_line
+from cellist.engine.scheduler import Work
+from cellist.engine.threads import Worker
+from cellist.exceptions import CrashedRun, SerializationError
+from cellist.runners.threads import ThreadPool
+
+
+def run_pickled(payload: bytes) -> bytes:
+    """Call a pickled function in this process and return its pickled value or exception."""
+    import cloudpickle
+
+    fn, args, kwargs = cloudpickle.loads(payload)
+    try:
+        answer: tuple[bool, Any] = (True, fn(*args, **kwargs))
+    except Exception as error:
+        answer = (False, error)
+    try:
+        return cloudpickle.dumps(answer)
+    except Exception as error:
+        what = "result" if answer[0] else f"exception ({type(answer[1]).__name__})"
+        text = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
+        return cloudpickle.dumps((False, SerializationError(text)))
+
+
+class ProcessPool(ThreadPool):
+    """A thread pool whose user code is called in processes."""
+
+    def __init__(
+        self, max_workers: int | None, initializer: Any, initargs: tuple[Any, ...]
+    ) -> None:
+        self._count = max_workers or os.cpu_count() or 1
+        super().__init__(self._count)
+        self._initializer = initializer
+        self._initargs = initargs
+        self._processes: ProcessPoolExecutor | None = None
+
+    def _executor(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._processes is None:
+                self._processes = ProcessPoolExecutor(
+                    self._count,
+                    multiprocessing.get_context("spawn"),
+                    initializer=self._initializer,
+                    initargs=self._initargs,
+                )
+            return self._processes
+
+    def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
+        """Call user code in a process; other calls, such as hooks, here.
+
+        Raises `SerializationError` if the call cannot be pickled and `CrashedRun` if the process
+        went away.
+        """
+        if command.fn is not work.x.fn:
+            return super().invoke(command, work, worker)
+        import cloudpickle
+
+        try:
+            payload = cloudpickle.dumps((command.fn, tuple(command.args), dict(command.kwargs)))
+        except Exception as error:
+            name = work.x.definition.name
+            message = (
+                f"Task `{name}` or one of its arguments cannot be sent to a process: "
+                f"{one_line(error)}. Use the thread pool, or pass something that can be pickled."
+            )
+            raise SerializationError(message) from error
+        executor = self._executor()
+        try:
+            answer = executor.submit(run_pickled, payload).result()
+        except BrokenProcessPool as error:
+            with self._lock:
+                if self._processes is executor:
+                    self._processes = None  # the next task gets a fresh pool
+            message = f"The process running task `{work.x.definition.name}` went away: {error}"
+            raise CrashedRun(message) from None
+        fine, value = cloudpickle.loads(answer)
+        if fine:
+            return value
+        raise value
+
+    def close(self) -> None:
+        """End the processes when their work is done."""
+        with self._lock:
+            processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.shutdown(wait=False, cancel_futures=True)

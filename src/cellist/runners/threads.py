@@ -1,0 +1,131 @@
+"""A pool of threads with a bound on how much user code runs at a time.
+
+A few threads are started at once; more only if the queue does not get shorter, so that thousands
+of short tasks do not start hundreds of threads. A worker that waits for another run gives its
+place back meanwhile, so that nested submission cannot deadlock, however small the pool.
+"""
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cellist.engine.commands import Invoke
+from cellist.engine.scheduler import Work, advance
+from cellist.engine.threads import Worker, borrow, this_worker
+from cellist.engine.timers import call_later
+
+_AT_ONCE = 4
+_UNBOUNDED = 256
+_TICK = 0.003  # seconds between two looks at a queue that does not get shorter
+
+
+class ThreadPool:
+    """Carries out ready work in threads, at most `max_workers` pieces of user code at a time."""
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        self.most = min(max_workers or sys.maxsize, sys.maxsize)
+        self._bound = self.most if max_workers else _UNBOUNDED
+        self._queue: deque[Work] = deque()
+        self._returning: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+        self._busy = 0
+        self._served = 0
+        self._watching = False
+
+    def start(self, work: Work) -> None:
+        """Take work that may have inputs to wait for."""
+        work.begin()
+
+    def push(self, work: Work) -> None:
+        """Take ready work."""
+        with self._lock:
+            self._queue.append(work)
+            if self._busy >= min(_AT_ONCE, self._bound):
+                if self._busy < self._bound and not self._watching:
+                    self._watching = True
+                    call_later(_TICK, self._grow)
+                return
+            self._busy += 1
+        borrow().run(self._serve)
+
+    def _grow(self) -> None:
+        """Start more threads if work waits and none of it was begun since the last look."""
+        with self._lock:
+            stuck = bool(self._queue) and self._served == 0
+            self._served = 0
+            more = min(len(self._queue), self._busy, self._bound - self._busy) if stuck else 0
+            self._busy += more
+            self._watching = bool(self._queue) and self._busy < self._bound
+            again = self._watching
+        for _ in range(more):
+            borrow().run(self._serve)
+        if again:
+            call_later(_TICK, self._grow)
+
+    def _serve(self) -> None:
+        """Carry out queued work until there is none left."""
+        worker = this_worker()
+        while True:
+            with self._lock:
+                if self._returning:  # a worker that waited goes on in this one's place
+                    self._returning.popleft().set()
+                    return
+                if not self._queue:
+                    self._busy -= 1
+                    return
+                work = self._queue.popleft()
+                self._served += 1
+            if work.take(worker):
+                if worker is not None:
+                    worker.pool = self
+                work.context.run(advance, work)
+                if worker is not None:
+                    worker.pool = None
+
+    def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
+        """Call user code in this thread."""
+        if worker is None:
+            return command.fn(*command.args, **command.kwargs)
+        return worker.call(work.x, command.fn, command.args, command.kwargs)
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Give the calling worker's place to other work while it waits."""
+        with self._lock:
+            start = bool(self._queue)
+            if not start:
+                self._busy -= 1
+        if start:
+            borrow().run(self._serve)
+        try:
+            yield
+        finally:
+            self._take_place()
+
+    def _take_place(self) -> None:
+        with self._lock:
+            if self._busy < self.most:
+                self._busy += 1
+                return
+            place = threading.Event()
+            self._returning.append(place)
+        place.wait()
+
+    def close(self) -> None:
+        """Nothing to do: threads return by themselves when the queue is empty."""
+
+
+@contextmanager
+def place_released() -> Iterator[None]:
+    """Give the place of the worker whose thread this is, if any, to other work."""
+    worker = this_worker()
+    pool = worker.pool if worker is not None else None
+    if worker is None or pool is None:
+        yield
+        return
+    with pool.released():
+        yield
+    worker.pool = pool

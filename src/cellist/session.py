@@ -1,0 +1,193 @@
+"""The session: what the runs of one process share.
+
+There is one per process, made when the first run starts. It owns the sinks that events go to, the
+history, the result store, the guard of the stop button and the table of live executions through
+which a run is cancelled or its retry brought forward from outside. Tasks and flows know no
+session; a test can exchange it (`cellist.testing`).
+"""
+
+import atexit
+import logging as std_logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cellist import settings
+from cellist.caching.store import ResultStore
+from cellist.engine.execution import Execution, FlowExecution
+from cellist.engine.interrupts import Guard
+from cellist.exceptions import ObjectNotFound
+from cellist.history import History
+from cellist.model.ids import as_hex
+from cellist.model.locations import home
+from cellist.model.runs import Event, Run
+from cellist.results import Cache
+
+_log = std_logging.getLogger("cellist")
+
+
+class Session:
+    """What the runs of one process share; see the module's text."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.sinks: list[Callable[[Event], object]] = []
+        self.live: dict[int, Execution] = {}
+        self.guard = Guard()
+        self.now = time.time_ns
+        self.warned: set[str] = set()
+        self.directory = directory
+        self.pools: dict[Any, Any] = {}
+        """Pools for submissions outside flows, by task runner."""
+        self.on_cell_run: Callable[[Any, Run], None] | None = None
+        """Called in the calling thread when a cell starts its first run; shows the board."""
+        self.main_loop: Any = None
+        """The kernel's event loop, once the notebook extension knows it."""
+        self.history = self._open_history()
+        self.store = ResultStore(self._place("results"), on_warning=self.warn)
+        self.cache = Cache(self.store, self)
+
+    def _place(self, name: str) -> Path | None:
+        try:
+            base = self.directory if self.directory is not None else home()
+        except OSError as error:
+            self.warn(f"cellist cannot use a directory for its records: {error}.")
+            return None
+        return base / name
+
+    def _open_history(self) -> History:
+        keep = settings.refresh().history
+        history = History(self._place("history.sqlite") if keep else None, on_warning=self.warn)
+        self.sinks.append(history.sink)
+        return history
+
+    def warn(self, message: str) -> None:
+        """Warn once about something that does not fail a run."""
+        if message not in self.warned:
+            self.warned.add(message)
+            warnings.warn(message, CellistWarning, stacklevel=2)
+
+    def log(self, execution: Execution, level: int, message: str) -> None:
+        """Log something about a run: to its record and to the `cellist` loggers."""
+        run = execution.run
+        run.log(level, message)
+        logger = std_logging.getLogger(f"cellist.{run.kind}_runs")
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s run '%s' - %s", run.kind.capitalize(), run.name, message)
+
+    def interrupted(self) -> bool:
+        """Whether the stop button was pressed since the outermost run began."""
+        return self.guard.interrupted
+
+    def find(self, run: Any) -> Execution:
+        """Return the live execution of a run, its id or the beginning of its id's hex digits.
+
+        Raises `ObjectNotFound` if no such run is live.
+        """
+        if isinstance(run, Run):
+            run = run.number
+        if isinstance(run, int) and run in self.live:
+            return self.live[run]
+        text = str(run).replace("-", "")
+        for execution in list(self.live.values()):
+            if as_hex(execution.run.number).startswith(text) or execution.run.name == str(run):
+                return execution
+        message = f"No live run goes by {run!r}. `cellist.runs()` lists those that are over."
+        raise ObjectNotFound(message)
+
+    def cancel(self, execution: Execution) -> None:
+        """Cancel a run and what it started. May be called from any thread."""
+        execution.cancelling = True
+        if isinstance(execution, FlowExecution):
+            self.cancel_children(execution)
+        if execution.waker is not None:
+            execution.waker.wake("cancel")
+        elif execution.stop is not None:
+            execution.stop()
+        else:
+            self._stop_caller_of(execution)
+
+    def _stop_caller_of(self, execution: Execution) -> None:
+        """Stop a run that was called directly: the code of whoever carries it out is stopped."""
+        above = execution.parent
+        while above is not None and above.stop is None:
+            above = above.parent
+        work = getattr(above.stop, "__self__", None) if above is not None else None
+        worker = getattr(work, "worker", None)
+        if worker is not None:
+            worker.stop(above)
+        else:
+            self.guard.interrupt_main()
+
+    def cancel_children(self, execution: Any, only_waiting: bool = False) -> None:
+        """Cancel the submitted runs of a flow, or only those that have not started."""
+        for promise in list(execution.children):
+            work = promise.work
+            if work is None or (only_waiting and promise.run.attempts):
+                continue
+            work.cancel()
+
+    def adopt(self, execution: Execution) -> None:
+        """Enter an execution into the table of live ones, and show the board of its cell."""
+        run = execution.run
+        self.live[run.number] = execution
+        if execution.parent is None and self.on_cell_run is not None and run.cell is not None:
+            self.on_cell_run(run.cell, run)
+
+    def close(self) -> None:
+        """Write what is still to be written, within a few seconds."""
+        self.store.close()
+        self.history.close()
+
+
+class CellistWarning(UserWarning):
+    """Something of cellist's own does not work; runs go on without it."""
+
+
+_lock = threading.RLock()
+_session: Session | None = None
+
+
+def get_session() -> Session:
+    """Return the session of this process, made at the first call."""
+    global _session  # noqa: PLW0603 - one session for the process
+    if _session is None:
+        with _lock:
+            if _session is None:
+                _session = Session()
+                atexit.register(_close)
+    return _session
+
+
+def _close() -> None:
+    if _session is not None:
+        _session.close()
+
+
+@contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """Make a session the one of this process within a `with` block, then close it."""
+    global _session  # noqa: PLW0603 - one session for the process
+    with _lock:
+        before, _session = _session, session
+    try:
+        yield session
+    finally:
+        with _lock:
+            _session = before
+        session.close()
+
+
+def _after_fork() -> None:
+    """Give a forked child a session of its own: threads and connections do not survive a fork."""
+    global _session, _lock  # noqa: PLW0603 - one session for the process
+    _session = None
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

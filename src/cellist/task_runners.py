@@ -1,0 +1,199 @@
+"""Task runners: where the code of submitted tasks runs.
+
+A runner is a description, cheap to make and to compare; each flow run uses a duplicate of its own.
+It can also be used directly: `with ThreadPoolTaskRunner(max_workers=2) as r: r.submit(t, {"x": 1})`.
+Coroutine functions always run on the event loop, whatever the runner.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, Self
+
+from cellist import settings
+from cellist.futures import PrefectFuture, PrefectFutureList
+from cellist.runners.inline import InlinePool
+from cellist.runners.processes import ProcessPool
+from cellist.runners.threads import ThreadPool
+
+
+class TaskRunner:
+    """The base of all task runners."""
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    @property
+    def name(self) -> str:
+        """The runner's name in lower case: `threadpool` for `ThreadPoolTaskRunner`."""
+        return type(self).__name__.lower().replace("taskrunner", "")
+
+    def duplicate(self) -> Self:
+        """Return a fresh runner with the same options."""
+        return type(self)()
+
+    def make_pool(self) -> Any:
+        """Return what carries the work out."""
+        raise TypeError(f"{type(self).__name__} does not say where to run tasks.")
+
+    @property
+    def pool(self) -> Any:
+        """What carries the work out, made when first needed."""
+        if self._pool is None:
+            self._pool = self.make_pool()
+        return self._pool
+
+    def submit(
+        self,
+        task: Any,
+        parameters: dict[str, Any],
+        wait_for: Any = None,
+        dependencies: dict[str, Any] | None = None,
+    ) -> PrefectFuture[Any]:
+        """Start a run of the task with parameters by name and return its future.
+
+        Raises `RuntimeError` unless the runner was started by a `with` block or a flow.
+        """
+        del dependencies
+        self._require_started()
+        return task.submit_to(self, parameters, wait_for)
+
+    def map(self, task: Any, parameters: dict[str, Any], wait_for: Any = None) -> PrefectFutureList:
+        """Start a run for each element of the parameters and return their futures."""
+        self._require_started()
+        return task.map_to(self, parameters, wait_for)
+
+    def _require_started(self) -> None:
+        if self._pool is None:
+            message = "The task runner must be started before submitting work: use it in `with`."
+            raise RuntimeError(message)
+
+    def __enter__(self) -> Self:
+        if self._pool is not None:
+            message = "This task runner is already started."
+            raise RuntimeError(message)
+        self._pool = self.make_pool()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the runner holds; running tasks go on to their end."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+def check_workers(value: Any, owner: str) -> int | None:
+    """Return the number of workers. Raises `ValueError` unless it is a positive whole number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        message = f"`max_workers` of {owner} must be a whole number >= 1 or None, got {value!r}."
+        raise ValueError(message)
+    return value
+
+
+class ThreadPoolTaskRunner(TaskRunner):
+    """Runs tasks in threads of this process, at most `max_workers` at a time.
+
+    Without `max_workers` the setting `tasks_runner_thread_pool_max_workers` counts, else as many
+    threads are started as the work keeps busy. A task that waits for another gives its place to
+    other work, so nested submission cannot deadlock.
+    """
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        super().__init__()
+        self._workers = check_workers(max_workers, "ThreadPoolTaskRunner")
+
+    @property
+    def max_workers(self) -> int:
+        """How many tasks run at a time."""
+        configured = settings.active().tasks_runner_thread_pool_max_workers
+        return self._workers or configured or sys.maxsize
+
+    _max_workers = max_workers
+
+    def duplicate(self) -> "ThreadPoolTaskRunner":
+        """Return a fresh runner with the same options."""
+        return type(self)(max_workers=self._workers)
+
+    def make_pool(self) -> ThreadPool:
+        """Return a pool of threads."""
+        most = self.max_workers
+        return ThreadPool(None if most == sys.maxsize else most)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ThreadPoolTaskRunner) and self._workers == other._workers
+
+    def __hash__(self) -> int:
+        return hash((ThreadPoolTaskRunner, self._workers))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(max_workers={self._workers})"
+
+
+ConcurrentTaskRunner = ThreadPoolTaskRunner
+
+
+class SequentialTaskRunner(TaskRunner):
+    """Runs a submitted task at once, in the caller; the future is final when `submit` returns."""
+
+    def make_pool(self) -> InlinePool:
+        """Return what runs work in the caller."""
+        return InlinePool()
+
+    def __repr__(self) -> str:
+        return "SequentialTaskRunner()"
+
+
+class ProcessPoolTaskRunner(TaskRunner):
+    """Runs tasks in other processes, at most `max_workers` at a time (default: all cores).
+
+    Functions defined in a notebook work: code and arguments are pickled by value. `initializer`
+    is called with `initargs` in each process when it starts.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        initializer: Any = None,
+        initargs: Iterable[Any] = (),
+    ) -> None:
+        super().__init__()
+        self._workers = check_workers(max_workers, "ProcessPoolTaskRunner")
+        self._initializer = initializer
+        self._initargs = tuple(initargs)
+
+    def duplicate(self) -> "ProcessPoolTaskRunner":
+        """Return a fresh runner with the same options."""
+        return type(self)(self._workers, self._initializer, self._initargs)
+
+    def make_pool(self) -> ProcessPool:
+        """Return a pool of processes; they start with the first task."""
+        configured = settings.active().tasks_runner_process_pool_max_workers
+        return ProcessPool(self._workers or configured, self._initializer, self._initargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessPoolTaskRunner) and self._workers == other._workers
+
+    def __hash__(self) -> int:
+        return hash((ProcessPoolTaskRunner, self._workers))
+
+    def __repr__(self) -> str:
+        return f"ProcessPoolTaskRunner(max_workers={self._workers})"
+
+
+__all__ = [
+    "ConcurrentTaskRunner",
+    "ProcessPoolTaskRunner",
+    "SequentialTaskRunner",
+    "TaskRunner",
+    "ThreadPoolTaskRunner",
+]
