@@ -15,7 +15,9 @@ from importlib.resources import files
 _STATIC = files("cellist.board") / "static"
 _MAIN = "main.js"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?!default)(?=(?:async )?(?:function|const|let|class) )", re.MULTILINE)
+_EXPORT = re.compile(
+    r"^export (?!default)(?=(?:async )?(?:function|const|let|class) )", re.MULTILINE
+)
 _TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
 _BLOCK_COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
@@ -30,7 +32,7 @@ def _source(name: str) -> str:
 
 
 def _in_order(name: str, done: dict[str, str], path: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return the modules reached from `name` with their text, what is needed before what needs it."""
+    """Return the modules reached from `name` with their text, the needed before the needing."""
     if name in path:
         raise BundleError(f"These modules import each other: {' → '.join((*path, name))}.")
     if name not in done:

@@ -13,6 +13,8 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from cellist.board.live import Board
@@ -60,7 +62,9 @@ class Feed:
         with self._lock:
             self._boards[cell_token.id] = board
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._loop, name="cellist-board", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._loop, name="cellist-board", daemon=True
+                )
                 self._thread.start()
         self._wake.set()
 
@@ -75,7 +79,7 @@ class Feed:
             board = self._boards.get(cell_token.id)
             if board is None:
                 return
-            if not _guarded(board, board.frame, final=True):
+            if not _guarded(board, partial(board.frame, final=True)):
                 board.release()
             if board.active and not board.is_released:
                 self._leaving.add(cell_token.id)
@@ -129,10 +133,10 @@ class Feed:
                 board.apply(event)
 
 
-def _guarded(board: Board, act: "Act", **options: bool) -> bool:
+def _guarded(board: Board, act: Callable[[], None]) -> bool:
     """Draw; a fault of the board is one warning and the end of the board, never of a run."""
     try:
-        act(**options)
+        act()
     except Exception:
         _log.warning(
             "The board of %r stopped; the run is not affected.", board.title, exc_info=True
@@ -140,11 +144,3 @@ def _guarded(board: Board, act: "Act", **options: bool) -> bool:
         board.release()
         return False
     return True
-
-
-class Act(Protocol):
-    """Something a board does."""
-
-    def __call__(self, **options: bool) -> None:
-        """Do it."""
-        ...

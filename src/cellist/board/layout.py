@@ -11,6 +11,7 @@ either direction, so that a wide page reads left to right and a phone from top t
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 Edge = tuple[int, int]
@@ -89,7 +90,7 @@ def _with_dummies(found: Layers, forward: Sequence[Edge]) -> list[Edge]:
             dummy -= 1
         path.append(b)
         found.paths[a, b] = path
-        links += zip(path, path[1:], strict=False)
+        links += pairwise(path)
     return links
 
 
@@ -158,7 +159,7 @@ def _spread(layer: Sequence[int], wanted: Sequence[float]) -> list[float]:
     """Return places close to those wanted, in the same order and far enough apart."""
     gaps = [0.0] + [
         _NODE if a >= 0 and b >= 0 else _BESIDE_DUMMY if a >= 0 or b >= 0 else _BETWEEN_DUMMIES
-        for a, b in zip(layer, layer[1:], strict=False)
+        for a, b in pairwise(layer)
     ]
     up, down = list(wanted), list(wanted)
     for i in range(1, len(up)):

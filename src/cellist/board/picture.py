@@ -97,7 +97,9 @@ def _shares(group: Group, x: float, y: float, width: float) -> str:
     text, at = "", x + 8
     for key, number in group.as_dict(whole=False)["counts"]:
         part = (width - 16) * number / group.total
-        text += f'<rect x="{at:.1f}" y="{y}" width="{part:.1f}" height="3" fill="{LOOKS[key].ink}"/>'
+        text += (
+            f'<rect x="{at:.1f}" y="{y}" width="{part:.1f}" height="3" fill="{LOOKS[key].ink}"/>'
+        )
         at += part
     return text
 
@@ -160,10 +162,12 @@ def _bars(
     return [_path(look, shade, "".join(parts)) for (look, shade), parts in paths.items()]
 
 
-def _path(look: str, shade: bool, path: str) -> str:  # noqa: FBT001 - a key of the caller's
+def _path(look: str, shade: bool, path: str) -> str:
     ink = LOOKS[look].ink
     if look == "waiting":
-        return f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="2" stroke-dasharray="3 3"/>'
+        return (
+            f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="2" stroke-dasharray="3 3"/>'
+        )
     faded = ' opacity=".78"' if shade else ""
     return f'<path d="{path}" fill="{ink}"{faded}/>'
 

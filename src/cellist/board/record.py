@@ -150,7 +150,7 @@ def _line(row: Row) -> str:
         facts.append("→ " + clipped(run.preview, 100))
     return " · ".join(
         [
-            f"{LOOKS[row.look].icon} {escaped(clipped(run.name, 60))} {escaped(word_of(run.state))}",
+            f"{LOOKS[row.look].icon} {escaped(f'{clipped(run.name, 60)} {word_of(run.state)}')}",
             *(escaped(fact) for fact in facts if fact),
         ]
     )

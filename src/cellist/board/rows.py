@@ -33,7 +33,18 @@ def milliseconds(nanoseconds: int) -> int:
 class Row:
     """One run on the board. `sent` rows are drawn one by one; the others are only counted."""
 
-    __slots__ = ("group", "index", "lane", "logs", "look", "reasoned", "run", "sent", "shade", "upstream")
+    __slots__ = (
+        "group",
+        "index",
+        "lane",
+        "logs",
+        "look",
+        "reasoned",
+        "run",
+        "sent",
+        "shade",
+        "upstream",
+    )
 
     def __init__(self, run: Run, group: "Group", index: int) -> None:
         self.run = run

@@ -8,51 +8,54 @@ board that imports IPython, ipywidgets and anywidget, so importing it is left to
 import contextvars
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import anywidget
+import IPython.display
 import traitlets
-from IPython.display import publish_display_data
 
 from cellist.board.assets import board_css, board_js
 
 KEPT = 40
 """Boards that are over and still answer a reloaded page; older ones show their record instead."""
 
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_publish: Callable[..., None] = cast("Any", IPython.display).publish_display_data
+
 Receive = Callable[[dict[str, Any]], None]
 _retired: "deque[JupyterScreen]" = deque()
 
 
-class BoardWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types for its base
+class BoardWidget(anywidget.AnyWidget):
     """The live view. It has no state but its record's id: everything comes as messages."""
 
     _esm = board_js()
     _css = board_css()
     ident = traitlets.Unicode().tag(sync=True)
 
-    def __repr__(self) -> str:
-        return "cellist board"
-
 
 class JupyterScreen:
     """Shows one board in the cell it was opened from, also from other threads and later."""
 
     def __init__(self) -> None:
-        self._widget: BoardWidget | None = None
+        self._widget: Any = None  # a BoardWidget; ipywidgets has no types
         self._transient: dict[str, str] = {}
         self._context = contextvars.copy_context()
 
     def open(self, html: str, text: str, receive: Receive | None, ident: str) -> None:
-        """Display the widget, if `receive` is given, and the record."""
+        """Display the widget, if `receive` is given, and the record, in the calling context."""
         self._context = contextvars.copy_context()
         if receive is not None:
             self._widget = BoardWidget(ident=ident)
-            self._widget.on_msg(lambda _widget, content, _buffers: receive(content))
-            bundle: Any = self._widget._repr_mimebundle_()
-            data = bundle[0] if isinstance(bundle, tuple) else bundle
-            publish_display_data(data)
+
+            def hand_over(_widget: object, content: dict[str, Any], _buffers: object) -> None:
+                receive(content)
+
+            self._widget.on_msg(hand_over)
+            view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+            _publish({_WIDGET_VIEW: view, "text/plain": "cellist board"})
         self._transient = {"display_id": f"cellist-{ident}"}
-        publish_display_data({"text/html": html, "text/plain": text}, transient=self._transient)
+        _publish({"text/html": html, "text/plain": text}, transient=self._transient)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the pages that show the widget."""
@@ -62,9 +65,7 @@ class JupyterScreen:
     def record(self, html: str, text: str) -> None:
         """Replace the record where it was displayed."""
         data = {"text/html": html, "text/plain": text}
-        self._context.run(
-            publish_display_data, data, transient=self._transient, update=True
-        )
+        self._context.run(_publish, data, transient=self._transient, update=True)
 
     def retire(self) -> None:
         """Keep the widget for questions of reloaded pages, but not for ever."""
@@ -73,6 +74,5 @@ class JupyterScreen:
         _retired.append(self)
         while len(_retired) > KEPT:
             old = _retired.popleft()
-            if old._widget is not None:
-                old._widget.close()
-                old._widget = None
+            old._widget.close()
+            old._widget = None

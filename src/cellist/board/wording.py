@@ -6,6 +6,7 @@ that wording is tested without a browser.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.model.runs import Run
@@ -20,6 +21,7 @@ from cellist.model.states import (
     RUNNING,
     SCHEDULED,
     State,
+    StateType,
 )
 
 _BY_TYPE = {
@@ -52,7 +54,7 @@ def look_of(state: State | None) -> str:
     """Return the key of the look of a state; a run without a state is pending."""
     if state is None:
         return "pending"
-    return _BY_NAME.get(state.name) or _BY_TYPE[state.type]
+    return _BY_NAME.get(state.name) or _BY_TYPE[cast("StateType", state.type)]
 
 
 def word_of(state: State | None) -> str:
@@ -105,12 +107,14 @@ def next_attempt_text(run: Run) -> str:
 
 
 def attempt_text(run: Run, look: str) -> str | None:
-    """Return how far the attempts are, such as `attempt 2 of 4`; `None` for a first and only one."""
+    """Return how far the attempts are: `attempt 2 of 4`; `None` for a first and only one."""
     if look == "waiting":
         return next_attempt_text(run)
     if look in OVER:
         return f"after {amount(run.attempts, 'attempt')}" if run.attempts > 1 else None
-    return f"attempt {run.attempts} of {_allowed(run)}" if run.attempts and _allowed(run) > 1 else None
+    return (
+        f"attempt {run.attempts} of {_allowed(run)}" if run.attempts and _allowed(run) > 1 else None
+    )
 
 
 def error_line(run: Run) -> str | None:
@@ -162,7 +166,7 @@ def progress_text(counts: Mapping[str, int], total: int) -> str:
     over = sum(n for key, n in counts.items() if key in OVER)
     text = amount(total, "run") if over == total else f"{over:,} of {total:,}"
     trouble = sum(counts.get(key, 0) for key in TROUBLE)
-    return f"{text} · {trouble:,} failed" if trouble and over < total else text
+    return f"{text} · {trouble:,} failed" if trouble and trouble < total else text
 
 
 def saved_text(seconds: float, reused: int) -> str | None:
