@@ -1,0 +1,187 @@
+"""What a class of the user's is made of, whatever made it: plain, dataclass, enum, pydantic, tuple.
+
+Taken from the class object, never from its text: in a kernel a class has no source, and what
+decorators and metaclasses did is only in the object. Methods that a library generated follow from
+the fields and are left out; so is everything Python keeps in a class for itself.
+"""
+
+import dataclasses
+import enum
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, cast
+
+from cellist.caching.packages import home_of_globals
+from cellist.caching.reach import Part, is_function
+
+_BOOKKEEPING = frozenset(
+    {
+        "__module__",
+        "__qualname__",
+        "__dict__",
+        "__weakref__",
+        "__doc__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__annotations__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__abstractmethods__",
+        "__parameters__",
+        "__orig_bases__",
+        "__type_params__",
+        "__classcell__",
+        "__classdictcell__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__attrs_attrs__",
+        "__attrs_props__",
+        "__attrs_own_setattr__",
+        "__protocol_attrs__",
+        "__non_callable_proto_members__",
+        "__callable_proto_members_only__",
+        "__fields__",
+        "__signature__",
+        "__class_vars__",
+        "__private_attributes__",
+        "_abc_impl",
+        "_is_protocol",
+        "_is_runtime_protocol",
+        "model_fields",
+        "model_computed_fields",
+    }
+)
+_SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_FIELD_FLAGS = ("init", "repr", "hash", "compare", "kw_only")
+_PARAMS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
+
+
+def class_parts(cls: type[Any]) -> Iterator[Part]:
+    """Yield bases, metaclass, entries and fields of a class. The order is by label."""
+    for number, base in enumerate(cls.__bases__):
+        if base is not object:
+            yield Part("inner", f"base {number}", base)
+    if type(cls) is not type:
+        yield Part("inner", "metaclass", type(cls))
+    entries = vars(cls)
+    members = cast("Any", cls).__members__ if isinstance(cls, enum.EnumMeta) else None
+    for name in sorted(entries):
+        if name not in _BOOKKEEPING and not name.startswith("__pydantic_"):
+            value = entries[name]
+            if members is not None and (name in members or not _of_the_user(name, value)):
+                continue
+            if not _is_generated(cls, name, value):
+                yield Part("global", name, value)
+    if members is not None:
+        for name, member in members.items():
+            yield Part("global", name, member.value)
+        yield Part("inner", "member order", tuple(members))
+    yield from _annotations(cls)
+    yield from _dataclass_parts(cls)
+    yield from _model_parts(cls)
+    yield from _attrs_parts(cls)
+
+
+def _annotations(cls: type[Any]) -> Iterator[Part]:
+    if sys.version_info >= (3, 14):
+        try:
+            found = cls.__annotations__ if "__annotate_func__" in vars(cls) else {}
+        except Exception:  # they are code there, and may refer to what does not exist yet
+            found = {}
+    else:
+        found: dict[str, Any] = vars(cls).get("__annotations__") or {}
+    for name, annotation in found.items():
+        yield Part("inner", f"annotation {name}", annotation)
+    yield Part("inner", "annotated", tuple(found))
+
+
+def _dataclass_parts(cls: type[Any]) -> Iterator[Part]:
+    params = vars(cls).get("__dataclass_params__")
+    if params is None:
+        return
+    yield Part("inner", "dataclass", tuple(bool(getattr(params, name)) for name in _PARAMS))
+    for field in vars(cls)["__dataclass_fields__"].values():
+        flags = tuple(getattr(field, name) is True for name in _FIELD_FLAGS)
+        yield Part("inner", f"field {field.name}", (flags, field._field_type.name))
+        for what in ("default", "default_factory"):
+            value = getattr(field, what)
+            if value is not dataclasses.MISSING:
+                yield Part("global", f"{field.name} {what}", value)
+        if field.metadata:
+            yield Part("inner", f"metadata {field.name}", dict(field.metadata))
+
+
+def _model_parts(cls: type[Any]) -> Iterator[Part]:
+    """Yield what pydantic read from a model's body: fields, private attributes and validators."""
+    fields = vars(cls).get("__pydantic_fields__")
+    if not isinstance(fields, dict):
+        return
+    for name, field in cast("dict[str, Any]", fields).items():
+        yield Part("inner", f"type of {name}", field.annotation)
+        yield Part("inner", f"metadata {name}", list(field.metadata))
+        given: dict[str, Any] = getattr(field, "_attributes_set", {})
+        for what, value in sorted(given.items()):
+            if what not in {"annotation", "description", "title", "examples"}:
+                yield Part("global", f"{name} {what}", value)
+        if "default" not in given:
+            yield Part("global", f"{name} default", _plain_default(field.default))
+    for name, private in sorted((vars(cls).get("__private_attributes__") or {}).items()):
+        yield Part("global", f"{name} default", _plain_default(private.default))
+        yield Part("global", f"{name} default_factory", private.default_factory)
+    decorators = vars(cls).get("__pydantic_decorators__")
+    for group in getattr(type(decorators), "__slots__", ()) or vars(decorators or object):
+        found = getattr(decorators, group, None)
+        if isinstance(found, dict):
+            for name, entry in sorted(cast("dict[str, Any]", found).items()):
+                info = entry.info
+                facts = (str(getattr(info, "mode", "")), tuple(getattr(info, "fields", ())))
+                yield Part("inner", f"{group} {name}", facts)
+
+
+def _plain_default(value: Any) -> Any:
+    """Return a pydantic default; the marker for none at all counts as its name."""
+    return "undefined" if type(value).__name__ == "PydanticUndefinedType" else value
+
+
+def _attrs_parts(cls: type[Any]) -> Iterator[Part]:
+    for attribute in vars(cls).get("__attrs_attrs__") or ():
+        for what in ("default", "validator", "converter", "eq", "order", "init", "kw_only"):
+            value = getattr(attribute, what, None)
+            factory = getattr(value, "factory", None)
+            nothing = type(value).__name__ in {"_Nothing", "NothingType"}
+            label = f"{attribute.name} {what}"
+            yield Part("global", label, "nothing" if nothing else factory or value)
+
+
+def _of_the_user(name: str, value: Any) -> bool:
+    """Whether an entry of an enum was written by the user, or put there by `enum`."""
+    value = getattr(value, "__func__", getattr(value, "fget", value))
+    if is_function(value):
+        return home_of_globals(value.__globals__).tracked
+    return not name.startswith("_") and type(value).__module__ != "enum"
+
+
+def _is_generated(cls: type[Any], name: str, value: Any) -> bool:
+    """Whether an entry is what Python or a library derives from what is counted elsewhere."""
+    if isinstance(value, _SLOTS) or type(value).__name__ == "_tuplegetter":
+        return True
+    function = getattr(value, "__func__", value)
+    function = getattr(function, "__wrapped__", function)
+    if not is_function(function):
+        return name == "__hash__" and value is None and "__eq__" in vars(cls)
+    filename = function.__code__.co_filename
+    if filename.startswith("<attrs generated"):
+        return True
+    if filename == "<string>" and name.startswith("__") and "__dataclass_fields__" in vars(cls):
+        return True
+    if issubclass(cls, tuple) and "_fields" in vars(cls):
+        made = function.__globals__.get("__name__", "")
+        return str(made).startswith("namedtuple_") or made in {"collections", "typing"}
+    return home_of_globals(function.__globals__).package == "stdlib" and name in {
+        "__subclasshook__",
+        "__init__",
+        "__class_getitem__",
+        "__reduce_ex__",
+    }

@@ -1,0 +1,348 @@
+"""The graph of what a task's code reaches, and its digest.
+
+Nodes are functions, classes, escaped modules and wrappers of the user's; edges are labelled by the
+names that lead from one to the other, or end in the digest of a value or the name of a library's
+thing. Nodes are numbered breadth first from the root with the edges of each node in the order of
+their labels, and each adds its own digest and its edges to the digest of the whole: cycles and
+mutual recursion need no special case, and neither do data that hold functions.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from blake3 import blake3
+
+from cellist.caching import code_text, packages
+from cellist.caching.class_parts import class_parts
+from cellist.caching.kinds import Kind, kind_of
+from cellist.caching.reach import (
+    Part,
+    Reference,
+    Wrapper,
+    function_extras,
+    module_parts,
+    plan_of,
+    resolve,
+)
+from cellist.caching.syntax import DOCS, NAMES
+from cellist.caching.values import Signature, signature_of
+from cellist.model.previews import short
+from cellist.model.reasons import Component
+
+
+class Node:
+    """One thing of the user's that is reached: a function, class, module, wrapper or value."""
+
+    __slots__ = (
+        "annotated",
+        "code",
+        "edges",
+        "extra",
+        "kind",
+        "local",
+        "name",
+        "plan",
+        "scope",
+        "signatures",
+        "soft",
+        "text",
+        "thing",
+        "values",
+        "what",
+    )
+
+    def __init__(self, thing: Any, what: str, kind: str, name: str) -> None:
+        self.thing = thing
+        self.what = what
+        self.kind = kind
+        self.name = name
+        self.local = ""
+        self.text = ""
+        self.scope = ""
+        """Module the thing's globals are those of; names of the root's need no prefix."""
+        self.soft = False
+        self.annotated = False
+        self.extra: tuple[str, ...] = ()
+        """Docstrings; they count if something reachable reads docstrings."""
+        self.code: code_text.CodeText | None = None
+        self.plan: tuple[Reference, ...] = ()
+        self.edges: list[tuple[str, str | int]] = []
+        self.values: list[tuple[str, Any]] = []
+        self.signatures: dict[str, Signature] = {}
+
+
+class Graph(NamedTuple):
+    """What was found: the digest of the whole, its parts, and the nodes for later checks."""
+
+    digest: str
+    components: tuple[Component, ...]
+    untracked: tuple[str, ...]
+    notes: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    reads: frozenset[str]
+
+
+class Builder:
+    """Builds one graph. `annotations` follows the annotations of every signature, too."""
+
+    def __init__(self, versions: str, *, annotations: bool = False) -> None:
+        self.versions = versions
+        self.annotations = annotations
+        self.nodes: list[Node] = []
+        self.components: dict[tuple[str, str], Component] = {}
+        self.untracked: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
+        self.packages: set[str] = set()
+        self.reads: set[str] = set()
+        self._numbers: dict[tuple[int, bool], int] = {}
+        self._root_scope = ""
+
+    def build(self, role: str, root: Any, depends_on: Sequence[object]) -> Graph:
+        """Return the graph that starts at `root`, in the role of a task's `source` or `inner`."""
+        name = getattr(root, "__name__", None) or type(root).__name__
+        start = Node(None, "root", "source", "")
+        self.nodes.append(start)
+        self._edge(start, Part(role, str(name), root))
+        for position, value in enumerate(depends_on):
+            self._edge(start, Part("extra", f"depends_on[{position}]", value))
+        position = 1
+        while position < len(self.nodes):  # grows while it is walked
+            self._expand(self.nodes[position])
+            position += 1
+        return self._close()
+
+    def _expand(self, node: Node) -> None:
+        parts = list(parts_of(node))
+        parts.sort(key=lambda part: (part.kind, part.name))
+        for part in parts:
+            self._edge(node, part)
+
+    def _edge(self, node: Node, part: Part) -> None:
+        label = part.kind if part.kind == "source" else f"{part.kind}:{part.name}"
+        node.values.append((label, part.value))
+        kind = kind_of(part.value)
+        target = self._target(node, part, label, kind)
+        node.edges.append((label, target))
+
+    def _target(self, node: Node, part: Part, label: str, kind: Kind) -> str | int:
+        what = kind.what
+        if what == "data":
+            return self._data(node, part, label)
+        if what == "library":
+            return self._library(node, part, kind)
+        if what == "nothing":
+            return f"!{kind.name}"
+        name = self._display(node, part)
+        if what == "opaque":
+            self._add("untracked", name, blake3(kind.name.encode()).hexdigest(), kind.name)
+            self.untracked[name] = None
+            return f"?{kind.name}"
+        if what == "task":
+            return self._target(node, part._replace(value=kind.inner), label, kind_of(kind.inner))
+        return self._number(node, part, kind, name)
+
+    def _number(self, node: Node, part: Part, kind: Kind, name: str) -> int:
+        is_root = part.kind == "source" or (
+            # A bound method as a task: its function is the task's own source.
+            node is self.nodes[1] and node.local in _TRANSPARENT and part.name == "func"
+        )
+        key = (id(part.value), is_root)
+        found = self._numbers.get(key)
+        if found is not None:
+            return found
+        component = "source" if is_root else {"wrapper": "function"}.get(kind.what, kind.what)
+        new = Node(part.value, kind.what, component, name)
+        new.annotated = self.annotations or (node.soft and kind.what == "function")
+        self._describe(new, kind)
+        self._numbers[key] = len(self.nodes)
+        self.nodes.append(new)
+        return len(self.nodes) - 1
+
+    def _describe(self, node: Node, kind: Kind) -> None:
+        thing = node.thing
+        if kind.what == "function":
+            code = thing.__code__
+            known = node.code = code_text.text_of(code, thing.__globals__)
+            shape = known.shape
+            node.local, node.extra, node.text = shape.digest, shape.docs, known.text
+            node.scope = str(thing.__globals__.get("__name__", "__main__"))
+            node.plan = plan_of(code, known, annotations=node.annotated)
+            self.reads |= shape.reads
+            if known.note:
+                self.notes[known.note] = None
+            if node.kind == "source":
+                self._root_scope = node.scope
+        elif kind.what == "class":
+            node.local = f"class {thing.__qualname__}"
+            node.scope = thing.__module__
+            node.extra = (str(thing.__doc__ or ""),)
+            node.text = _text_of_class(thing)
+        elif kind.what == "module":
+            node.local = f"module {thing.__name__}"
+            node.scope = thing.__name__
+        else:
+            node.local = f"wrapper {kind.name}"
+            node.text = kind.name
+            node.soft = kind.inner.soft
+
+    def _data(self, node: Node, part: Part, label: str) -> str | int:
+        name = self._display(node, part)
+        signature = signature_of(part.value, name, shallow)
+        node.signatures[label] = signature
+        for culprit in () if node.soft else signature.untracked:
+            self.untracked[culprit] = None
+        module = type(part.value).__module__
+        home = packages.home_of_module(module)
+        if not home.tracked and home.package not in {packages.STDLIB, packages.OWN}:
+            self.packages.add(home.package)
+        digest = signature.digest.hex()
+        kind = _COMPONENTS.get(part.kind, "global")
+        if signature.untracked:
+            kind = "untracked"
+        told = part.kind != "inner" or (node.what == "wrapper" and not node.soft)
+        if told and not (node.soft and signature.untracked):
+            shown = type(part.value).__name__ if signature.untracked else short(part.value)
+            self._add(kind, name, digest, shown)
+        if not signature.codes:
+            return digest
+        return self._holder(node, part, name, signature)
+
+    def _holder(self, node: Node, part: Part, name: str, signature: Signature) -> int:
+        """Return the number of the node for a value that holds code."""
+        key = (id(part.value), False)
+        found = self._numbers.get(key)
+        if found is None:
+            new = Node(part.value, "value", "value", name)
+            new.local = f"value {signature.digest.hex()}"
+            new.scope, new.soft = node.scope, node.soft
+            new.signatures["codes"] = signature
+            found = self._numbers[key] = len(self.nodes)
+            self.nodes.append(new)
+        return found
+
+    def _library(self, node: Node, part: Part, kind: Kind) -> str:
+        home = packages.home_of_module(kind.module)
+        if home.package and home.package not in {packages.STDLIB, packages.OWN}:
+            self.packages.add(home.package)
+        if part.kind in {"global", "cell"} and not part.chain and node.what == "function":
+            if not kind.name.startswith("builtins."):
+                digest = blake3(kind.name.encode()).hexdigest()
+                self._add("global", self._display(node, part), digest, kind.name)
+        return f"@{kind.name}"
+
+    def _display(self, node: Node, part: Part) -> str:
+        """Return what a user calls a part."""
+        if part.kind == "inner":
+            own = node.what != "wrapper" or part.name not in {"func", "pyfunc", "__wrapped__"}
+            return f"{node.name}.{part.name}" if own else node.name
+        if part.kind == "default":
+            return f"{node.name}({part.name})"
+        if node.what in {"class", "module"}:
+            return f"{node.name}.{part.name}"
+        if part.kind == "global" and node.scope != self._root_scope and not part.chain:
+            return f"{node.scope}.{part.name}"
+        if part.kind == "cell" and node.kind != "source":
+            return f"{node.name}.{part.name}"
+        return part.name
+
+    def _add(self, kind: str, name: str, digest: str, text: str) -> None:
+        """Add a component; what goes by the same name counts together."""
+        known = self.components.get((kind, name))
+        if known is not None and known.digest != digest:
+            digest = blake3("|".join(sorted((known.digest, digest))).encode()).hexdigest()
+            text = max(known.text, text, key=len)
+        self.components[kind, name] = Component(kind, name, digest, text)
+
+    def _close(self) -> Graph:
+        docs = not DOCS.isdisjoint(self.reads)
+        names = not NAMES.isdisjoint(self.reads)
+        lines: list[str] = []
+        for node in self.nodes:
+            local = node.local
+            if docs and node.extra:
+                local += "".join(f"|{len(text)}:{text}" for text in node.extra)
+            if names and node.what == "function":
+                local += f"|{node.thing.__name__}"
+            own = [local]
+            edges = [f"{len(label)}:{label}={target}" for label, target in node.edges]
+            lines.append(f"{len(local)}:{local}[{len(edges)}]")
+            lines.extend(edges)
+            if node.what not in {"root", "value"}:
+                own += [f"{label}={target}" for label, target in node.edges if _is_own(label, target)]
+                if node.what in {"class", "module"}:
+                    own += [label for label, _ in node.edges]
+                digest = blake3("\n".join(own).encode("utf-8", "surrogatepass")).hexdigest()
+                self._add(node.kind, node.name, digest, node.text)
+        lines.extend(self._versions())
+        whole = blake3("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+        return Graph(
+            whole,
+            tuple(self.components.values()),
+            tuple(self.untracked),
+            tuple(self.notes),
+            tuple(self.nodes),
+            frozenset(self.reads),
+        )
+
+    def _versions(self) -> Iterator[str]:
+        for top in sorted(self.packages):
+            found = packages.distribution_of(top)
+            version = packages.version_for_key(found.version, self.versions)
+            line = f"package {found.name} {version}"
+            self._add("package", found.name, blake3(line.encode()).hexdigest(), found.version)
+            yield line
+
+
+_COMPONENTS = {"cell": "closure", "default": "default", "extra": "extra", "source": "source"}
+_TRANSPARENT = frozenset({"wrapper method", "wrapper staticmethod", "wrapper classmethod"})
+
+
+def _is_own(label: str, target: str | int) -> bool:
+    """Whether an edge has no component of its own, and so belongs to the node's."""
+    return isinstance(target, str) and (label.startswith("inner:") or target[:1] in "@!?")
+
+
+def parts_of(node: Node) -> Iterator[Part]:
+    """Yield what a node reaches now."""
+    thing: Any = node.thing
+    if node.what == "function":
+        for reference in node.plan:
+            value, followed = resolve(thing, reference)
+            kind = "cell" if reference.where == "cell" else "global"
+            yield Part(kind, ".".join((reference.root, *followed)), value, followed)
+        yield from function_extras(thing, defaults=node.kind != "source")
+    elif node.what == "class":
+        yield from class_parts(thing)
+    elif node.what == "module":
+        yield from module_parts(thing)
+    elif node.what == "wrapper":
+        wrapper: Wrapper = kind_of(thing).inner
+        yield from wrapper.parts
+    else:
+        for label, code in node.signatures["codes"].codes:
+            yield Part("inner", label, code)
+
+
+def shallow(thing: Any) -> tuple[bytes, bool]:
+    """Return what stands for a piece of code in the digest of a value, and whether to follow it."""
+    kind = kind_of(thing)
+    if kind.what == "function":
+        shape = code_text.text_of(thing.__code__, thing.__globals__).shape
+        return f"function {shape.digest}".encode(), True
+    if kind.what == "class":
+        return f"class {thing.__qualname__}".encode(), True
+    if kind.what == "module":
+        return f"module {thing.__name__}".encode(), True
+    if kind.what in {"wrapper", "task"}:
+        return f"{kind.what} {kind.name}".encode(), True
+    return f"{kind.what} {kind.name}".encode(), False
+
+
+def _text_of_class(cls: type[Any]) -> str:
+    for entry in vars(cls).values():
+        function = getattr(entry, "__func__", getattr(entry, "fget", entry))
+        code = getattr(function, "__code__", None)
+        if code is not None and getattr(function, "__module__", None) == cls.__module__:
+            code_text.text_of(code, function.__globals__)
+            return code_text.class_text(code, cls.__name__)
+    return ""

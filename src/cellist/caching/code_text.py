@@ -1,0 +1,326 @@
+"""The text of a code object, found and verified: is it really what was loaded?
+
+`linecache` shows a file as it is now, which need not be what runs. So the text found is compiled
+and compared with the loaded code: instructions, names and constants, recursively and with types.
+A definition counts as found if it equals the loaded code when compiled as its top-level statement
+or as part of the whole file: IPython compiles a cell statement by statement, a module is compiled
+as one, and from Python 3.12 the code of `mod.f(x)` depends on whether `import mod` stands in the
+same unit. Earlier versions of a file are remembered, for code that is older than its file.
+
+Code without verified text is described by its instructions, which hold for one minor version of
+Python only. What is found is kept as long as the code object lives.
+"""
+
+import __future__
+
+import ast
+import dis
+import hashlib
+import linecache
+import os
+import sys
+import textwrap
+import weakref
+from collections.abc import Iterator, Mapping
+from types import CodeType
+from typing import Any, NamedTuple
+
+from cellist.caching.syntax import Chain, Definition, Shape, shape_of
+
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_FUTURES = 0
+for _feature in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _feature).compiler_flag
+_CO_NESTED = 0x10
+_VERSIONS_KEPT = 3
+_FILES_KEPT = 32
+_SMALL_FILE = 400
+
+
+class CodeText(NamedTuple):
+    """What is known of a code object. `text` is empty and `note` may say why if none was found."""
+
+    shape: Shape
+    text: str
+    global_names: frozenset[str]
+    note: str = ""
+
+
+_known: dict[int, tuple["weakref.ref[CodeType]", CodeText]] = {}
+_files: dict[str, list["_File"]] = {}
+
+
+def text_of(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
+    """Return shape and text of a function's code; `namespace` is the function's globals."""
+    known = _known.get(id(code))
+    if known is not None and known[0]() is code:
+        return known[1]
+    found = _find(code, namespace)
+    number = id(code)
+    # By identity: equal code objects may have different texts, such as other annotations.
+    _known[number] = (weakref.ref(code, lambda _: _known.pop(number, None)), found)
+    return found
+
+
+def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
+    names = frozenset(_global_names(code))
+    for file in _versions(code.co_filename, namespace):
+        node = file.definition_of(code)
+        if node is not None:
+            return CodeText(shape_of(node), file.text_of(node), names)
+    note = ""
+    if os.path.exists(code.co_filename):
+        note = f"{os.path.basename(code.co_filename)} changed on disk and was not reloaded"
+    return CodeText(_shape_of_code(code), "", names, note)
+
+
+def _versions(filename: str, namespace: Mapping[str, Any]) -> list["_File"]:
+    """Return the versions of a file seen so far, newest first."""
+    entry = linecache.cache.get(filename)
+    if entry is not None and len(entry) > 2 and entry[1] is not None:  # cells have no time
+        linecache.checkcache(filename)
+    lines = linecache.getlines(filename, dict(namespace) if entry is None else None)
+    versions = _files.get(filename, [])
+    if lines and not any(version.lines == lines for version in versions):
+        versions = [_File(filename, lines), *versions][:_VERSIONS_KEPT]
+        _files[filename] = versions
+        while len(_files) > _FILES_KEPT:
+            del _files[next(iter(_files))]
+    return versions
+
+
+class _File:
+    """One version of a file or cell, parsed once; its statements are compiled when asked for."""
+
+    def __init__(self, filename: str, lines: list[str]) -> None:
+        self.filename = filename
+        self.lines = lines
+        self._units: dict[tuple[int, int], list[CodeType]] = {}
+        try:
+            self.statements = ast.parse("".join(lines)).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self.statements = []  # half-edited: an earlier version may still be the one
+
+    def definition_of(self, code: CodeType) -> Definition | None:
+        """Return the definition that compiles to `code`, None if there is none."""
+        line = code.co_firstlineno
+        statements = [s for s in self.statements if _first_line(s) <= line <= (s.end_lineno or 0)]
+        units = [*([s] for s in statements), self.statements]
+        if len(self.lines) <= _SMALL_FILE:  # then one compilation serves all its definitions
+            units.insert(0, units.pop())
+        for unit in units:
+            node = self._match(code, statements, unit)
+            if node is not None:
+                return node
+        return None
+
+    def _match(
+        self, code: CodeType, statements: list[ast.stmt], unit: list[ast.stmt]
+    ) -> Definition | None:
+        if not statements:
+            return None
+        candidates = [
+            other
+            for other in self._compiled(unit, code.co_flags & _FUTURES)
+            if other.co_firstlineno == code.co_firstlineno and other.co_name == code.co_name
+        ]
+        same = [other for other in candidates if same_code(code, other)]
+        exact = [other for other in same if other.co_linetable == code.co_linetable]
+        if not same:
+            return None
+        nodes = list(_definitions_at(statements, exact[0] if exact else same[0]))
+        if len(nodes) > 1 and len({shape_of(node).digest for node in nodes}) > 1:
+            return None
+        return nodes[0] if nodes else None
+
+    def _compiled(self, unit: list[ast.stmt], flags: int) -> list[CodeType]:
+        key = (id(unit[0]) if unit is not self.statements else 0, flags)
+        found = self._units.get(key)
+        if found is None:
+            source: Any = ast.Module(unit, []) if key[0] else "".join(self.lines)
+            flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # a cell may await; definitions do not care
+            try:
+                compiled = compile(source, self.filename, "exec", flags, dont_inherit=True)
+                found = list(_nested(compiled))
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                found = []
+            self._units[key] = found
+        return found
+
+    def text_of(self, node: Definition) -> str:
+        """Return the text of a definition without its decorators, dedented."""
+        last = node.end_lineno or node.lineno
+        if not isinstance(node, ast.Lambda):
+            return textwrap.dedent("".join(self.lines[node.lineno - 1 : last]))
+        return ast.get_source_segment("".join(self.lines), node) or ""
+
+    def class_text(self, line: int, name: str) -> str:
+        """Return the text of the innermost class of this name around a line."""
+        found: ast.ClassDef | None = None
+        for statement in self.statements:
+            if _first_line(statement) <= line <= (statement.end_lineno or 0):
+                for node in ast.walk(statement):
+                    if isinstance(node, ast.ClassDef) and node.name == name:
+                        found = node if node.lineno <= line else found
+        if found is None:
+            return ""
+        return textwrap.dedent("".join(self.lines[found.lineno - 1 : found.end_lineno]))
+
+
+def class_text(code: CodeType, name: str) -> str:
+    """Return the text of the class `name` that a method's code stands in, empty if not found."""
+    for file in _files.get(code.co_filename, []):
+        text = file.class_text(code.co_firstlineno, name)
+        if text:
+            return text
+    return ""
+
+
+def _first_line(node: ast.AST) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return decorators[0].lineno if decorators else getattr(node, "lineno", 0)
+
+
+def _definitions_at(statements: list[ast.stmt], code: CodeType) -> Iterator[Definition]:
+    """Yield the definitions a code object of the same text can come from."""
+    wanted = code.co_firstlineno
+    name = code.co_name
+    positions: set[Any] | None = None
+    for statement in statements:
+        if isinstance(statement, _NAMED) and (_first_line(statement), statement.name) == (
+            wanted,
+            name,
+        ):
+            yield statement
+            continue
+        for node in ast.walk(statement):
+            if not isinstance(node, _DEFINITIONS) or _first_line(node) != wanted:
+                continue
+            if not isinstance(node, ast.Lambda):
+                if node.name == name:
+                    yield node
+            elif name == "<lambda>":
+                # Two lambdas on a line: the code knows the columns of what it returns.
+                positions = positions or set(code.co_positions())
+                body = node.body
+                where = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
+                if where in positions or (body.lineno, None, None, None) in positions:
+                    yield node
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    pending = [code]
+    while pending:
+        current = pending.pop()
+        for constant in current.co_consts:
+            if isinstance(constant, CodeType):
+                pending.append(constant)
+                yield constant
+
+
+def same_code(one: CodeType, other: CodeType) -> bool:
+    """Whether two code objects do the same, wherever they stand and whatever they are called."""
+    return (
+        one.co_code == other.co_code
+        and one.co_names == other.co_names
+        and one.co_varnames == other.co_varnames
+        and one.co_freevars == other.co_freevars
+        and one.co_cellvars == other.co_cellvars
+        and one.co_argcount == other.co_argcount
+        and one.co_posonlyargcount == other.co_posonlyargcount
+        and one.co_kwonlyargcount == other.co_kwonlyargcount
+        and (one.co_flags | _CO_NESTED) == (other.co_flags | _CO_NESTED)
+        and one.co_exceptiontable == other.co_exceptiontable
+        and len(one.co_consts) == len(other.co_consts)
+        and all(map(_same_constant, one.co_consts, other.co_consts))
+    )
+
+
+def _same_constant(one: object, other: object) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, CodeType) and isinstance(other, CodeType):
+        return one.co_name == other.co_name and same_code(one, other)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same_constant, one, other))
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return sorted(map(_typed, one)) == sorted(map(_typed, other))
+    if isinstance(one, (float, complex)):
+        return repr(one) == repr(other)  # 0.0 is not -0.0, and nan is nan
+    return one == other
+
+
+def _typed(value: object) -> str:
+    return f"{type(value).__name__}:{value!r}"
+
+
+_LOAD_GLOBAL = dis.opmap["LOAD_GLOBAL"]
+_OTHER_READS = frozenset(
+    dis.opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in dis.opmap
+)
+_GLOBAL_WRITES = frozenset({dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]})
+_STORE_NAME = dis.opmap["STORE_NAME"]
+
+
+def _global_names(code: CodeType) -> set[str]:
+    """Return the names the code and the code nested in it look up as globals."""
+    found: set[str] = set()
+    for current in (code, *_nested(code)):
+        names = current.co_names
+        if not names:
+            continue
+        raw, extended = current.co_code, 0
+        stored: set[str] = set()
+        read: set[str] = set()
+        for operation, argument in zip(raw[::2], raw[1::2], strict=True):
+            if operation == dis.EXTENDED_ARG:
+                extended = (argument | extended) << 8
+                continue
+            if operation == _LOAD_GLOBAL:  # its lowest bit says that a null is pushed
+                found.add(names[(argument | extended) >> 1])
+            elif operation in _OTHER_READS:
+                read.add(names[argument | extended])
+            elif operation in _GLOBAL_WRITES:
+                found.add(names[argument | extended])
+            elif operation == _STORE_NAME:
+                stored.add(names[argument | extended])
+            extended = 0
+        found |= read - stored - {"__name__"}  # a class body sets __module__ from it
+    return found
+
+
+def _shape_of_code(code: CodeType) -> Shape:
+    """Return the shape of code that has no text: its instructions, under this Python only."""
+    chains: set[Chain] = set()
+    reads: set[str] = set()
+    for current in (code, *_nested(code)):
+        chain: Chain = ()
+        for instruction in dis.get_instructions(current):
+            name = instruction.opname
+            if name in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"}:
+                chains.add(chain)
+                chain = (str(instruction.argval),)
+            elif chain and name in {"LOAD_ATTR", "LOAD_METHOD"}:
+                chain = (*chain, str(instruction.argval))
+            elif name not in {"PUSH_NULL", "PRECALL", "CACHE"}:
+                chains.add(chain)
+                chain = ()
+        reads.update(current.co_names)
+    digest = hashlib.sha256(_instructions(code).encode("utf-8", "surrogatepass")).hexdigest()
+    return Shape(digest, (), frozenset(chains - {()}), frozenset(), (), frozenset(), frozenset(reads))
+
+
+def _instructions(code: CodeType) -> str:
+    constants: list[str] = []
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            constants.append(_instructions(constant))
+        elif isinstance(constant, frozenset):
+            constants.append(f"frozenset:{sorted(map(_typed, constant))}")
+        else:
+            constants.append(_typed(constant))
+    arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    parts = (sys.version_info[:2], code.co_code.hex(), constants, arguments, names)
+    return repr(parts)

@@ -1,0 +1,119 @@
+"""The source component of a cache key: the code a task reaches, as it is loaded now.
+
+`closure_of` gives it, for a function, lambda, partial, method or callable object. What counts, and
+what does not, is said in the modules it is made of: `syntax` (a definition's own text), `code_text`
+(is the text what runs?), `reach` and `class_parts` (what code refers to), `packages` (installed
+libraries count by version), `values` (data that code reads), `closures` (the graph of it all).
+
+A closure is kept per function, weakly, and given again as long as `watch` finds that nothing it
+was made from has changed.
+
+Importing this module teaches `digests` to digest code inside values by the same rules.
+"""
+
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cellist.caching.closures import Builder, Graph, shallow
+from cellist.caching.digests import Digester, hasher, set_code_digest
+from cellist.caching.packages import version_for_key
+from cellist.caching.syntax import ANNOTATIONS
+from cellist.caching.watch import Unchanged, watch
+from cellist.exceptions import HashError
+from cellist.model.reasons import Component
+
+
+class SourceClosure(NamedTuple):
+    """What a task's code amounts to.
+
+    `digest` is hex. `components` are its named parts, for saying what changed. `untracked` names
+    what is reached but has no stable digest, so that a change of it goes unseen. `notes` say what
+    a user should know, such as a file that changed on disk and was not reloaded.
+    """
+
+    digest: str
+    components: tuple[Component, ...]
+    untracked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Entry(NamedTuple):
+    closure: SourceClosure
+    unchanged: Unchanged
+    versions: str
+
+
+_entries: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+"""Closures of callables as tasks, whose own defaults do not count: bound arguments hold them."""
+_things: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+"""Closures of functions and classes met in values, whose defaults do count."""
+
+
+def closure_of(
+    fn: Any,
+    *,
+    versions: str = "minor",
+    depends_on: Sequence[object] = (),
+    strict: bool = False,
+) -> SourceClosure:
+    """Return the source closure of a callable, all names resolved as they are now.
+
+    `versions` says how much of an installed library's version counts: `minor`, `major`, `exact`
+    or `off`. `depends_on` are functions, classes, modules or values that count besides what is
+    found. With `strict`, anything that has no stable digest raises `HashError` with its name.
+    Raises `ValueError` for an unknown `versions`.
+    """
+    closure = _closure(_entries, "source", fn, versions, depends_on)
+    if strict and closure.untracked:
+        name = closure.untracked[0]
+        message = f"`{name}` has no stable digest, so a change of it would go unseen."
+        raise HashError(message, name)
+    return closure
+
+
+def _closure(
+    entries: "weakref.WeakKeyDictionary[Any, _Entry]",
+    role: str,
+    thing: Any,
+    versions: str,
+    depends_on: Sequence[object],
+) -> SourceClosure:
+    try:
+        entry = entries.get(thing)
+    except TypeError:  # unhashable, or takes no weak reference
+        entry = None
+    if entry is not None and entry.versions == versions and entry.unchanged(thing, depends_on):
+        return entry.closure
+    version_for_key("1.0", versions)
+    graph = _graph(role, thing, versions, depends_on)
+    closure = SourceClosure(graph.digest, graph.components, graph.untracked, graph.notes)
+    try:
+        entries[thing] = _Entry(closure, watch(graph), versions)
+    except TypeError:  # such as a bound method of an unhashable object: found anew each time
+        pass
+    return closure
+
+
+def _graph(role: str, thing: Any, versions: str, depends_on: Sequence[object]) -> Graph:
+    graph = Builder(versions).build(role, thing, depends_on)
+    if not ANNOTATIONS.isdisjoint(graph.reads):  # then what annotations refer to counts, too
+        graph = Builder(versions, annotations=True).build(role, thing, depends_on)
+    return graph
+
+
+def _code_digest(thing: object, _digester: Digester) -> bytes:
+    """Identify a function, class or module inside a value; the hook of `digests`."""
+    token, follow = shallow(thing)
+    if not follow:
+        return token
+    return bytes.fromhex(_closure(_things, "inner", thing, "minor", ()).digest)
+
+
+def _own_function(task: Any) -> Any:
+    return task.fn
+
+
+set_code_digest(_code_digest)
+for _name in ("cellist.tasks.Task", "cellist.flows.Flow"):
+    hasher(_name)(_own_function)  # a task in a list of tasks counts as its function

@@ -1,0 +1,140 @@
+"""Digests of the data that code reaches, with the code inside them told apart.
+
+A list of functions is data whose digest depends on code, and that code may use the list again. So
+code inside a value is not digested on the spot: the value's digest holds a stand-in for it, and
+what it is stands beside as an edge to a node of its own. Data of which some part has no stable
+digest (a configuration with a socket in it) counts with all the parts that have one; the others
+count as their types and are named.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from blake3 import blake3
+
+from cellist.caching.digests import Digester
+from cellist.caching.encoding import digest_of, quick
+from cellist.exceptions import HashError
+
+Shallow = Callable[[Any], tuple[bytes, bool]]
+
+_DEPTH = 6
+_CACHES = frozenset(
+    {"weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet"}
+)
+_NAMESPACES = frozenset({"SimpleNamespace", "Namespace"})
+
+
+class Signature(NamedTuple):
+    """What a value amounts to: its digest, the code in it, and what could not be digested."""
+
+    digest: bytes
+    codes: tuple[tuple[str, Any], ...] = ()
+    untracked: tuple[str, ...] = ()
+
+    def same(self, other: "Signature") -> bool:
+        """Whether two signatures stand for the same value and the same code objects."""
+        return (
+            self.digest == other.digest
+            and len(self.codes) == len(other.codes)
+            and all(
+                a[0] == b[0] and a[1] is b[1]
+                for a, b in zip(self.codes, other.codes, strict=True)
+            )
+        )
+
+
+class _Collected:
+    """The code met while a value is digested."""
+
+    def __init__(self, shallow: Shallow) -> None:
+        self.shallow = shallow
+        self.codes: list[tuple[str, Any]] = []
+        self._seen: set[int] = set()
+        self._count: dict[bytes, int] = {}
+
+    def __call__(self, thing: object, _digester: Digester) -> bytes:
+        """Stand in for a function, class or module; the hook of a digester."""
+        token, follow = self.shallow(thing)
+        if follow and id(thing) not in self._seen:
+            self._seen.add(id(thing))
+            number = self._count.get(token, 0)
+            self._count[token] = number + 1
+            self.codes.append((f"{token.hex()}#{number}", thing))
+        return token
+
+
+def signature_of(value: Any, name: str, shallow: Shallow) -> Signature:
+    """Return the signature of any value; nothing is refused.
+
+    `shallow` gives what stands for a piece of code in a digest, and whether it is to be followed.
+    """
+    token = quick(value)
+    if token is not None:
+        return Signature(digest_of(token))
+    collected = _Collected(shallow)
+    try:
+        found = digest_of(Digester(code=collected).token(value, name))
+        return Signature(found, tuple(collected.codes))
+    except HashError:
+        collected = _Collected(shallow)
+        salvage = _Salvage(collected)
+        found = blake3(salvage.token(value, name, 0)).digest()
+        return Signature(found, tuple(collected.codes), tuple(salvage.untracked))
+
+
+class _Salvage:
+    """Digests what it can of a value that has no digest as a whole."""
+
+    def __init__(self, collected: _Collected) -> None:
+        self.collected = collected
+        self.untracked: list[str] = []
+        self._above: set[int] = set()
+
+    def token(self, value: Any, path: str, depth: int) -> bytes:
+        try:
+            return Digester(code=self.collected).token(value, path)
+        except HashError:
+            pass
+        kind = type(value)
+        label = f"{kind.__module__}.{kind.__qualname__}"
+        if depth >= _DEPTH or id(value) in self._above:
+            return label.encode()
+        self._above.add(id(value))
+        try:
+            parts = self._parts(value, path, depth)
+        finally:
+            self._above.discard(id(value))
+        if parts is None:
+            if kind is not object and label not in _CACHES:  # a bare object() is a mere mark
+                self.untracked.append(path)
+            return label.encode()
+        own, _ = self.collected.shallow(kind)
+        if kind.__module__ != "builtins":
+            own = self.collected(kind, Digester())
+        return blake3(own + b"".join(blake3(part).digest() for part in parts)).digest()
+
+    def _parts(self, value: Any, path: str, depth: int) -> list[bytes] | None:
+        """Return the tokens of a container's or an object's parts, None if it has none."""
+        if isinstance(value, dict):
+            found: list[bytes] = []
+            items: Any = value.items()
+            for key, item in items:
+                found.append(self.token(key, f"{path} key", depth + 1))
+                found.append(self.token(item, f"{path}[{key!r:.40}]", depth + 1))
+            return found
+        if isinstance(value, (list, tuple)):
+            numbered: Any = enumerate(value)  # pyright: ignore[reportUnknownArgumentType] - a user's
+            return [self.token(item, f"{path}[{i}]", depth + 1) for i, item in numbered]
+        if isinstance(value, (set, frozenset)):
+            members: Any = value
+            return sorted(self.token(item, f"{path}{{}}", depth + 1) for item in members)
+        state: Any = getattr(value, "__dict__", None)
+        own = type(value).__name__ in _NAMESPACES or self.collected.shallow(type(value))[1]
+        if not isinstance(state, dict) or not own:
+            return None
+        attributes: Any = sorted(state.items())  # pyright: ignore[reportUnknownArgumentType] - a user's
+        found = []
+        for name, item in attributes:
+            found += [name.encode(), self.token(item, f"{path}.{name}", depth + 1)]
+        return found

@@ -1,0 +1,237 @@
+"""Whether what a digest was made from is still the same, asked cheaply.
+
+A watch remembers each thing a closure reached and what each of its names meant: code by weak
+reference, so that a watch keeps nothing alive, small immutable data by identity, all other data
+by digest, which is taken again each time because data can change in place.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cellist.caching.closures import Graph, Node, parts_of, shallow
+from cellist.caching.encoding import ATOMS
+from cellist.caching.kinds import kind_of
+from cellist.caching.reach import MISSING, LibraryName, cell_value, resolve, wrapper_of
+from cellist.caching.values import Signature, signature_of
+
+Check = Callable[[Any], bool]
+Unchanged = Callable[[Any, Sequence[object]], bool]
+_SMALL = 4096
+
+
+def watch(graph: Graph) -> Unchanged:
+    """Return a function that tells whether nothing a graph was made from has changed.
+
+    It takes the root the graph started at and what else the root was said to depend on.
+    """
+    checks = [_watch_node(node) for node in graph.nodes[1:]]
+    start = graph.nodes[0]
+    root, *others = [hold(value, start.signatures.get(label)) for label, value in start.values]
+
+    def unchanged(value: Any, depends_on: Sequence[object]) -> bool:
+        if not root(value) or len(depends_on) != len(others):
+            return False
+        for check in checks:
+            if not check():
+                return False
+        return all(check(value) for check, value in zip(others, depends_on, strict=True))
+
+    return unchanged
+
+
+def hold(value: Any, signature: Signature | None = None) -> Check:
+    """Return a check whether another value is, or equals, this one."""
+    kind = type(value)
+    if value is MISSING or value is None or kind is bool:
+        return lambda other: other is value
+    if kind in ATOMS and (kind not in {str, bytes, int} or _is_small(value)):
+        return _same_atom(value, kind)
+    if kind is LibraryName:
+        return lambda other: type(other) is kind and other == value
+    what = kind_of(value).what
+    if what == "wrapper":
+        held = _hold_wrapper(value)
+        if held is not None:
+            return held
+    elif what not in {"data", "opaque"}:
+        try:
+            reference = weakref.ref(value)
+        except TypeError:
+            return lambda other: other is value  # a library's own builtin
+        return lambda other: reference() is other
+    return _same_signature(value, signature)
+
+
+def _is_small(value: Any) -> bool:
+    return (value.bit_length() >> 3 if type(value) is int else len(value)) <= _SMALL
+
+
+def _same_atom(value: Any, kind: type[Any]) -> Check:
+    if kind in {float, complex}:  # equal is not the same: 0.0 and -0.0
+        text = repr(value)
+        return lambda other: other is value or (type(other) is kind and repr(other) == text)
+    return lambda other: other is value or (type(other) is kind and other == value)
+
+
+def _same_signature(value: Any, signature: Signature | None) -> Check:
+    digest, codes, _ = signature or signature_of(value, "value", shallow)
+    labels = [label for label, _ in codes]
+    held = [hold(code) for _, code in codes]
+
+    def same(other: Any) -> bool:
+        now = signature_of(other, "value", shallow)
+        return (
+            now.digest == digest
+            and [label for label, _ in now.codes] == labels
+            and all(check(code) for check, (_, code) in zip(held, now.codes, strict=True))
+        )
+
+    return same
+
+
+def _hold_wrapper(value: Any) -> Check | None:
+    """Hold a property, static method and the like by what it wraps: they take no weak reference."""
+    try:
+        reference = weakref.ref(value)
+    except TypeError:
+        reference = None
+    if reference is not None and type(value).__name__ != "method":
+        return lambda other: reference() is other
+    made = wrapper_of(value)
+    if made is None:
+        return None
+    kind = type(value)
+    held = [(part.name, hold(part.value)) for part in made.parts]
+
+    def same(other: Any) -> bool:
+        now = wrapper_of(other) if type(other) is kind else None
+        return (
+            now is not None
+            and len(now.parts) == len(held)
+            and all(
+                part.name == name and check(part.value)
+                for part, (name, check) in zip(now.parts, held, strict=True)
+            )
+        )
+
+    return same
+
+
+def _watch_node(node: Node) -> Callable[[], bool]:
+    if node.what == "function":
+        return _watch_function(node)
+    if node.what == "value":  # its owner checks the value, and the code in it has its own watch
+        return lambda: True
+    held = {label: hold(value, node.signatures.get(label)) for label, value in node.values}
+    try:
+        reference = weakref.ref(node.thing)
+    except TypeError:
+        # A property or a bound method: whoever holds it compares what it is made of.
+        return lambda: True
+    slim = _slim(node)
+
+    def unchanged() -> bool:
+        thing = reference()
+        if thing is None:
+            return False
+        slim.thing = thing
+        try:
+            count = 0
+            for part in parts_of(slim):
+                check = held.get(f"{part.kind}:{part.name}")
+                if check is None or not check(part.value):
+                    return False
+                count += 1
+            return count == len(held)
+        finally:
+            slim.thing = None
+
+    return unchanged
+
+
+def _slim(node: Node) -> Node:
+    """Return a node that says how to list parts, without what it was made from."""
+    slim = Node(None, node.what, node.kind, "")
+    slim.plan = node.plan
+    return slim
+
+
+def _watch_function(node: Node) -> Callable[[], bool]:
+    function = node.thing
+    values = dict(node.values)
+    reference = weakref.ref(function)
+    code = weakref.ref(function.__code__)
+    names: list[tuple[str, Check]] = []
+    cells: list[tuple[int, Check]] = []
+    others: list[tuple[Any, Check]] = []
+    for item in node.plan:
+        value, followed = resolve(function, item)
+        kind = "cell" if item.where == "cell" else "global"
+        label = f"{kind}:{'.'.join((item.root, *followed))}"
+        check = hold(values.get(label, value), node.signatures.get(label))
+        if followed or item.where == "import":
+            others.append((item, check))
+        elif item.where == "cell":
+            cells.append((item.index, check))
+        elif item.root in function.__globals__:
+            names.append((item.root, check))
+        else:
+            names.append((item.root, hold(MISSING)))
+    extras = _hold_extras(node)
+
+    def unchanged() -> bool:
+        here = reference()
+        if here is None or here.__code__ is not code():
+            return False
+        namespace = here.__globals__
+        for name, check in names:
+            if not check(namespace.get(name, MISSING)):
+                return False
+        for index, check in cells:
+            if not check(cell_value(here.__closure__[index])):
+                return False
+        for item, check in others:
+            if not check(resolve(here, item)[0]):
+                return False
+        return extras(here)
+
+    return unchanged
+
+
+def _hold_extras(node: Node) -> Check:
+    """Hold the defaults and attributes of a function; the root's own defaults do not count."""
+    is_root = node.kind == "source"
+    given = None if is_root else node.thing.__defaults__
+    held = [hold(value) for value in given or ()]
+    named = {} if is_root else dict(node.thing.__kwdefaults__ or {})
+    keywords = {name: hold(value) for name, value in named.items()}
+    attributes = {name: hold(value) for name, value in node.thing.__dict__.items()}
+    if not (held or keywords or attributes):
+        return _has_no_attributes if is_root else _has_no_extras
+
+    def unchanged(function: Any) -> bool:
+        if not is_root:
+            now = function.__defaults__ or ()
+            if len(now) != len(held) or not all(
+                check(value) for check, value in zip(held, now, strict=True)
+            ):
+                return False
+            if not _same_mapping(function.__kwdefaults__ or {}, keywords):
+                return False
+        state = function.__dict__
+        return not (state or attributes) or _same_mapping(state, attributes)
+
+    return unchanged
+
+
+def _has_no_extras(function: Any) -> bool:
+    return not (function.__defaults__ or function.__kwdefaults__ or function.__dict__)
+
+
+def _has_no_attributes(function: Any) -> bool:
+    return not function.__dict__
+
+
+def _same_mapping(now: dict[str, Any], held: dict[str, Check]) -> bool:
+    return now.keys() == held.keys() and all(held[name](value) for name, value in now.items())
