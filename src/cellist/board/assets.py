@@ -1,11 +1,11 @@
-"""The front end as text: one stylesheet and one ES module made of the files in `static/src`.
+"""The front end as text: one stylesheet, and one ES module made of the modules in `static/`.
 
-anywidget loads the module from a blob, so it cannot import its neighbours; a browser's test or an
-editor wants small modules. Hence this bundler: the modules import each other only by
-`import { a, b } from "./file.js"` with every name spelled as it is exported, so putting them into
-one file is dropping the import lines and the word `export`. Comments and indentation go too,
-because a saved widget carries the text. `python -m cellist.board.assets` writes
-`static/board.js`; a test checks that it is fresh.
+anywidget loads the module from a blob, so it cannot import its neighbours; a reader, an editor and
+a test want small modules. Hence this bundler. The modules import each other only by
+`import { a, b } from "./file.js"` with every name as it is exported, so making one file of them
+is dropping the import lines and the word `export`; whatever else would need more is refused. It
+takes a few milliseconds, so it is done when the first board is shown and there is no built file
+that could be stale. Comments and indentation go, because a saved widget carries the text.
 """
 
 import re
@@ -28,7 +28,7 @@ class BundleError(ValueError):
 
 
 def _source(name: str) -> str:
-    return (_STATIC / "src" / name).read_text(encoding="utf-8")
+    return (_STATIC / name).read_text(encoding="utf-8")
 
 
 def _in_order(name: str, done: dict[str, str], path: tuple[str, ...] = ()) -> dict[str, str]:
@@ -59,28 +59,16 @@ def bundle() -> str:
             raise BundleError(f"{name} has an import or export this bundler does not know.")
         lines = (line.strip() for line in body.splitlines())
         parts.append("\n".join(line for line in lines if line))
-    notice = "// Made from static/src by `python -m cellist.board.assets`; edit there.\n"
-    return notice + "\n".join(parts) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 @cache
 def board_js() -> str:
     """Return the ES module of the board."""
-    return (_STATIC / "board.js").read_text(encoding="utf-8")
+    return bundle()
 
 
 @cache
 def board_css() -> str:
     """Return the stylesheet of the board."""
     return (_STATIC / "board.css").read_text(encoding="utf-8")
-
-
-def write_bundle() -> None:
-    """Write `static/board.js` anew."""
-    from pathlib import Path
-
-    Path(str(_STATIC / "board.js")).write_text(bundle(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write_bundle()

@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 
 from cellist.board.record import record_html
 from cellist.board.view import View
+from cellist.board.widget import JupyterScreen
 from cellist.model.runs import Event
 
 ACTIONS = frozenset({"cancel", "retry_now", "give_up"})
@@ -100,8 +101,6 @@ class Board:
             return
         with self._lock:
             if self._screen is None:
-                from cellist.board.widget import JupyterScreen  # IPython loads with the first board
-
                 self._screen = JupyterScreen()
             receive = self._receive if self.ui == "widget" else None
             self._screen.open(*self._record(), receive, self.ident)

@@ -12,7 +12,7 @@ from typing import Any
 
 from cellist.board.graph import graph_of
 from cellist.board.groups import Group
-from cellist.board.palette import LOOKS, MUTED, OVER, PAPER, RULE, TEXT
+from cellist.board.palette import LOOKS, MUTED, OVER, PAPER, RULE, TEXT, TROUBLE
 from cellist.board.record_text import escaped
 from cellist.board.rows import Row
 from cellist.board.view import View
@@ -168,7 +168,7 @@ def _path(look: str, shade: bool, path: str) -> str:
         return (
             f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="2" stroke-dasharray="3 3"/>'
         )
-    faded = ' opacity=".78"' if shade else ""
+    faded = ' opacity=".78"' if shade and look not in TROUBLE else ""
     return f'<path d="{path}" fill="{ink}"{faded}/>'
 
 

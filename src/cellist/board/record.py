@@ -6,7 +6,7 @@ the rest. Everything that comes from a user is escaped in one place (`record_tex
 is bounded: 60 KB for a thousand runs.
 
 The style element does two things in Jupyter and nothing elsewhere: it hides the error that stands
-in place of a live board in a reopened notebook. The live board hides the record (`static/src`).
+in place of a live board in a reopened notebook. The live board hides the record (`static/main.js`).
 """
 
 from collections.abc import Iterable, Sequence

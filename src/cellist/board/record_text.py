@@ -25,10 +25,15 @@ def item(name: str, text: str) -> str:
     return f"<li>{name}: {escaped(text)}</li>" if text else ""
 
 
+def _cell(content: str) -> str:
+    """Return a cell; Jupyter aligns cells to the right, which suits numbers only."""
+    return f'<td style="text-align:left">{content}</td>'
+
+
 def table(heads: Sequence[str], lines: Iterable[Sequence[str]], note: str | None) -> str:
     """Return a table of cells that are HTML already; `note` goes below."""
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in line)}</tr>" for line in lines)
+    head = "".join(f'<th style="text-align:left">{name}</th>' for name in heads)
+    body = "".join(f"<tr>{''.join(map(_cell, line))}</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" + (
         f"<p>{escaped(note)}</p>" if note else ""
     )

@@ -2,17 +2,14 @@
 
 Two outputs, because that is the only scheme that survives everything: a saved notebook opened
 without a kernel, trusted or not, shows the record and no dead widget. The only module of the
-board that imports IPython, ipywidgets and anywidget, so importing it is left to `Board.show`.
+board that imports IPython, ipywidgets and anywidget, and only when a board is shown.
 """
 
 import contextvars
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
-
-import anywidget
-import IPython.display
-import traitlets
 
 from cellist.board.assets import board_css, board_js
 
@@ -20,25 +17,36 @@ KEPT = 40
 """Boards that are over and still answer a reloaded page; older ones show their record instead."""
 
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-_publish: Callable[..., None] = cast("Any", IPython.display).publish_display_data
-
 Receive = Callable[[dict[str, Any]], None]
 _retired: "deque[JupyterScreen]" = deque()
 
 
-class BoardWidget(anywidget.AnyWidget):
-    """The live view. It has no state but its record's id: everything comes as messages."""
+@cache
+def _widget_class() -> Any:
+    """Return the class of the live view. It has no state but its record's id."""
+    import anywidget
+    import traitlets
 
-    _esm = board_js()
-    _css = board_css()
-    ident = traitlets.Unicode().tag(sync=True)
+    class BoardWidget(anywidget.AnyWidget):
+        _esm = board_js()
+        _css = board_css()
+        ident = traitlets.Unicode().tag(sync=True)
+
+    return BoardWidget
+
+
+def _publish(data: dict[str, Any], **how: Any) -> None:
+    """Display data in the cell that the current context belongs to."""
+    import IPython.display
+
+    cast("Any", IPython.display).publish_display_data(data, **how)
 
 
 class JupyterScreen:
     """Shows one board in the cell it was opened from, also from other threads and later."""
 
     def __init__(self) -> None:
-        self._widget: Any = None  # a BoardWidget; ipywidgets has no types
+        self._widget: Any = None  # ipywidgets has no types
         self._transient: dict[str, str] = {}
         self._context = contextvars.copy_context()
 
@@ -46,7 +54,7 @@ class JupyterScreen:
         """Display the widget, if `receive` is given, and the record, in the calling context."""
         self._context = contextvars.copy_context()
         if receive is not None:
-            self._widget = BoardWidget(ident=ident)
+            self._widget = _widget_class()(ident=ident)
 
             def hand_over(_widget: object, content: dict[str, Any], _buffers: object) -> None:
                 receive(content)

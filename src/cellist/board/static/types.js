@@ -1,5 +1,5 @@
 // @ts-check
-// What travels between kernel and page. Types only: nothing of this file is shipped.
+// What travels between kernel and page. Types only: nothing of this file gets into the module that is made of these.
 
 /**
  * @typedef {[look: string, start: number, end: number | null]} Bar

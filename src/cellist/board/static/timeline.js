@@ -4,11 +4,14 @@
 // attribute per band and not every bar.
 
 import { h, keyed, s, setAttr, setText } from "./dom.js";
-import { duration, niceSpan } from "./time.js";
+import { duration, niceStep } from "./time.js";
 
-const TICKS = 5;
+const TICKS = 6;
 const TALL = 12;
 const LANE = 7;
+
+/** @param {number} ms */
+const tickText = (ms) => duration(ms).replace(".0 s", " s").replace(" 00 s", "").replace(" 00 min", "");
 
 /**
  * @param {import("./store.js").Store} store
@@ -17,7 +20,6 @@ const LANE = 7;
  */
 export function makeTimeline(store, open) {
   const axis = h("div", { class: "cellist-axis", "aria-hidden": "true" });
-  for (let i = 0; i <= TICKS; i += 1) axis.append(h("span", { style: `left:${(i * 100) / TICKS}%` }));
   const bands = h("div", { class: "cellist-bands", role: "list", "aria-label": "Tasks over time" });
   const el = h("div", { class: "cellist-timeline" },
     h("div", { class: "cellist-axis-row" }, h("span", {}), axis), bands);
@@ -38,7 +40,10 @@ export function makeTimeline(store, open) {
   function span(now) {
     const header = store.header;
     if (!header?.start) return 1000;
-    return header.end ? Math.max(1, header.end - header.start) : niceSpan(now - header.start);
+    if (header.end) return Math.max(1, header.end - header.start);
+    const least = Math.max(1000, (now - header.start) * 1.04);
+    const step = niceStep(least, TICKS);
+    return Math.ceil(least / step) * step; // grows in steps, so that bars do not crawl
   }
 
   /** @param {import("./types.js").Group} group */
@@ -135,7 +140,11 @@ export function makeTimeline(store, open) {
     const wanted = span(now);
     if (wanted === shownSpan) return;
     shownSpan = wanted;
-    [...axis.children].forEach((tick, i) => setText(tick, i ? duration((wanted * i) / TICKS) : "0"));
+    const step = niceStep(wanted, TICKS);
+    axis.replaceChildren();
+    for (let at = 0; at <= wanted; at += step) {
+      axis.append(h("span", { style: `left:${(at * 100) / wanted}%` }, at ? tickText(at) : "0"));
+    }
     for (const band of made.values()) {
       const drawing = band.children[1];
       setAttr(drawing, "viewBox", `0 0 ${wanted} ${drawing.getAttribute("data-height")}`);

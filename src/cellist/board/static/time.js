@@ -35,11 +35,14 @@ export function countdown(ms) {
 }
 
 /**
- * Round spans up in steps, so that a growing axis moves seldom.
- * @param {number} ms
+ * A round step for an axis: 1, 2 or 5 times a power of ten, or what is round in minutes and hours.
+ * @param {number} span  Milliseconds the axis shows.
+ * @param {number} most  How many steps at the most.
  */
-export function niceSpan(ms) {
-  let step = 500;
-  while (step < ms) step *= step.toString().startsWith("2") ? 2 : 1.6;
-  return step;
+export function niceStep(span, most) {
+  const least = span / most;
+  const round = [6e4, 12e4, 3e5, 6e5, 12e5, 18e5, 36e5, 72e5, 144e5, 288e5, 432e5, 864e5];
+  if (least > 3e4) return round.find((step) => step >= least) ?? Math.ceil(least / 864e5) * 864e5;
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return power * ([1, 2, 5, 10].find((factor) => factor * power >= least) ?? 10);
 }
