@@ -1,0 +1,38 @@
+"""One execution of a cell: its token, its title, and whether it wants a board."""
+
+import itertools
+from collections.abc import MutableMapping
+from typing import Any
+
+from cellist.engine.execution import current_cell
+
+_numbers = itertools.count(1)
+
+
+class Cell:
+    """One execution of a cell. Runs carry it, so that a board gathers what the cell started."""
+
+    def __init__(self, count: int | None, namespace: MutableMapping[str, Any]) -> None:
+        self.number = next(_numbers)
+        self.count = count
+        self.namespace = namespace
+        self.quiet = False
+        self.board: Any = None
+        self.runs: list[Any] = []
+        """Runs that have no parent, in the order they started."""
+
+    @property
+    def id(self) -> str:
+        """What tells this execution from others."""
+        return f"cell-{self.number}"
+
+    @property
+    def title(self) -> str:
+        """What the cell is called where it has no other name."""
+        return f"cell-{self.count}" if self.count is not None else "cell"
+
+
+def this_cell() -> Cell:
+    """Return the cell that is being executed here; a nameless one outside cells."""
+    cell = current_cell.get()
+    return cell if isinstance(cell, Cell) else Cell(None, {})

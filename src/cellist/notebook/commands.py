@@ -1,0 +1,173 @@
+"""The line magic `%cellist`: status, runs, why, cancel, cache, clear, doctor."""
+
+import platform
+import shlex
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.getipython import get_ipython
+
+from cellist import api, settings
+from cellist.caching.reasons import seconds_text
+from cellist.exceptions import CellistError
+from cellist.notebook.kernel import in_kernel, ui_for
+from cellist.session import get_session
+
+_SHOWN = [
+    "name",
+    "kind",
+    "state",
+    "start",
+    "duration",
+    "attempts",
+    "reused",
+    "why",
+]
+_PACKAGES = (
+    "ipykernel",
+    "ipython",
+    "ipywidgets",
+    "anywidget",
+    "jupyterlab",
+    "notebook",
+    "nest-asyncio2",
+    "diskcache",
+    "pandas",
+)
+
+
+def cellist_magic(line: str) -> Any:
+    """Ask cellist, or tell it.
+
+    %cellist status          what runs now, and what the cache holds
+    %cellist runs [N]        the latest N runs (20) as a table
+    %cellist why NAME        why a run or the latest run of a task was reused or ran
+    %cellist cancel [RUN]    cancel a run, or all that are live
+    %cellist cache           the entries of the result store as a table
+    %cellist clear [TASK]    delete the results of a task, or all
+    %cellist doctor          versions, places and the health of the store
+    """
+    words = shlex.split(line)
+    if not words:
+        raise UsageError(f"%cellist needs a command: {', '.join(sorted(_COMMANDS))}")
+    command = _COMMANDS.get(words[0])
+    if command is None:
+        message = f"%cellist has no command {words[0]!r}; it has {', '.join(sorted(_COMMANDS))}"
+        raise UsageError(message)
+    try:
+        return command(words[1:])
+    except CellistError as error:
+        raise UsageError(f"%cellist {words[0]}: {error}") from None
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _status(words: list[str]) -> None:
+    del words
+    session = get_session()
+    live = [execution.run for execution in list(session.live.values())]
+    if not live:
+        _say("Nothing is running.")
+    for run in sorted(live, key=lambda run: run.number):
+        indent = "  " if run.parent is not None else ""
+        seconds = seconds_text(run.total_run_time.total_seconds())
+        _say(f"{indent}{run.kind} {run.name}: {run.state_name}, {seconds}, attempt {run.attempts}")
+    stats = session.store.stats()
+    _say(
+        f"This session: {stats.get('hits', 0)} results reused, {stats.get('misses', 0)} not found, "
+        f"{seconds_text(stats.get('seconds_saved', 0.0))} saved."
+    )
+
+
+def _runs(words: list[str]) -> Any:
+    limit = _number(words[0], "runs") if words else 20
+    frame = api.runs(limit=limit)
+    return frame[[name for name in _SHOWN if name in frame.columns]]
+
+
+def _number(text: str, command: str) -> int:
+    if not text.isdigit():
+        raise UsageError(f"%cellist {command} takes a number, not {text!r}")
+    return int(text)
+
+
+def _why(words: list[str]) -> Any:
+    if not words:
+        raise UsageError("%cellist why needs the name of a task or run")
+    record = api.run(" ".join(words))
+    reason = record.why
+    if reason is None:
+        _say(f"{record.name}: nothing was looked up in the cache.")
+        return
+    sentence = reason["sentence"] if isinstance(reason, dict) else reason.sentence
+    _say(f"{record.name} {sentence}")
+    changes = reason.get("changes", []) if isinstance(reason, dict) else reason.changes
+    for change in changes:
+        summary = change["summary"] if isinstance(change, dict) else change.summary
+        _say(f"  - {summary}")
+
+
+def _cancel(words: list[str]) -> None:
+    session = get_session()
+    if words:
+        session.cancel(session.find(" ".join(words)))
+        return
+    roots = [execution for execution in session.live.values() if execution.parent is None]
+    for execution in roots:
+        session.cancel(execution)
+    _say(f"Asked {len(roots)} run(s) to stop.")
+
+
+def _cache(words: list[str]) -> Any:
+    del words
+    return api.cache.entries()
+
+
+def _clear(words: list[str]) -> None:
+    gone = api.cache.invalidate(" ".join(words)) if words else api.cache.clear()
+    what = f"of task {' '.join(words)!r}" if words else "in all"
+    _say(f"Deleted {gone} result(s) {what}.")
+
+
+def _doctor(words: list[str]) -> None:
+    del words
+    session = get_session()
+    shell = get_ipython()
+    import cellist  # its version is an attribute of the package
+
+    _say(f"cellist {cellist.__version__}, Python {platform.python_version()}, {sys.platform}")
+    _say("  " + ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
+    kernel = "a Jupyter kernel" if in_kernel(shell) else "a terminal"
+    _say(f"Runs in {kernel}; shows its boards as {ui_for(shell, settings.refresh().ui)}.")
+    _say(f"Results: {session.store.directory}")
+    _say(f"History: {session.history.path}")
+    problems = api.cache.verify()
+    entries = len(session.store.entries())
+    _say(f"The store holds {entries} result(s), {len(problems)} of them damaged.")
+    for problem in problems[:10]:
+        _say(f"  - {problem}")
+    for warning in sorted(session.warned):
+        _say(f"Warned: {warning}")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+_COMMANDS: dict[str, Callable[[list[str]], Any]] = {
+    "cache": _cache,
+    "cancel": _cancel,
+    "clear": _clear,
+    "doctor": _doctor,
+    "runs": _runs,
+    "status": _status,
+    "why": _why,
+}

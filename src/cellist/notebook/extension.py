@@ -1,0 +1,141 @@
+"""What `%load_ext cellist` does, and undoes on unload.
+
+It registers the `%%flow` and `%cellist` magics, the two transformers of flow cells, and two event
+handlers: before a cell a token is made that its runs carry, after it the board is closed. Nothing
+is registered on a bare import.
+"""
+
+import contextlib
+import sys
+from typing import Any
+
+from cellist import settings
+from cellist.board import Board, Feed
+from cellist.engine.execution import current_cell
+from cellist.model.runs import Run
+from cellist.notebook.cellflow import open_flow
+from cellist.notebook.cells import Cell
+from cellist.notebook.commands import cellist_magic
+from cellist.notebook.controls import control
+from cellist.notebook.kernel import kernel_loop, ui_for
+from cellist.notebook.options import flow_magic
+from cellist.notebook.transform import WrapFlowBody, replace_first_line
+from cellist.session import get_session
+
+_MAGICS = (("cell", "flow", flow_magic), ("line", "cellist", cellist_magic))
+
+
+class Extension:
+    """What is registered with one shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.feed = Feed()
+        self.wrapper = WrapFlowBody()
+        self._outer: list[Any] = []
+
+    def register(self) -> None:
+        """Register everything with the shell."""
+        shell = self.shell
+        for kind, name, function in _MAGICS:
+            shell.register_magic_function(function, magic_kind=kind, magic_name=name)
+        shell.input_transformers_cleanup.append(replace_first_line)
+        shell.ast_transformers.append(self.wrapper)
+        shell.open_flow = open_flow
+        shell.events.register("pre_run_cell", self.before_cell)
+        shell.events.register("post_run_cell", self.after_cell)
+        session = get_session()
+        session.main_loop = kernel_loop(shell)
+        session.sinks.append(self.feed.sink)
+        session.on_cell_run = self.on_run
+        current_cell.set(Cell(shell.execution_count, shell.user_ns))
+
+    def unregister(self) -> None:
+        """Undo `register`."""
+        shell = self.shell
+        for kind, name, function in _MAGICS:
+            table = shell.magics_manager.magics[kind]
+            if table.get(name) is function:
+                del table[name]
+        for handlers, handler in (
+            (shell.input_transformers_cleanup, replace_first_line),
+            (shell.ast_transformers, self.wrapper),
+        ):
+            if handler in handlers:
+                handlers.remove(handler)
+        for event, handler in (
+            ("pre_run_cell", self.before_cell),
+            ("post_run_cell", self.after_cell),
+        ):
+            with contextlib.suppress(ValueError):  # not registered any more
+                shell.events.unregister(event, handler)
+        if getattr(shell, "open_flow", None) is open_flow:
+            del shell.open_flow
+        session = get_session()
+        if self.feed.sink in session.sinks:
+            session.sinks.remove(self.feed.sink)
+        session.on_cell_run = None
+        current_cell.set(None)
+
+    def before_cell(self, info: Any) -> None:
+        """Make the token that the runs of the coming cell carry."""
+        del info
+        self.wrapper.interactivity = self.shell.ast_node_interactivity
+        self._outer.append(current_cell.get())
+        current_cell.set(Cell(self.shell.execution_count, self.shell.user_ns))
+
+    def after_cell(self, result: Any) -> None:
+        """Close the board of the cell that has ended."""
+        del result
+        cell = current_cell.get()
+        if isinstance(cell, Cell) and cell.runs:
+            if cell.board is not None:
+                self.feed.finish(cell)
+            elif not cell.quiet and settings.active().ui != "off":
+                self._say(cell)
+        outer = self._outer.pop() if self._outer else None
+        if self._outer:  # this cell was run by another one, which goes on
+            current_cell.set(outer)
+
+    def on_run(self, cell: Any, run: Run) -> None:
+        """Show the board of a cell when its first run starts."""
+        if not isinstance(cell, Cell):
+            return
+        cell.runs.append(run)
+        if cell.board is not None or len(cell.runs) > 1 or cell.quiet:
+            return
+        ui = ui_for(self.shell, settings.active().ui)
+        if ui in ("off", "text"):
+            return
+        board = Board(run.definition.name, control=control, ui=ui)  # pyright: ignore[reportArgumentType] - off and text are excluded above
+        cell.board = board
+        self.feed.attach(cell, board)
+        board.show()
+
+    def _say(self, cell: Cell) -> None:
+        """Print one line about the runs of a cell where no board can be shown."""
+        if ui_for(self.shell, settings.active().ui) != "text":
+            return
+        for run in cell.runs:
+            state = run.state.name if run.state else "Pending"
+            seconds = run.total_run_time.total_seconds()
+            why = f" · {run.why.sentence}" if run.kind == "task" and run.why else ""
+            sys.stdout.write(f"{run.kind} {run.name}: {state} in {seconds:.2f} s{why}\n")
+
+
+_loaded: dict[int, Extension] = {}
+
+
+def load(shell: Any) -> None:
+    """Register with a shell; loading twice is loading once."""
+    if id(shell) not in _loaded:
+        extension = Extension(shell)
+        extension.register()
+        _loaded[id(shell)] = extension
+
+
+def unload(shell: Any) -> None:
+    """Undo what loading did."""
+    extension = _loaded.pop(id(shell), None)
+    if extension is not None:
+        extension.unregister()

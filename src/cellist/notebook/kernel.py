@@ -1,0 +1,44 @@
+"""Facts about the kernel and the front end that cellist runs under."""
+
+import os
+import sys
+from typing import Any
+
+from cellist.engine.waiting import running_loop
+
+
+def in_kernel(shell: Any) -> bool:
+    """Whether the shell belongs to a Jupyter kernel, not to a terminal."""
+    return getattr(shell, "kernel", None) is not None
+
+
+def kernel_loop(shell: Any) -> Any:
+    """Return the event loop the kernel runs cells on, `None` in a terminal."""
+    loop = running_loop()
+    if loop is not None or not in_kernel(shell):
+        return loop
+    return getattr(getattr(shell.kernel, "io_loop", None), "asyncio_loop", None)
+
+
+def has_front_end(shell: Any) -> bool:
+    """Whether a page shows this kernel's outputs while it runs.
+
+    JupyterLab, Notebook and VS Code send the id of the cell with each request; nbclient and
+    papermill do not, and have nobody who could look at a widget.
+    """
+    if "google.colab" in sys.modules or "VSCODE_PID" in os.environ:
+        return True
+    try:
+        parent: Any = shell.kernel.get_parent("shell")
+    except Exception:
+        return False
+    return bool((parent or {}).get("metadata", {}).get("cellId"))
+
+
+def ui_for(shell: Any, wanted: str) -> str:
+    """Return what to show: `widget`, `html`, `text` or `off`; `auto` chooses by the front end."""
+    if wanted != "auto":
+        return wanted
+    if not in_kernel(shell):
+        return "text"
+    return "widget" if has_front_end(shell) else "html"

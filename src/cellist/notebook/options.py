@@ -1,0 +1,130 @@
+"""The options of `%%flow`, parsed as IPython parses those of its own magics."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from cellist.task_runners import (
+    ProcessPoolTaskRunner,
+    SequentialTaskRunner,
+    TaskRunner,
+    ThreadPoolTaskRunner,
+)
+
+_RUNNERS: dict[str, type[TaskRunner]] = {
+    "threads": ThreadPoolTaskRunner,
+    "processes": ProcessPoolTaskRunner,
+    "sequential": SequentialTaskRunner,
+}
+_NOT_IN_NAMES = re.compile(r"[/%&><]")
+
+
+@dataclass(slots=True)
+class FlowOptions:
+    """What the first line of a `%%flow` cell says."""
+
+    name: str | None = None
+    retries: int = 0
+    retry_delay: float | list[float] = 0.0
+    timeout: float | None = None
+    runner: str = "threads"
+    refresh: bool = False
+    no_cache: bool = False
+    tags: list[str] = field(default_factory=list[str])
+    output: str | None = None
+    quiet: bool = False
+
+    @property
+    def cache_mode(self) -> str | None:
+        """How the flow overrules the caching of its tasks: `off`, `refresh` or not at all."""
+        return "off" if self.no_cache else "refresh" if self.refresh else None
+
+    def make_runner(self) -> TaskRunner:
+        """Return the task runner asked for."""
+        return _RUNNERS[self.runner]()
+
+
+def _delay(text: str) -> float | list[float]:
+    numbers = [float(part) for part in text.split(",")]
+    if any(number < 0 for number in numbers):
+        raise ValueError(text)
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if number <= 0:
+        raise ValueError(text)
+    return number
+
+
+_delay.__name__, _count.__name__, _seconds.__name__ = "delay", "whole number", "seconds"
+
+
+@magic_arguments()
+@argument("name", nargs="?", help="Name of the flow; default: the number of the cell.")
+@argument("--retries", type=_count, default=0, help="How often to run a failed cell again.")
+@argument(
+    "--retry-delay",
+    type=_delay,
+    default=0.0,
+    metavar="S",
+    help="Seconds before a retry; several, separated by commas, for one retry after the other.",
+)
+@argument("--timeout", type=_seconds, default=None, metavar="S", help="Time limit in seconds.")
+@argument(
+    "--runner",
+    choices=sorted(_RUNNERS),
+    default="threads",
+    help="Where submitted tasks run.",
+)
+@argument("--refresh", action="store_true", help="Run tasks although a result is cached.")
+@argument("--no-cache", action="store_true", help="Neither read nor write the cache.")
+@argument("--tag", action="append", default=[], metavar="T", help="Tag of the flow run; repeatable.")
+@argument("-o", "--output", default=None, metavar="VAR", help="Variable for the flow's result.")
+@argument("-q", "--quiet", action="store_true", help="Show no board.")
+def flow_magic(line: str, cell: str | None = None) -> None:
+    """Run the cell as a flow: its tasks are recorded, cached and shown on a board below.
+
+    Top-level `await` works, names the cell assigns are yours, the last expression is displayed
+    and is the flow's result.
+    """
+    del line, cell
+    message = "%%flow must be the first line of its cell."
+    raise UsageError(message)
+
+
+def parse_flow_line(line: str) -> FlowOptions:
+    """Return the options on a `%%flow` line. Raises `UsageError` saying what is wrong."""
+    given: Any = parse_argstring(flow_magic, line)  # pyright: ignore[reportUnknownVariableType] - IPython is untyped here
+    if given.name and _NOT_IN_NAMES.search(given.name):
+        message = f"%%flow: the name {given.name!r} must not contain any of / % & > <"
+        raise UsageError(message)
+    if given.output and not given.output.isidentifier():
+        message = f"%%flow: -o needs the name of a variable, not {given.output!r}"
+        raise UsageError(message)
+    if given.refresh and given.no_cache:
+        message = "%%flow: --refresh and --no-cache exclude each other"
+        raise UsageError(message)
+    return FlowOptions(
+        name=given.name,
+        retries=given.retries,
+        retry_delay=given.retry_delay,
+        timeout=given.timeout,
+        runner=given.runner,
+        refresh=given.refresh,
+        no_cache=given.no_cache,
+        tags=given.tag,
+        output=given.output,
+        quiet=given.quiet,
+    )
