@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import diskcache
 import numpy as np
@@ -21,7 +22,7 @@ from cellist.caching.store import ResultStore
 SMALL = {"rows": [1, 2, 3], "score": 0.5, "name": "ewr"}
 LARGE = 100 * 2**20
 COMPONENTS = [["argument", "n", "ab" * 16, "10"], ["source", "fit", "cd" * 16, "def fit(n): ..."]]
-HEADER = {"task": "fit", "task_key": "notebook.fit", "seconds": 0.1, "components": COMPONENTS}
+HEADER: Any = {"task": "fit", "task_key": "notebook.fit", "seconds": 0.1, "components": COMPONENTS}
 
 
 def timed(work, *arguments):
@@ -50,9 +51,7 @@ def small(folder, count=500):
         queued.append(timed(lambda key=key: store.put(key, SMALL, HEADER, durable=False)))
         if len(durable) < 50:
             other = "d" + key
-            durable.append(
-                timed(lambda other=other: store.put(other, SMALL, HEADER, durable=True))
-            )
+            durable.append(timed(lambda other=other: store.put(other, SMALL, HEADER, durable=True)))
     store.flush()
     compare("small miss, queued | raw set", 1.5, zip(queued, raw_set, strict=True))
     compare("small miss, durable | raw set", "-", zip(durable, raw_set, strict=False))

@@ -10,8 +10,8 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,6 +57,7 @@ class BytesDisk(diskcache.Disk):
     def __init__(self, directory: str, **_settings: Any) -> None:
         super().__init__(directory)
         self._root = Path(directory)
+        self._deferred: list[str] | None = None
 
     def put(self, key: object) -> tuple[str, bool]:  # pyright: ignore[reportIncompatibleMethodOverride] - narrower on purpose
         """Return the key as it stands in the index. Raises `TypeError` unless it is text."""
@@ -89,9 +90,30 @@ class BytesDisk(diskcache.Disk):
 
     def remove(self, file_path: object) -> None:
         """Remove a file of the store; any other name is left alone."""
-        if isinstance(file_path, str) and is_own_name(file_path):
-            with suppress(OSError):
-                (self._root / file_path).unlink()
+        if not isinstance(file_path, str) or not is_own_name(file_path):
+            return
+        if self._deferred is not None:
+            self._deferred.append(file_path)
+            return
+        with suppress(OSError):
+            (self._root / file_path).unlink()
+
+    @contextmanager
+    def removing_afterwards(self) -> Generator[None]:
+        """Put off removals until the block ends well; if it raises, nothing is removed.
+
+        Inside a transaction diskcache removes the files of replaced rows before it commits, so a
+        reader would find a row without its file, and a rollback would lose the old value.
+        """
+        self._deferred = []
+        try:
+            yield
+        except BaseException:
+            self._deferred = None
+            raise
+        names, self._deferred = self._deferred, None
+        for name in names:
+            self.remove(name)
 
     def open(self, filename: str) -> BinaryIO:
         """Open a file of the store for reading, unbuffered. Raises `OSError`."""

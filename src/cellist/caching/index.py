@@ -151,7 +151,12 @@ class Index:
 
     def write(self, rows: Iterable[Row], *, durable: bool = False) -> None:
         """Write all rows or none; `durable` waits until the disk has them."""
-        with self.lock, _translated(), self._cache.transact():
+        with (
+            self.lock,
+            _translated(),
+            self.disk.removing_afterwards(),
+            self._cache.transact(),
+        ):
             for row in rows:
                 self._cache.set(row.key, row.stored, tag=row.tag.pack())
         if durable:
@@ -226,7 +231,7 @@ class Index:
 
     def close(self) -> None:
         """Close the connections of this thread."""
-        with suppress(sqlite3.Error):
+        with self.lock, suppress(sqlite3.Error):  # closing it under a reader kills the process
             self._own.close()
         with suppress(sqlite3.Error):
             self._cache.close()

@@ -36,6 +36,8 @@ from cellist.caching.signing import Signer, user_signer
 from cellist.model.locations import DIRECTORY, ensure
 
 INLINE = 32 * 2**10
+_HEAD = 1024  # about what a head takes
+_ATTEMPTS = 20  # of a read that races with processes replacing the entry
 _RETRY_SECONDS = 30.0
 _FRESH_SECONDS = 0.25  # how long a read may trust that the directory is still the same
 _SWEEP_SECONDS = 86_400.0
@@ -77,19 +79,27 @@ class Shelf:
 
     def load(self, key: str) -> Loaded | None:
         """Return the entry, or None if there is none. Raises `BadEntry` if it cannot be used."""
-        for attempt in range(2):
+        missing = ""
+        for attempt in range(_ATTEMPTS):
             index = self._index if not attempt and time.monotonic() < self._fresh_until else None
             index = index or self.opened()
             if index is None:
                 return None
             try:
                 stored = index.read(key)
-                return None if stored is None else self._open(index, key, stored)
-            except FileNotFoundError:
-                continue  # another process replaced the entry after the row was read
             except _FAULTS as error:
-                sentence = self._failed(error, index)[0]
+                sentence, again = self._failed(error, index)
+                if again and not attempt:
+                    continue
                 raise BadEntry("unreadable", sentence) from error
+            if stored is None:
+                return None
+            try:
+                return self._open(index, key, stored)
+            except FileNotFoundError:
+                if stored.filename == missing:
+                    break
+                missing = stored.filename  # another process replaced it after the row was read
         raise BadEntry("unreadable", "its file is gone")
 
     def _open(self, index: Index, key: str, stored: Any) -> Loaded:
@@ -101,8 +111,14 @@ class Shelf:
             return Loaded(sealed, None, private=False)
         if stored.filename is None:
             return Loaded(sealed, inline_parts(stored.blob, sealed), private=False)
-        with index.disk.open(stored.filename) as file:
-            return Loaded(sealed, file_parts(file, sealed), private=True)
+        try:
+            with index.disk.open(stored.filename) as file:
+                return Loaded(sealed, file_parts(file, sealed), private=True)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            message = f"its file cannot be read ({_short(error)})"
+            raise BadEntry("unreadable", message) from error
 
     def commit(self, entries: Sequence[Entry], *, durable: bool) -> str | None:
         """Write entries, and return None or one sentence why (some) could not be written."""
@@ -189,6 +205,9 @@ class Shelf:
 
     def _failed(self, error: Exception, index: Index) -> tuple[str, bool]:
         """Return one sentence for a fault, and whether trying again may help."""
+        if isinstance(error, sqlite3.ProgrammingError):  # another thread closed it
+            self._drop(index)
+            return "the index of results was closed", True
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(
             error, sqlite3.OperationalError
         ):
@@ -278,16 +297,18 @@ class Shelf:
             return 0
         return self._used
 
-    def make_room(self, pinned: Collection[str]) -> bool:
-        """Bring the directory under its budget if it is above; False if that is not possible."""
+    def make_room(self, incoming: Sequence[Entry], pinned: Collection[str]) -> bool:
+        """Delete what is worth least until the entries fit; False if they cannot."""
+        needed = _size(incoming)
         used = self._used if self._used is not None else self.bytes_used()
-        if used <= self.budget:
+        if used + needed <= self.budget:
             return True
-        excess = collector.excess_bytes(self.bytes_used(), self.budget)
-        chosen = collector.victims(self.entries(), pinned, excess, time.time())
-        keys = {entry.key for entry in chosen}
+        excess = collector.excess_bytes(self.bytes_used() + needed, self.budget)
+        keys = {
+            entry.key for entry in collector.victims(self.entries(), pinned, excess, time.time())
+        }
         self.remove(lambda entry: entry.key in keys)
-        return self.bytes_used() <= self.budget
+        return self.bytes_used() + needed <= self.budget
 
     def _sweep_if_due(self, index: Index) -> None:
         marker = self.directory / "swept"
@@ -346,7 +367,7 @@ def _tag(header: Header, kind: str) -> Tag:
 
 
 def _size(entries: Sequence[Entry]) -> int:
-    return sum(entry.size for entry in entries)
+    return sum(entry.size + _HEAD for entry in entries)
 
 
 def _length(piece: Any) -> int:

@@ -187,7 +187,7 @@ class ResultStore:
         return None
 
     def _write_now(self, entry: Entry, *, durable: bool) -> str | None:
-        if not self._has_room():
+        if not self._has_room([entry]):
             return "the result is not stored on disk: the store is full of results still in use"
         sentence = self._shelf.commit([entry], durable=durable)
         return None if sentence is None else f"the result is not stored on disk: {sentence}"
@@ -195,14 +195,14 @@ class ResultStore:
     def _write_batch(self, entries: list[Entry]) -> None:
         """Write queued entries. Runs in the background; faults were told by the shelf."""
         try:
-            if self._has_room():
+            if self._has_room(entries):
                 self._shelf.commit(entries, durable=False)
             self._save_uses()
         except Exception as error:
             self._warn("fault", f"Results could not be written: {type(error).__name__}: {error}.")
 
-    def _has_room(self) -> bool:
-        if self._shelf.make_room(self._pinned):
+    def _has_room(self, incoming: list[Entry]) -> bool:
+        if self._shelf.make_room(incoming, self._pinned):
             return True
         self._warn(
             "budget",

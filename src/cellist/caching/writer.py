@@ -53,10 +53,15 @@ class Writer:
         return self._pending.get(key) or self._writing.get(key)
 
     def discard(self, *keys: str) -> None:
-        """Do not write these any more."""
+        """Do not write these any more; returns when none of them is just being written.
+
+        Otherwise the older result of a key could be written over one stored after it.
+        """
         with self._changed:
             for key in keys:
                 self._pending.pop(key, None)
+            if self._writing:
+                self._changed.wait_for(lambda: not any(key in self._writing for key in keys), 60)
 
     def waiting(self) -> list[Entry]:
         """Return the entries that are not on disk yet."""

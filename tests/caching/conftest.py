@@ -1,0 +1,48 @@
+"""What the tests of the result store share: stores over one directory, and their warnings."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from cellist.caching.store import ResultStore
+
+
+@pytest.fixture
+def results(tmp_path):
+    """The directory of results."""
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def warnings():
+    """What the stores told the user."""
+    return []
+
+
+@pytest.fixture
+def open_store(results, warnings):
+    """Make stores over one directory, as the kernels of a project would."""
+    stores = []
+
+    def make(directory=results, **options):
+        store = ResultStore(directory, on_warning=warnings.append, **options)
+        stores.append(store)
+        return store
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """A file system of four megabytes of its own, where tests may mount one."""
+    point = tmp_path / "disk"
+    point.mkdir()
+    mount = shutil.which("mount")
+    command = [str(mount), "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(point)]
+    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only on machines where tests may mount a file system")
+    yield point
+    subprocess.run(["umount", "-l", str(point)], check=True)

@@ -1,0 +1,218 @@
+"""The store on disks and beside processes that fail: full, read-only, gone, killed, at once."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cellist.caching.store import Found, Missing
+from tests.caching.faulty import HEADER, LARGE, check_recovers, filled
+
+
+def test_a_directory_deleted_in_mid_session_is_made_again(open_store, results, warnings):
+    filled(open_store)
+    store = open_store()
+    store.get("small")
+    shutil.rmtree(results)
+    time.sleep(0.3)  # reads trust the directory for a quarter of a second
+    assert store.get("large").code == "absent"
+    check_recovers(store)
+    assert open_store().get("large").value.sum() == LARGE.sum()
+    assert len(warnings) == 1
+
+
+def test_a_directory_exchanged_in_mid_session_is_noticed(open_store, results, tmp_path):
+    filled(open_store)
+    store = open_store()
+    store.get("small")
+    results.rename(tmp_path / "elsewhere")
+    other = open_store()
+    other.put("k", [2], HEADER, durable=True)
+    time.sleep(0.3)
+    assert store.get("k").value == [2]
+
+
+def test_a_place_where_no_directory_can_be_made(open_store, tmp_path, warnings):
+    (tmp_path / "file").write_text("in the way")
+    store = open_store(tmp_path / "file" / "results")
+    assert store.get("k").code == "absent"
+    assert "cannot be used" in store.put("k", [1], HEADER, durable=True)
+    assert store.put("q", [2], HEADER, durable=False) is None
+    store.flush()
+    assert store.get("k").value == [1]
+    assert store.get("q").value == [2]
+    assert (store.entries(), store.verify(), store.clear()) == ([], [], 2)
+    assert store.stats()["bytes"] == 0
+    assert len(warnings) == 1
+    assert "CELLIST_HOME" in warnings[0]
+
+
+def run(*command):
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def test_a_directory_that_becomes_read_only_and_writable_again(open_store, mounted, warnings):
+    results = mounted / "results"
+    store = open_store(results)
+    store.put("before", [1], HEADER, durable=True)
+    run("mount", "--bind", results, results)
+    run("mount", "-o", "remount,bind,ro", results)
+    try:
+        assert "cannot be used" in store.put("k", LARGE[:50_000], HEADER, durable=True)
+        store.put("q", LARGE[:50_000], HEADER, durable=False)
+        store.flush()
+        assert store.get("k").value.sum() == LARGE[:50_000].sum()
+        assert store.get("before").value == [1]
+        assert len(warnings) == 1
+        later = open_store(results)
+        assert later.get("before").code in {"absent", "unreadable"}
+        later.put("l", [2], HEADER, durable=False)
+        later.flush()
+        assert later.get("l").value == [2]
+        assert len(warnings) == 2
+    finally:
+        run("umount", "-l", results)
+    check_recovers(store, "k", [3])
+
+
+def test_a_read_only_directory_from_the_start(open_store, mounted, warnings):
+    filler = open_store(mounted / "results")
+    filler.put("k", [1], HEADER, durable=True)
+    filler.close()
+    run("mount", "-o", "remount,ro", mounted)
+    store = open_store(mounted / "results")
+    assert isinstance(store.get("k"), Missing | Found)
+    store.put("k2", [2], HEADER, durable=False)
+    store.flush()
+    assert store.get("k2").value == [2]
+    assert len(warnings) == 1
+
+
+def test_a_full_disk_costs_nothing_but_the_result(open_store, mounted, warnings):
+    store = open_store(mounted / "results")
+    store.put("before", [1], HEADER, durable=True)
+    sentence = store.put("large", np.zeros(10**6), HEADER, durable=True)
+    assert "full" in sentence
+    assert store.get("large").value.size == 10**6, "memory has it"
+    assert list(mounted.rglob("*.tmp")) == []
+    assert list(mounted.rglob("*.val")) == []
+    assert len(warnings) == 1
+    check_recovers(store, "small", [2])
+    for number in range(60):
+        store.put(f"k{number}", np.full(12_000, number), HEADER, durable=number % 2 == 0)
+    store.flush()
+    assert len(warnings) == 1
+    reader = open_store(mounted / "results")
+    assert reader.get("before").value == [1]
+    for number in range(60):
+        found = reader.get(f"k{number}")
+        assert isinstance(found, Missing) or set(found.value) == {number}
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from cellist.caching.store import ResultStore
+store = ResultStore(Path(sys.argv[1]))
+store.put("before", [1], {}, durable=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+sentence = store.put("large", bytes(2**22), {}, durable=True)
+assert "full" in sentence, sentence
+assert store.get("large").value == bytes(2**22)
+assert store.get("before").value == [1]
+assert not list(Path(sys.argv[1]).rglob("*.tmp"))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on systems with limits on file sizes")
+def test_a_file_that_may_not_grow_is_cleaned_up(results):
+    subprocess.run([sys.executable, "-c", LIMITED, str(results)], check=True, timeout=60)
+
+
+# ---------------------------------------------------------------- processes
+
+BIG_PUT = """
+import sys
+from pathlib import Path
+from cellist.caching.store import ResultStore
+store = ResultStore(Path(sys.argv[1]))
+store.put("old", [1], {}, durable=True)
+while True:
+    store.put("big", bytes(300 * 2**20), {}, durable=True)
+"""
+
+
+def test_a_kill_in_the_middle_of_a_large_write(open_store, results):
+    process = subprocess.Popen([sys.executable, "-c", BIG_PUT, str(results)])
+    deadline = time.monotonic() + 60
+    try:
+        while not list(results.rglob("*.tmp")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (leftover,) = results.rglob("*.tmp")
+    store = open_store()
+    assert store.get("old").value == [1]
+    big = store.get("big")
+    assert isinstance(big, Missing) or big.value == bytes(300 * 2**20)
+    check_recovers(store, "big", [2])
+    store.close()
+    old = time.time() - 4000
+    os.utime(leftover, (old, old))
+    (results / "swept").unlink(missing_ok=True)
+    open_store().get("old")
+    while leftover.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert list(results.rglob("*.val")) == []
+
+
+SAME_KEY = """
+import sys
+import numpy as np
+from pathlib import Path
+from cellist.caching.store import Found, ResultStore
+me = int(sys.argv[2])
+store = ResultStore(Path(sys.argv[1]), memory_budget=8)
+for number in range(40):
+    sentence = store.put("k", np.full(50_000, me), {"task_key": "t"}, durable=number % 4 == 0)
+    assert sentence is None, sentence
+    found = store.get("k")
+    assert isinstance(found, Found), found
+    assert len(set(found.value.tolist())) == 1, "a torn read"
+"""
+
+
+def test_processes_writing_the_same_key_never_see_half_a_result(open_store, results):
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SAME_KEY, str(results), str(number)])
+        for number in range(3)
+    ]
+    assert [process.wait(timeout=100) for process in processes] == [0, 0, 0]
+    assert len(set(open_store().get("k").value.tolist())) == 1
+    assert len(list(results.rglob("*.val"))) == 1
+
+
+def test_an_index_locked_by_another_process_is_not_waited_for_without_end(
+    open_store, results, monkeypatch, warnings
+):
+    monkeypatch.setattr("cellist.caching.index._BUSY_SECONDS", 0.1)
+    store = open_store()
+    store.put("k", [1], HEADER, durable=True)
+    other = sqlite3.connect(results / "cache.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert "another process" in store.put("l", [2], HEADER, durable=True)
+    assert store.get("k").value == [1]
+    other.execute("ROLLBACK")
+    other.close()
+    check_recovers(store, "l", [2])
+    assert len(warnings) == 1
