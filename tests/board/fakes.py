@@ -16,7 +16,7 @@ class Definition:
 
     def __init__(self, name: str, retries: int = 0) -> None:
         self.name = name
-        self.version = None
+        self.version: str | None = None
         self.retries = retries
         self.key = f"tests.{name}"
 
@@ -63,7 +63,7 @@ class Story:
         self, run: Run, at: float, kind: Any, name: str | None = None, message: str = ""
     ) -> None:
         run.enter(kind, name, message or None)
-        moment = START + int(at * 1e9)
+        moment = START + round(at * 1e9)
         run.states[-1].at = moment
         if kind is RUNNING and run.attempts == 1:
             run.first_running = moment

@@ -29,7 +29,7 @@ from cellist.board.wording import (
     word_of,
 )
 
-MAX_GROUPS = 120
+MAX_GROUPS = 80
 """Groups in the table."""
 MAX_DETAILS = 40
 """Runs with a paragraph of their own: those in trouble first, then those that were retried."""
@@ -143,7 +143,7 @@ def _line(row: Row) -> str:
     run = row.run
     facts = [_took(row.seconds), attempt_text(run, row.look)]
     if run.inputs:
-        facts.append(clipped(", ".join(f"{k}={v}" for k, v in run.inputs.items()), 60))
+        facts.append(_inputs(row, 60))
     if row.group.total == 1 and run.why is not None:
         facts.append(clipped(str(run.why), 160))
     if row.group.total == 1 and run.preview is not None:
@@ -156,6 +156,12 @@ def _line(row: Row) -> str:
     )
 
 
+def _inputs(row: Row, limit: int) -> str:
+    """Return the arguments of a run on one line."""
+    inputs = list((row.run.inputs or {}).items())[:20]
+    return clipped(", ".join(f"{clipped(k, 60)}={clipped(v, 80)}" for k, v in inputs), limit)
+
+
 def _at_length(row: Row) -> str:
     """Return one run with its attempts, inputs, reason, error and end of traceback."""
     run = row.run
@@ -166,7 +172,7 @@ def _at_length(row: Row) -> str:
     ]
     facts = [
         item("attempts", f"{amount(run.attempts, 'attempt')}: {', '.join(attempts)}"),
-        item("inputs", ", ".join(f"{k}={clipped(v, 60)}" for k, v in (run.inputs or {}).items())),
+        item("inputs", _inputs(row, 300)),
         item("why", clipped(str(run.why), 200) if run.why is not None else ""),
         item("error", clipped(error_line(run) or "", 200)),
         item("log", " ⏎ ".join(clipped(line, 100) for line in list(row.logs or ())[-2:])),

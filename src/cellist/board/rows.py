@@ -21,6 +21,7 @@ Bar = tuple[str, int, int | None]
 """Look, start and end in milliseconds since the epoch; no end while it lasts."""
 
 _TEXT_LIMIT = 120
+_INPUTS_SHOWN = 12
 _TRACE_LINES = 12
 _TRACE_LIMIT = 1600
 
@@ -123,7 +124,8 @@ class Row:
             "error": error_line(run),
             "trace": trace_tail(run),
             "inputs": [
-                [name, clipped(text, _TEXT_LIMIT)] for name, text in (run.inputs or {}).items()
+                [clipped(name, 60), clipped(text, _TEXT_LIMIT)]
+                for name, text in list((run.inputs or {}).items())[:_INPUTS_SHOWN]
             ],
             "result": clipped(run.preview, _TEXT_LIMIT) if run.preview is not None else None,
             "logs": list(self.logs) if self.logs else None,

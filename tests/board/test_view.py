@@ -1,0 +1,311 @@
+"""The view model: what is said of runs, and that a board of thousands stays small and cheap."""
+
+import json
+import time
+
+import pytest
+
+from cellist.board.palette import LOOKS
+from cellist.board.view import GROUP_LIMIT, NOTABLE_LIMIT, View
+from cellist.model.reasons import Reason
+from cellist.model.runs import StateChanged
+from cellist.model.states import (
+    CANCELLED,
+    CANCELLING,
+    COMPLETED,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SCHEDULED,
+)
+from tests.board.fakes import START, Story
+
+
+@pytest.fixture
+def view():
+    return View("crawl")
+
+
+@pytest.fixture
+def story(view):
+    return Story(view.apply)
+
+
+def groups(view):
+    return {group["name"]: group for group in view.snapshot()["groups"]}
+
+
+def rows(view):
+    return {row["name"]: row for row in view.snapshot()["rows"]}
+
+
+def edges(view):
+    wide = view.snapshot()["graph"]["wide"]
+    names = {group.id: group.name for group in view.groups}
+    return {(names[a], names[b], kind) for a, b, kind, _ in wide["edges"]}
+
+
+def test_mapped_runs_of_one_task_are_one_group_with_counts(view, story):
+    flow = story.begin(story.flow(), 0)
+    for i in range(5):
+        story.complete(story.task("fetch", flow), 1 + i, 2 + i)
+    story.fail(story.task("fetch", flow), 7, 8)
+    story.begin(story.task("fetch", flow), 9)
+    fetch = groups(view)["fetch"]
+    assert fetch["total"] == 7
+    assert fetch["counts"] == [("failed", 1), ("running", 1), ("completed", 5)]
+    assert fetch["detail"] == "6 of 7 · 1 failed"
+    assert fetch["look"] == "running"
+    assert fetch["cells"] == "dddddfr"
+
+
+def test_subflows_share_groups_and_recursion_folds(view, story):
+    flow = story.begin(story.flow("outer"), 0)
+    for _ in range(3):
+        inner = story.begin(story.flow("inner", flow), 1)
+        story.complete(story.task("step", inner), 2, 3)
+        story.complete(story.flow("inner", inner), 2, 3)
+    assert {name: group["total"] for name, group in groups(view).items()} == {
+        "outer": 1,
+        "inner": 6,
+        "step": 3,
+    }
+
+
+def test_same_task_in_two_places_is_two_groups(view, story):
+    flow = story.begin(story.flow(), 0)
+    story.complete(story.task("step", flow), 1, 2)
+    outer = story.begin(story.task("outer", flow), 1)
+    story.complete(story.task("step", outer), 1, 2)
+    assert [group["name"] for group in view.snapshot()["groups"]].count("step") == 2
+
+
+def test_edges_come_from_upstream_calls_and_order(view, story):
+    flow = story.begin(story.flow(), 0)
+    first = story.complete(story.task("first", flow), 1, 2)
+    story.complete(story.task("second", flow), 3, 4)
+    third = story.begin(story.task("third", flow, upstream=[first]), 5)
+    story.complete(story.task("inside", third), 6, 7)
+    assert edges(view) == {
+        ("first", "second", "order"),
+        ("first", "third", "data"),
+        ("third", "inside", "call"),
+    }
+
+
+def test_tasks_at_the_same_time_are_not_shown_as_a_sequence(view, story):
+    flow = story.begin(story.flow(), 0)
+    story.complete(story.task("one", flow), 1, 5)
+    story.complete(story.task("two", flow), 2, 3)
+    assert edges(view) == set()
+
+
+def test_waiting_for_a_retry_says_which_attempt_when_and_why(view, story):
+    flow = story.begin(story.flow(), 0)
+    run = story.wait_for_retry(story.task("fetch", flow, retries=3), 1, 2, due=9)
+    row = rows(view)[run.name]
+    assert (row["look"], row["word"]) == ("waiting", "waiting to retry")
+    assert row["attempt"] == "attempt 2 of 4"
+    assert row["due"] == START // 1_000_000 + 9000
+    assert row["error"] == "TimeoutError: the server is slow"
+    assert row["can"] == ["retry_now", "give_up"]
+    upcoming = view.header()["next"]
+    assert upcoming["run"] == row["id"]
+    assert upcoming["attempt"] == "attempt 2 of 4"
+
+
+def test_the_earliest_of_several_retries_is_next(view, story):
+    flow = story.begin(story.flow(), 0)
+    story.wait_for_retry(story.task("fetch", flow, retries=3), 1, 2, due=90)
+    soon = story.wait_for_retry(story.task("fetch", flow, retries=3), 1, 2, due=5)
+    view.read()
+    assert view.header()["next"]["name"] == soon.name
+    story.enter(soon, 5, RUNNING, "Retrying")
+    view.read()
+    assert view.header()["next"]["due"] == START // 1_000_000 + 90_000
+
+
+def test_each_attempt_is_a_bar_and_each_wait_a_gap(view, story):
+    run = story.wait_for_retry(story.task("fetch", retries=2), 1, 2, due=4)
+    story.enter(run, 4, RUNNING, "Retrying")
+    story.enter(run, 5, SCHEDULED, "AwaitingRetry")
+    story.enter(run, 7, RUNNING, "Retrying")
+    story.enter(run, 8, COMPLETED)
+    bars = rows(view)[run.name]["bars"]
+    zero = START // 1_000_000
+    assert [(look, start - zero, end - zero) for look, start, end in bars] == [
+        ("failed", 1001, 2000),
+        ("waiting", 2000, 4000),
+        ("failed", 4000, 5000),
+        ("waiting", 5000, 7000),
+        ("completed", 7000, 8000),
+    ]
+    assert rows(view)[run.name]["attempt"] == "after 3 attempts"
+
+
+def test_reuse_is_counted_with_the_time_it_saved(view, story):
+    flow = story.begin(story.flow(), 0)
+    for seconds in (1.5, 2.5):
+        run = story.task("load", flow)
+        run.why = Reason("hit", "reused", "same inputs, same source", saved=seconds)
+        story.complete(run, 1, 1.01, "Cached")
+        view.read()
+    group = groups(view)["load"]
+    assert group["look"] == "cached"
+    assert group["word"] == "reused"
+    assert group["why"] == "same inputs, same source (×2)"
+    assert view.header()["saved"] == "reuse saved 4.0 s"
+    view.read()
+    assert view.header()["saved"] == "reuse saved 4.0 s", "counted once however often it is read"
+
+
+def test_reason_that_comes_late_is_shown(view, story):
+    run = story.complete(story.task("load"), 1, 2)
+    assert groups(view)["load"]["why"] == ""
+    run.why = Reason("miss", "changed", "helper `clean` changed (line 4)")
+    run.announce("why")
+    assert groups(view)["load"]["why"] == "helper `clean` changed (line 4)"
+    assert rows(view)[run.name]["why"] == "helper `clean` changed (line 4)"
+
+
+def test_header_says_the_state_and_time_of_the_only_flow(view, story):
+    flow = story.begin(story.flow(), 0)
+    task = story.begin(story.task("step", flow), 1)
+    header = view.snapshot()["header"]
+    assert (header["look"], header["end"], header["took"]) == ("running", None, None)
+    assert len(header["cancel"]) == 1
+    story.enter(task, 2, FAILED)
+    story.enter(flow, 3, COMPLETED)
+    header = view.snapshot()["header"]
+    assert (header["look"], header["took"], header["cancel"]) == ("completed", "3.0 s", [])
+    assert header["sentence"] == "crawl: completed. 1 task run: 1 failed. It took 3.0 s."
+
+
+def test_cancelling_is_shown_until_the_code_ends(view, story):
+    run = story.begin(story.task("step"), 0)
+    assert rows(view)[run.name]["can"] == ["cancel"]
+    story.enter(run, 1, CANCELLING)
+    row = rows(view)[run.name]
+    assert row["look"] == "cancelling"
+    assert "can" not in row
+    story.enter(run, 2, CANCELLED)
+    assert rows(view)[run.name]["look"] == "cancelled"
+    assert view.active == 0
+
+
+def test_upstream_failure_is_not_waited_for(view, story):
+    run = story.task("after")
+    story.enter(run, 0, PENDING)
+    story.enter(run, 1, PENDING, "NotReady")
+    assert rows(view)[run.name]["word"] == "not run: upstream did not complete"
+    assert view.active == 0
+
+
+def test_logs_reach_the_row_and_only_the_last_stay(view, story):
+    run = story.begin(story.task("step"), 0)
+    for i in range(20):
+        run.log(20, f"line {i}")
+    assert rows(view)[run.name]["logs"] == [f"line {i}" for i in range(14, 20)]
+
+
+def test_a_patch_holds_only_what_changed(view, story):
+    flow = story.begin(story.flow(), 0)
+    first = story.begin(story.task("one", flow), 1)
+    story.begin(story.task("two", flow), 1)
+    view.snapshot()
+    story.enter(first, 2, COMPLETED)
+    patch = view.changes()
+    assert [group["name"] for group in patch["groups"]] == ["one"]
+    assert patch["groups"][0]["changed"] == [(0, "d")]
+    assert "cells" not in patch["groups"][0]
+    assert [row["name"] for row in patch["rows"]] == [first.name]
+    assert "graph" not in patch
+    assert set(view.changes()) == {"header"}
+
+
+def test_patches_add_up_to_the_snapshot(view, story):
+    flow = story.begin(story.flow(), 0)
+    seen: dict[str, dict] = {"rows": {}, "groups": {}}
+
+    def fold():
+        patch = view.changes(at_once=True)
+        for row in patch.get("rows", ()):
+            seen["rows"][row["id"]] = row
+        for group in patch.get("groups", ()):
+            cells = seen["groups"].get(group["id"], {}).get("cells", [])
+            for index, code in group.pop("changed", ()):
+                cells[index : index + 1] = code
+            seen["groups"][group["id"]] = {**group, "cells": cells}
+
+    runs = []
+    for i in range(40):
+        run = story.task(f"task {i % 3}", flow, upstream=runs[-1:])
+        runs.append(story.begin(run, i))
+        if i % 4 == 0:
+            fold()
+        if i % 3 == 0:
+            story.enter(run, i + 0.5, COMPLETED if i % 2 else FAILED)
+    fold()
+    whole = view.snapshot()
+    assert seen["rows"] == {row["id"]: row for row in whole["rows"]}
+    for group in whole["groups"]:
+        assert {**seen["groups"][group["id"]], "cells": group["cells"]} == group
+        assert "".join(seen["groups"][group["id"]]["cells"]) == group["cells"]
+
+
+def test_ten_thousand_runs_are_counted_but_not_all_listed(view, story):
+    flow = story.begin(story.flow(), 0)
+    runs = [story.begin(story.task("fetch", flow), 1) for _ in range(10_000)]
+    for i, run in enumerate(runs):
+        if i == 9_000:
+            story.enter(run, 2, FAILED)
+        else:
+            story.enter(run, 2, COMPLETED)
+    whole = view.snapshot()
+    fetch = next(group for group in whole["groups"] if group["name"] == "fetch")
+    assert fetch["total"] == 10_000
+    assert len(fetch["cells"]) == 10_000
+    assert fetch["cells"].index("f") == 9_000
+    assert fetch["more"] == f"… and {10_000 - GROUP_LIMIT - 1:,} more"
+    shown = {row["name"] for row in whole["rows"]}
+    assert runs[9_000].name in shown, "what failed is listed however many runs there are"
+    assert len(json.dumps(whole)) < 300_000
+
+
+def test_even_failures_are_listed_up_to_a_limit(view, story):
+    for _ in range(GROUP_LIMIT + NOTABLE_LIMIT + 100):
+        story.fail(story.task("fetch"), 1, 2)
+    assert len(view.snapshot()["rows"]) == GROUP_LIMIT + NOTABLE_LIMIT
+
+
+def test_a_frame_costs_what_changed_not_what_there_is(view, story):
+    flow = story.begin(story.flow(), 0)
+    runs = [story.begin(story.task("fetch", flow), 1) for _ in range(10_000)]
+    view.snapshot()
+    spent = []
+    for run in runs[5_000:5_040]:
+        story.enter(run, 2, COMPLETED)
+        begin = time.perf_counter()
+        view.changes()
+        spent.append(time.perf_counter() - begin)
+    assert sorted(spent)[20] < 0.002
+
+
+def test_many_states_between_two_frames_are_read_once(view, story):
+    run = story.task("step")
+    for _ in range(50):
+        view.apply(StateChanged(run, run.enter(PENDING)))
+    view.apply(StateChanged(run, run.enter(RUNNING)))
+    patch = view.changes()
+    assert len(patch["rows"]) == 1
+    assert patch["rows"][0]["look"] == "running"
+
+
+def test_runs_of_other_cells_as_inputs_do_no_harm(view, story):
+    elsewhere = Story().task("far away")
+    run = story.complete(story.task("here", upstream=[elsewhere]), 1, 2)
+    assert rows(view)[run.name]["look"] == "completed"
+
+
+def test_snapshot_explains_every_look(view):
+    assert set(view.snapshot()["looks"]) == set(LOOKS)
