@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from cellist.model.runs import Event, Run
 from cellist.results import Cache
 
 _log = std_logging.getLogger("cellist")
+_log.addHandler(std_logging.NullHandler())  # records show on the board; who wants more adds handlers
 
 
 class Session:
@@ -169,7 +170,7 @@ def _close() -> None:
 
 
 @contextmanager
-def use_session(session: Session) -> Iterator[Session]:
+def use_session(session: Session) -> Generator[Session]:
     """Make a session the one of this process within a `with` block, then close it."""
     global _session  # noqa: PLW0603 - one session for the process
     with _lock:

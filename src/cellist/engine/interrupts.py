@@ -26,6 +26,8 @@ class Guard:
         """Whether the stop button was pressed since the outermost run began."""
         self.expected = False
         """Whether the next signal is our own way of stopping one run, not the stop button."""
+        self.cell_task: asyncio.Task[Any] | None = None
+        """The task in which a notebook cell runs; IPython catches what is raised in it."""
         self._depth = 0
         self._presses = 0
         self._before: Any = None
@@ -67,12 +69,22 @@ class Guard:
             raise KeyboardInterrupt
         self._presses += 1
         self.interrupted = True
-        if self._presses == 1 and self._targets and not _in_sync_code(frame):
+        if self._presses == 1 and self._targets and not self._is_busy(frame):
             for loop, task in self._targets:
                 loop.call_soon_threadsafe(task.cancel)
             return
         del number
         raise KeyboardInterrupt
+
+    def _is_busy(self, frame: FrameType | None) -> bool:
+        """Whether the main thread runs code that an exception can be raised in right now.
+
+        In any other task than that of the cell `KeyboardInterrupt` would end the event loop.
+        """
+        if _in_sync_code(frame):
+            return True
+        loop = self._targets[0][0]
+        return self.cell_task is not None and asyncio.current_task(loop) is self.cell_task
 
 
 def _on_main() -> bool:

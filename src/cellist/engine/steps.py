@@ -194,8 +194,8 @@ def _failed_attempt(
         _log_retry(x, error, delay)
         if delay:
             word = yield from _wait_for_retry(x, delay, message)
-            if word == "cancel":
-                return _end(x, CancelledRun(CANCEL_MESSAGE))
+            if isinstance(word, BaseException):
+                return _end(x, word)
             if word == "give_up":
                 return (yield from _fail(x, error, None, message, given))
         run.enter(RUNNING, None if plan.is_flow else "Retrying")
@@ -227,20 +227,24 @@ def _wants_retry(x: Execution, error: BaseException, given: Conclusion | None) -
     return bool(outcome.value)
 
 
-def _wait_for_retry(x: Execution, delay: float, message: str | None) -> Steps[str | None]:
-    """Hold the run in AwaitingRetry until it is due or somebody decides otherwise."""
+def _wait_for_retry(
+    x: Execution, delay: float, message: str | None
+) -> Steps[str | BaseException | None]:
+    """Hold the run in AwaitingRetry until it is due or somebody decides otherwise.
+
+    Returns the word of who decided, and what ended the wait if the run is not to go on.
+    """
     x.waker = Waker()
     x.run.due = x.services.now() + int(delay * 1_000_000_000)
     x.run.enter(SCHEDULED, "AwaitingRetry", message)
     if x.cancelling:
-        return "cancel"
+        return CancelledRun(CANCEL_MESSAGE)
     outcome = yield Sleep(delay, x.waker)
     x.waker = None
     x.run.due = 0
     if isinstance(outcome, Err):
-        x.cancelling = x.cancelling or x.services.interrupted()
-        return "cancel"
-    return "cancel" if x.cancelling else outcome.value
+        return outcome.error
+    return CancelledRun(CANCEL_MESSAGE) if x.cancelling else outcome.value
 
 
 def _log_retry(x: Execution, error: BaseException, delay: float) -> None:

@@ -17,7 +17,7 @@ from cellist.notebook.cellflow import open_flow
 from cellist.notebook.cells import Cell
 from cellist.notebook.commands import cellist_magic
 from cellist.notebook.controls import control
-from cellist.notebook.kernel import kernel_loop, ui_for
+from cellist.notebook.kernel import kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
 from cellist.notebook.transform import WrapFlowBody, replace_first_line
 from cellist.session import get_session
@@ -32,7 +32,8 @@ class Extension:
         self.shell = shell
         self.feed = Feed()
         self.wrapper = WrapFlowBody()
-        self._outer: list[Any] = []
+        self._cells: list[Cell] = []
+        """Cells that are being executed: one, or more where a cell runs others."""
 
     def register(self) -> None:
         """Register everything with the shell."""
@@ -48,7 +49,9 @@ class Extension:
         session.main_loop = kernel_loop(shell)
         session.sinks.append(self.feed.sink)
         session.on_cell_run = self.on_run
-        current_cell.set(Cell(shell.execution_count, shell.user_ns))
+        cell = Cell(shell.execution_count, shell.user_ns)
+        current_cell.set(cell)
+        self._cells.append(cell)
 
     def unregister(self) -> None:
         """Undo `register`."""
@@ -81,21 +84,27 @@ class Extension:
         """Make the token that the runs of the coming cell carry."""
         del info
         self.wrapper.interactivity = self.shell.ast_node_interactivity
-        self._outer.append(current_cell.get())
-        current_cell.set(Cell(self.shell.execution_count, self.shell.user_ns))
+        cell = Cell(self.shell.execution_count, self.shell.user_ns)
+        self._cells.append(cell)
+        current_cell.set(cell)
+        get_session().guard.cell_task = this_task()
 
     def after_cell(self, result: Any) -> None:
-        """Close the board of the cell that has ended."""
+        """Close the board of the cell that has ended.
+
+        ipykernel calls this in another context than the cell's own if the cell awaited, so the
+        context variable does not tell which cell it was.
+        """
         del result
-        cell = current_cell.get()
-        if isinstance(cell, Cell) and cell.runs:
-            if cell.board is not None:
-                self.feed.finish(cell)
-            elif not cell.quiet and settings.active().ui != "off":
-                self._say(cell)
-        outer = self._outer.pop() if self._outer else None
-        if self._outer:  # this cell was run by another one, which goes on
-            current_cell.set(outer)
+        if not self._cells:
+            return  # the cell that loaded the extension
+        cell = self._cells.pop()
+        if cell.board is not None:
+            self.feed.finish(cell)
+        elif cell.runs and not cell.quiet:
+            self._say(cell)
+        if self._cells:  # this cell was run by another one, which goes on
+            current_cell.set(self._cells[-1])
 
     def on_run(self, cell: Any, run: Run) -> None:
         """Show the board of a cell when its first run starts."""

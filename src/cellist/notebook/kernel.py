@@ -1,5 +1,6 @@
 """Facts about the kernel and the front end that cellist runs under."""
 
+import asyncio
 import os
 import sys
 from typing import Any
@@ -18,6 +19,11 @@ def kernel_loop(shell: Any) -> Any:
     if loop is not None or not in_kernel(shell):
         return loop
     return getattr(getattr(shell.kernel, "io_loop", None), "asyncio_loop", None)
+
+
+def this_task() -> asyncio.Task[Any] | None:
+    """Return the asyncio task that runs here, `None` without a loop."""
+    return asyncio.current_task() if running_loop() is not None else None
 
 
 def has_front_end(shell: Any) -> bool:
