@@ -42,6 +42,8 @@ _BOOKKEEPING = frozenset(
         "__protocol_attrs__",
         "__non_callable_proto_members__",
         "__callable_proto_members_only__",
+        "__mutable_keys__",
+        "__readonly_keys__",
         "__fields__",
         "__signature__",
         "__class_vars__",
@@ -181,6 +183,7 @@ def _is_generated(cls: type[Any], name: str, value: Any) -> bool:
         return str(made).startswith("namedtuple_") or made in {"collections", "typing"}
     return home_of_globals(function.__globals__).package == "stdlib" and name in {
         "__subclasshook__",
+        "__replace__",
         "__init__",
         "__class_getitem__",
         "__reduce_ex__",

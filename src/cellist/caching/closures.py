@@ -14,11 +14,13 @@ from blake3 import blake3
 
 from cellist.caching import code_text, packages
 from cellist.caching.class_parts import class_parts
+from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import Kind, kind_of
 from cellist.caching.reach import (
     Part,
     Reference,
     Wrapper,
+    cell_value,
     function_extras,
     module_parts,
     plan_of,
@@ -144,7 +146,7 @@ class Builder:
     def _number(self, node: Node, part: Part, kind: Kind, name: str) -> int:
         is_root = part.kind == "source" or (
             # A bound method as a task: its function is the task's own source.
-            node is self.nodes[1] and node.local in _TRANSPARENT and part.name == "func"
+            node.kind == "source" and node.local in _TRANSPARENT and part.name == "func"
         )
         key = (id(part.value), is_root)
         found = self._numbers.get(key)
@@ -232,6 +234,8 @@ class Builder:
 
     def _display(self, node: Node, part: Part) -> str:
         """Return what a user calls a part."""
+        if node.what == "value":
+            return f"{node.name}.{getattr(part.value, '__name__', type(part.value).__name__)}"
         if part.kind == "inner":
             own = node.what != "wrapper" or part.name not in {"func", "pyfunc", "__wrapped__"}
             return f"{node.name}.{part.name}" if own else node.name
@@ -328,7 +332,9 @@ def shallow(thing: Any) -> tuple[bytes, bool]:
     kind = kind_of(thing)
     if kind.what == "function":
         shape = code_text.text_of(thing.__code__, thing.__globals__).shape
-        return f"function {shape.digest}".encode(), True
+        # What closure cells hold tells functions of one text apart, also in the order of a set.
+        cells = (ATOMS.get(type(v), _no_token)(v) for v in map(cell_value, thing.__closure__ or ()))
+        return f"function {shape.digest}".encode() + b"".join(cells), True
     if kind.what == "class":
         return f"class {thing.__qualname__}".encode(), True
     if kind.what == "module":
@@ -336,6 +342,10 @@ def shallow(thing: Any) -> tuple[bytes, bool]:
     if kind.what in {"wrapper", "task"}:
         return f"{kind.what} {kind.name}".encode(), True
     return f"{kind.what} {kind.name}".encode(), False
+
+
+def _no_token(_value: object) -> bytes:
+    return b"?"
 
 
 def _text_of_class(cls: type[Any]) -> str:

@@ -1,0 +1,70 @@
+"""The corpus of edits: each text is digested by a fresh interpreter with another hash seed.
+
+Never a stale result: every edit that must miss has another digest. Never lost work: every edit
+that changes nothing has the same. Cells are run in four ways, one of them a real shell.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.caching.edits import EDITS, HIT
+from tests.caching.harder_edits import HARDER
+
+ROOT = Path(__file__).parents[2]
+CORPUS = [*EDITS, *HARDER]
+WAYS = [("plain", "statements"), ("wrapped", "ipython")]
+
+
+@functools.cache
+def digested(which, how, seed):
+    """Return what an interpreter of its own says of all texts."""
+    texts = [getattr(edit, which) for edit in CORPUS]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("edit_runner.py")), how],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT / 'src'}"},
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("before", "after"), WAYS)
+@pytest.mark.parametrize("number", range(len(CORPUS)), ids=[edit.name for edit in CORPUS])
+def test_edit(number, before, after):
+    edit = CORPUS[number]
+    old = digested("before", before, "1")[number]
+    new = digested("after", after, "2")[number]
+    assert "error" not in old, old["error"]
+    assert "error" not in new, new["error"]
+    assert old["digest"] == old["again"]
+    assert new["digest"] == new["again"]
+    assert not old["notes"]
+    assert not new["notes"]
+    differing = sorted(set(old["names"]) ^ set(new["names"]))
+    if edit.want == HIT:
+        assert old["digest"] == new["digest"], differing
+    else:
+        assert old["digest"] != new["digest"]
+        assert differing, "the key changed, but no component tells why"
+
+
+def test_no_definition_of_the_corpus_falls_back_to_bytecode():
+    for how in ("statements", "ipython"):
+        which = "after" if how in {after for _, after in WAYS} else "before"
+        for edit, found in zip(CORPUS, digested(which, how, "2"), strict=True):
+            assert "" not in found["texts"][1:], (edit.name, how)
+
+
+def test_names_are_unique():
+    names = [edit.name for edit in CORPUS]
+    assert sorted(set(names)) == sorted(names)
