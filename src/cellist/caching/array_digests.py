@@ -20,6 +20,7 @@ Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
 
 _BLOCK = 4 << 20
+_PALETTED = frozenset(("P", "PA"))
 
 
 def dtype_rule(dtype: Any) -> Rule:
@@ -37,7 +38,9 @@ def dtype_rule(dtype: Any) -> Rule:
         missing = getattr(dtype, "na_object", None)
         tokens = [text("T"), (yield "", missing), (yield "", dtype.coerce)]
     else:
-        tokens = [text(dtype.str), text(dtype.type.__name__)]
+        tokens = [text(dtype.str)]
+        if dtype.type.__module__ != "numpy":  # such as bfloat16, which calls itself `V2`
+            tokens.append(text(f"{dtype.type.__module__}.{dtype.type.__qualname__}"))
     if dtype.metadata:
         tokens.append((yield ".metadata", dict(dtype.metadata)))
     return node("dtype", *tokens)
@@ -74,7 +77,8 @@ def content(values: Any) -> Rule:
     if dtype.names is not None:
         tokens: list[bytes] = []
         for name in dtype.names:
-            tokens.append((yield from content(values[name])))
+            token = yield from content(values[name])
+            tokens.append(token)
         return node("records", described, shape, *tokens)
     if dtype.kind in "OT":
         return node("elements", described, shape, (yield "", values.reshape(-1).tolist()))
@@ -126,6 +130,8 @@ def _package(value: Any) -> str:
 def _masked(values: Any) -> Rule:
     import numpy as np
 
+    if type(values).__qualname__ == "MaskedConstant":
+        return node("masked constant")
     mask = np.ma.getmaskarray(values)
     filled = np.asarray(values.filled(np.zeros((), values.dtype)))
     tokens = [(yield from content(filled)), (yield from content(np.asarray(mask)))]
@@ -136,9 +142,9 @@ def _masked(values: Any) -> Rule:
 def _scalar(value: Any) -> Rule:
     import numpy as np
 
-    if value.dtype.kind == "f" and value != value:
+    if value.dtype.kind == "f" and np.isnan(value):
         return node("npscalar", (yield from dtype_rule(value.dtype)), text("nan"))
-    if value.dtype.kind == "c" and value != value:
+    if value.dtype.kind == "c" and np.isnan(value):
         parts = [(yield "", value.real), (yield "", value.imag)]
         return node("npscalar", *parts)
     return node("npscalar", (yield from content(np.asarray(value))))
@@ -150,13 +156,14 @@ def _generator(value: Any) -> Rule:
 
 
 def _bit_generator(value: Any) -> Rule:
-    state = yield ".state", value.state
-    seeds = getattr(value, "seed_seq", None)
-    if type(seeds).__qualname__ != "SeedSequence":
-        return node("bits", state)
     # Children are spawned from the seed sequence, so it is part of what happens next.
-    spawned = (seeds.entropy, seeds.spawn_key, seeds.pool_size, seeds.n_children_spawned)
-    return node("bits", state, (yield ".seed_seq", spawned))
+    seeds = getattr(value, "seed_seq", None)
+    return node("bits", (yield ".state", value.state), (yield ".seed_seq", seeds))
+
+
+def _seeds(value: Any) -> Rule:
+    parts = (value.entropy, value.spawn_key, value.pool_size, value.n_children_spawned)
+    return node("SeedSequence", (yield "", parts))
 
 
 def _random_state(value: Any) -> Rule:
@@ -185,16 +192,13 @@ def _sparse(value: Any) -> Rule:
     else:
         parts = {"items": set(value.items()), "dtype": value.dtype}
     shape = tuple(int(size) for size in value.shape)
-    return node(
-        "sparse", text(name), text(form), (yield "", shape), (yield "", [*parts.items()])
-    )
+    return node("sparse", text(name), text(form), (yield "", shape), (yield "", [*parts.items()]))
 
 
 def _image(value: Any) -> Rule:
     """An image by mode, size, pixels and palette, with what its file said about it."""
     value.load()
-    palette = value.palette
-    colours = None if palette is None else (palette.mode, bytes(palette.palette), value.getpalette())
+    colours = value.getpalette("RGBA") or None if value.mode in _PALETTED else None
     info = {key: value.info[key] for key in sorted(value.info, key=str)}
     tokens = [(yield "", value.mode), (yield "", value.size), (yield ".palette", colours)]
     return node("image", *tokens, (yield ".info", info), leaf(b"b", value.tobytes()))
@@ -231,6 +235,7 @@ BASES: dict[str, Handler] = {
     "numpy.ufunc": _ufunc,
     "numpy.Generator": _generator,
     "numpy.BitGenerator": _bit_generator,
+    "numpy.SeedSequence": _seeds,
     "numpy.RandomState": _random_state,
     "scipy._spbase": _sparse,
     "PIL.Image": _image,

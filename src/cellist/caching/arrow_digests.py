@@ -5,7 +5,9 @@ digest is of the type, the length, where it is null, and the values with nulls z
 array of one chunk would have them. Buffers without nulls are hashed where they lie.
 """
 
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Iterable
+from importlib import import_module
 from typing import Any
 
 from cellist.caching.encoding import bulk, head, integer, node, text
@@ -14,13 +16,18 @@ Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
 
 
+def _arrow() -> Any:
+    """Return pyarrow as untyped as it is; it is loaded, or polars needs it to be."""
+    return import_module("pyarrow")
+
+
 def _typed(kind: Any) -> bytes:
     return node("arrow type", text(str(kind)))
 
 
 def array_token(values: Any) -> Rule:
     """Token of an Arrow array of one chunk, or of a chunked one as if it were one."""
-    import pyarrow as pa
+    pa = _arrow()
 
     if isinstance(values, pa.ChunkedArray):
         if values.num_chunks == 1:
@@ -35,7 +42,7 @@ def array_token(values: Any) -> Rule:
 
 def _validity(values: Any) -> bytes:
     """Token of where an array is null."""
-    import pyarrow as pa
+    pa = _arrow()
 
     if not values.null_count or pa.types.is_null(values.type):
         return node("full", integer(values.null_count))
@@ -52,7 +59,7 @@ def _plain(values: Any, width: int) -> list[Any]:
 
 
 def _content(values: Any, start: bytes) -> Rule:
-    import pyarrow as pa
+    pa = _arrow()
 
     kind = values.type
     is_ = pa.types
@@ -66,10 +73,7 @@ def _content(values: Any, start: bytes) -> Rule:
         indices = yield from array_token(values.indices)
         return bulk(start, indices, (yield from array_token(values.dictionary)))
     if is_.is_struct(kind):
-        fields: list[bytes] = []
-        for field in values.flatten():
-            fields.append((yield from array_token(field)))
-        return bulk(start, *fields)
+        return bulk(start, *(yield from _each(array_token, values.flatten())))
     if is_.is_nested(kind):
         return (yield from _lists(values, start))
     if is_.is_fixed_size_binary(kind) and not is_.is_decimal(kind):
@@ -79,7 +83,7 @@ def _content(values: Any, start: bytes) -> Rule:
 
 
 def _fixed(values: Any, start: bytes) -> Rule:
-    import pyarrow as pa
+    pa = _arrow()
 
     try:
         width = values.type.bit_width // 8
@@ -95,7 +99,7 @@ def _fixed(values: Any, start: bytes) -> Rule:
 
 def _binary(values: Any, start: bytes) -> bytes | None:
     """Token of strings and bytes: their lengths and their joined content."""
-    import pyarrow as pa
+    pa = _arrow()
 
     kind, is_ = values.type, pa.types
     if str(kind) in ("string_view", "binary_view") or is_.is_string(kind) or is_.is_binary(kind):
@@ -110,14 +114,14 @@ def _binary(values: Any, start: bytes) -> bytes | None:
         return bulk(start)
     _, offsets, data = values.buffers()
     ends = memoryview(offsets).cast("q")[values.offset : values.offset + len(values) + 1]
-    lengths = pa.compute.binary_length(values)
+    lengths = import_module("pyarrow.compute").binary_length(values)
     content = memoryview(data)[ends[0] : ends[-1]] if data is not None else b""
     return bulk(start, *_plain(lengths, 8), content)
 
 
 def _lists(values: Any, start: bytes) -> Rule:
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    pa = _arrow()
+    pc: Any = import_module("pyarrow.compute")
 
     kind, is_ = values.type, pa.types
     if is_.is_map(kind) or is_.is_union(kind):
@@ -139,37 +143,46 @@ def _chunked(values: Any) -> Rule:
 
 
 def _scalar(value: Any) -> Rule:
-    import pyarrow as pa
+    pa = _arrow()
 
     one = pa.array([value.as_py()], value.type) if not value.is_valid else _one(value)
     return node("pa.Scalar", (yield from array_token(one)))
 
 
 def _one(value: Any) -> Any:
-    import pyarrow as pa
+    pa = _arrow()
 
     return pa.repeat(value, 1)
 
 
 def _table(values: Any) -> Rule:
     tokens = [text(type(values).__qualname__), (yield from _schema(values.schema))]
-    for index in range(values.num_columns):
-        tokens.append((yield from array_token(values.column(index))))
+    tokens += yield from _each(array_token, values.columns)
     return node("table", *tokens, integer(values.num_rows))
 
 
 def _field(field: Any) -> Rule:
-    metadata = field.metadata
     told = [text(field.name), text(str(field.type)), integer(field.nullable)]
-    return node("field", *told, (yield "", None if metadata is None else sorted(metadata.items())))
+    return node("field", *told, (yield "", _sorted(field.metadata)))
 
 
 def _schema(schema: Any) -> Rule:
+    tokens = yield from _each(_field, schema)
+    return node("schema", *tokens, (yield "", _sorted(schema.metadata)))
+
+
+def _sorted(metadata: dict[bytes, bytes] | None) -> list[tuple[bytes, bytes]] | None:
+    return None if metadata is None else sorted(metadata.items())
+
+
+def _each(
+    rule: Callable[[Any], Rule], parts: Iterable[Any]
+) -> Generator[tuple[str, Any], bytes, list[bytes]]:
     tokens: list[bytes] = []
-    for field in schema:
-        tokens.append((yield from _field(field)))
-    metadata = schema.metadata
-    return node("schema", *tokens, (yield "", None if metadata is None else sorted(metadata.items())))
+    for part in parts:
+        token = yield from rule(part)
+        tokens.append(token)
+    return tokens
 
 
 def _buffer(value: Any) -> bytes:
@@ -182,7 +195,7 @@ def _series(values: Any) -> Rule:
 
 def _column(values: Any) -> Rule:
     """Token of a polars column: its dtype and its content as Arrow, whatever its chunks."""
-    import polars as pl
+    pl: Any = sys.modules["polars"]
 
     dtype = values.dtype
     told = yield "", dtype

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from cellist.caching.digests import Digester
 
 _SKIPPED = frozenset(
-    ("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__firstlineno__",
-     "__static_attributes__", "__annotations__", "__match_args__", "__slotnames__", "__abstractmethods__", "_abc_impl")
-)  # fmt: skip
+    (
+        *("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__", "__firstlineno__"),
+        *("__static_attributes__", "__annotations__", "__match_args__", "__slotnames__"),
+        *("__abstractmethods__", "_abc_impl"),
+    )
+)
 
 
 @functools.cache
@@ -63,8 +66,13 @@ def _parts(thing: Any) -> dict[str, Any]:
     if wrapped is not None:
         return {"wrapped": wrapped}
     owner = getattr(thing, "__self__", None)
-    named = {"module": str(getattr(thing, "__module__", None)), "name": _name(thing)}
-    return named if owner is None or isinstance(owner, types.ModuleType) else {**named, "self": owner}
+    named: dict[str, Any] = {
+        "module": str(getattr(thing, "__module__", None)),
+        "name": _name(thing),
+    }
+    if owner is not None and not isinstance(owner, types.ModuleType):
+        named["self"] = owner
+    return named
 
 
 def _name(thing: Any) -> str:

@@ -70,9 +70,9 @@ def digest_value(value: object, name: str = "value") -> str:
     `HashError` with the path to what has no stable digest.
     """
     encode = ATOMS.get(type(value))
-    if encode is None:
+    token = quick(value) if encode is None else encode(value)
+    if token is None:
         return Digester().digest(value, name)
-    token = encode(value)
     return token[1:].hex() if token[0] == 35 else blake3(token).hexdigest()
 
 
@@ -85,9 +85,9 @@ def hasher(kind: type | str) -> Callable[[F], F]:
     `ConfigurationError` for the types cellist itself is built on, such as `int` or `list`.
     """
     if isinstance(kind, str) and "." not in kind:
-        message = f"hasher({kind!r}): give the type, or its full name such as 'package.module.{kind}'."
+        message = f"hasher({kind!r}): give the type or its full name, such as 'package.{kind}'."
         raise ConfigurationError(message)
-    if not isinstance(kind, str | type):
+    if not isinstance(kind, str | type):  # pyright: ignore[reportUnnecessaryIsInstance] - a user may pass anything
         message = f"hasher() needs a type or its full name, not {type(kind).__name__}."
         raise ConfigurationError(message)
     if kind in ATOMS or kind in FLAT or kind is object:
@@ -110,7 +110,9 @@ class _Frame:
 
     __slots__ = ("child", "low", "number", "rule", "step", "tangled", "value")
 
-    def __init__(self, rule: rules.Rule, value: object, low: int, number: int, tangled: int) -> None:
+    def __init__(
+        self, rule: rules.Rule, value: object, low: int, number: int, tangled: int
+    ) -> None:
         self.rule = rule
         self.value = value
         self.low = low

@@ -19,6 +19,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from math import isnan
 from typing import Any
 
 from blake3 import blake3
@@ -26,6 +27,12 @@ from blake3 import blake3
 INLINE = 64
 """Encodings up to this many bytes are tokens themselves."""
 
+QUICK = 64
+"""Containers of up to this many items are encoded again wherever they occur, not remembered."""
+
+NEST = 3
+"""Containers within containers that are encoded without a rule, in levels."""
+_SORTED: tuple[set[type], ...] = ({int}, {str}, {bytes})
 _PACK_FROM = 16
 _COPY_UP_TO = 1 << 14
 _THREADS_FROM = 1 << 20
@@ -35,6 +42,10 @@ _DOUBLE = struct.Struct("<d")
 _NAN = float("nan")
 
 _threads = blake3.AUTO
+
+
+type_of: Callable[[object], type[Any]] = type
+"""`type` with one argument, for type checkers: of an `Any` it is a type and nothing unknown."""
 
 
 def _single_thread() -> None:
@@ -129,7 +140,7 @@ def integer(value: int) -> bytes:
 
 def real(value: float) -> bytes:
     """Return the token of a `float`; all NaNs agree."""
-    return b"f" + _DOUBLE.pack(value if value == value else _NAN)
+    return b"f" + _DOUBLE.pack(_NAN if isnan(value) else value)
 
 
 def _complex(value: complex) -> bytes:
@@ -174,9 +185,8 @@ def _pack_integers(values: Sequence[int]) -> tuple[Any, ...] | None:
 
 
 def _pack_reals(values: Sequence[float]) -> tuple[Any, ...]:
-    total = sum(values)
-    if total != total:  # a NaN, or infinities that cancel: make all NaNs the same one
-        values = [value if value == value else _NAN for value in values]
+    if isnan(sum(values)):  # a NaN, or infinities that cancel: make all NaNs the same one
+        values = [_NAN if isnan(value) else value for value in values]
     return (_little(array("d", values)),)
 
 
@@ -203,18 +213,39 @@ _PACKERS: dict[type, tuple[bytes, Callable[[Any], tuple[Any, ...] | None]]] = {
 }
 
 
-def sequence(tag: bytes, values: Sequence[Any]) -> bytes | None:
-    """Return the token of a sequence of atoms, or `None` when it holds anything else."""
+def sequence(tag: bytes, values: Sequence[Any], depth: int = 0) -> bytes | None:
+    """Return the token of a sequence of atoms, or `None` when it holds anything else.
+
+    Small containers count as atoms down to `depth` levels; the token is the same without.
+    """
     size = len(values)
     if size >= _PACK_FROM and len(kinds := set(map(type, values))) == 1:
         packer = _PACKERS.get(kinds.pop())
         packed = packer and packer[1](values)
         if packer and packed is not None:
             return bulk(tag + b"*" + packer[0] + count(size), *packed)
+    tokens = _tokens(values, depth)
+    return None if tokens is None else close(tag, tokens)
+
+
+def _tokens(values: Iterable[Any], depth: int) -> list[bytes] | None:
     try:
-        return close(tag, [ATOMS[type(value)](value) for value in values])
+        return [ATOMS[type(value)](value) for value in values]
     except KeyError:
-        return None
+        pass
+    tokens: list[bytes] = []
+    for value in values if depth else ():
+        kind = type_of(value)
+        encode = ATOMS.get(kind)
+        if encode is not None:
+            tokens.append(encode(value))
+            continue
+        flat = FLAT.get(kind)
+        token = flat(value, depth - 1) if flat is not None and len(value) <= QUICK else None
+        if token is None:
+            return None
+        tokens.append(token)
+    return tokens if depth else None
 
 
 def close(tag: bytes, tokens: Sequence[bytes]) -> bytes:
@@ -227,58 +258,51 @@ def mapping(keys: bytes, values: bytes) -> bytes:
     return seal(b"d" + keys + values)
 
 
-def members(tag: bytes, values: Any) -> bytes | None:
+def _members(tag: bytes, values: Any, depth: int) -> bytes | None:
     """Return the token of a set of atoms in an order of its own, or `None` as `sequence`."""
-    if len(values) >= _PACK_FROM and len(kinds := set(map(type, values))) == 1:
-        if not kinds.isdisjoint((int, str, bytes)):
-            return sequence(tag, sorted(values))
-    try:
-        return close(tag, sorted([ATOMS[type(value)](value) for value in values]))
-    except KeyError:
-        return None
-
-
-QUICK = 64
-"""Containers of up to this many items are encoded again wherever they occur, not remembered."""
+    if len(values) >= _PACK_FROM and set(map(type, values)) in _SORTED:
+        return sequence(tag, sorted(values))
+    tokens = _tokens(values, depth)
+    return None if tokens is None else close(tag, sorted(tokens))
 
 
 def quick(value: Any) -> bytes | None:
-    """Return the token of an atom or a small flat container, or `None` for anything else."""
-    kind = type(value)
+    """Return the token of an atom or a small container of such, or `None` for anything else."""
+    kind = type_of(value)
     encode = ATOMS.get(kind)
     if encode is not None:
         return encode(value)
     flat = FLAT.get(kind)
-    return flat(value) if flat is not None and len(value) <= QUICK else None
+    return flat(value, NEST) if flat is not None and len(value) <= QUICK else None
 
 
-def _flat_list(value: list[Any]) -> bytes | None:
-    return sequence(b"l", value)
+def _list(value: list[Any], depth: int) -> bytes | None:
+    return sequence(b"l", value, depth)
 
 
-def _flat_tuple(value: tuple[Any, ...]) -> bytes | None:
-    return sequence(b"t", value)
+def _tuple(value: tuple[Any, ...], depth: int) -> bytes | None:
+    return sequence(b"t", value, depth)
 
 
-def _flat_dict(value: dict[Any, Any]) -> bytes | None:
-    keys = sequence(b"l", list(value))
-    values = keys and sequence(b"l", list(value.values()))
+def _dict(value: dict[Any, Any], depth: int) -> bytes | None:
+    keys = sequence(b"l", list(value), depth)
+    values = keys and sequence(b"l", list(value.values()), depth)
     return mapping(keys, values) if keys and values else None
 
 
-def _flat_set(value: set[Any]) -> bytes | None:
-    return members(b"S", value)
+def _set(value: set[Any], depth: int) -> bytes | None:
+    return _members(b"S", value, depth)
 
 
-def _flat_frozenset(value: frozenset[Any]) -> bytes | None:
-    return members(b"Z", value)
+def _frozenset(value: frozenset[Any], depth: int) -> bytes | None:
+    return _members(b"Z", value, depth)
 
 
-FLAT: dict[type, Callable[[Any], bytes | None]] = {
-    list: _flat_list,
-    tuple: _flat_tuple,
-    dict: _flat_dict,
-    set: _flat_set,
-    frozenset: _flat_frozenset,
+FLAT: dict[type, Callable[[Any, int], bytes | None]] = {
+    list: _list,
+    tuple: _tuple,
+    dict: _dict,
+    set: _set,
+    frozenset: _frozenset,
 }
-"""The token of each flat container, by exact type."""
+"""The token of each container of atoms, by exact type; see `sequence` for the depth."""

@@ -5,12 +5,15 @@ values, and its `attrs` and flags. Two frames that show the same but differ in t
 index, in a category's order or in `None` against `NaN` are different.
 """
 
+import sys
 from collections.abc import Callable, Generator
+from importlib import import_module
 from typing import Any
 
 from cellist.caching.array_digests import content
 from cellist.caching.arrow_digests import array_token
 from cellist.caching.encoding import integer, node, text
+from cellist.caching.refusals import step_of
 
 Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
@@ -19,7 +22,8 @@ Handler = Callable[[Any], "bytes | Rule"]
 def column(values: Any) -> Rule:
     """Token of the array behind a column or an index."""
     import numpy as np
-    import pandas as pd
+
+    pd: Any = sys.modules["pandas"]
 
     if isinstance(values, np.ndarray):
         return (yield from content(values))
@@ -72,8 +76,7 @@ def _strings(values: Any) -> Rule:
 
 
 def _large(values: Any) -> Any:
-    import pyarrow as pa
-
+    pa: Any = import_module("pyarrow")
     found: Any = values.__arrow_array__()
     return found if found.type == pa.large_string() else found.cast(pa.large_string())
 
@@ -100,14 +103,22 @@ _ARRAYS: dict[str, Callable[[Any], Rule]] = {
 }
 
 
+def _under(step: str, rule: Rule) -> Rule:
+    """Drive a rule whose parts lie under a step of the path."""
+    token: Any = None
+    try:
+        while True:
+            inner, child = rule.send(token)
+            token = yield step + inner, child
+    except StopIteration as stop:
+        return stop.value
+
+
 def _frame(frame: Any) -> Rule:
     tokens = [(yield ".columns", frame.columns), (yield ".index", frame.index)]
     for position in range(frame.shape[1]):
-        series = frame.iloc[:, position]
-        try:
-            tokens.append((yield from column(series.array)))
-        except GeneratorExit:
-            raise
+        step = step_of(frame.columns[position])
+        tokens.append((yield from _under(step, column(frame.iloc[:, position].array))))
     return node("DataFrame", *tokens, (yield from _extras(frame)))
 
 
@@ -138,7 +149,8 @@ def _multi_index(index: Any) -> Rule:
     """Level by level as the rows have it, so that unused levels do not count."""
     tokens = [(yield ".names", list(index.names))]
     for level in range(index.nlevels):
-        tokens.append((yield "", index.get_level_values(level)))
+        token = yield "", index.get_level_values(level)
+        tokens.append(token)
     return node("MultiIndex", *tokens)
 
 

@@ -3,9 +3,10 @@
 import copyreg
 import functools
 from collections.abc import Generator, Iterable
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
-from cellist.caching.encoding import node, sequence, text
+from cellist.caching.encoding import node, sequence, text, type_of
 from cellist.caching.refusals import Refusal
 
 Rule = Generator[tuple[str, Any], bytes, bytes]
@@ -14,6 +15,8 @@ _NEW = copyreg.__newobj__  # type: ignore[attr-defined] - exists on every CPytho
 _NEW_EX = copyreg.__newobj_ex__  # type: ignore[attr-defined] - as above
 _RECONSTRUCT = copyreg._reconstructor  # type: ignore[attr-defined] - as above
 _OPTIONAL = 5
+
+_derived_of: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
 
 def keyed_rule(value: Any, key: Any) -> Rule:
@@ -31,16 +34,20 @@ def hashed_rule(value: Any, function: Any) -> Rule:
 def subclass_rule(value: Any, handler: Any) -> Rule:
     """Rule of a user's subclass of a library's data type: the data, the class, what it adds."""
     kind = yield "", type(value)
-    result = handler(value)
-    content = result if isinstance(result, bytes) else (yield from result)
-    names = getattr(value, "_metadata", None)  # what pandas carries along in subclasses
+    result: bytes | Rule = handler(value)
+    content: bytes = result if isinstance(result, bytes) else (yield from result)
+    names: Any = getattr(value, "_metadata", None)  # what pandas carries along in subclasses
     if isinstance(names, list):
-        added = {name: getattr(value, name, None) for name in names if isinstance(name, str)}
+        added = {name: getattr(value, name, None) for name in _texts(cast("list[Any]", names))}
     elif hasattr(value, "_mgr"):
         added = {}
     else:
         added = dict(getattr(value, "__dict__", {}))
     return node("subclass", kind, content, (yield from attributes(added)))
+
+
+def _texts(names: list[Any]) -> list[str]:
+    return [name for name in names if isinstance(name, str)]
 
 
 def set_rule(value: Any) -> Rule:
@@ -70,9 +77,10 @@ def object_rule(value: Any) -> Rule:
 
 
 def _reduce(value: Any) -> Any:
-    reducer = copyreg.dispatch_table.get(type(value))
+    kind = type_of(value)
+    reducer = copyreg.dispatch_table.get(kind)
     reduced: Any = reducer(value) if reducer is not None else value.__reduce_ex__(4)
-    if not isinstance(reduced, str | tuple):
+    if type_of(reduced) not in (tuple, str):
         message = f"`__reduce_ex__` returned {type(reduced).__name__}"
         raise TypeError(message)
     return reduced
@@ -81,7 +89,7 @@ def _reduce(value: Any) -> Any:
 def _constructor(value: Any, function: Any, arguments: Any) -> Generator[Any, bytes, list[bytes]]:
     """Tokens of how the object is made; the usual ways need no mention of the function."""
     named: dict[str, Any] = {}
-    kind = type(value)
+    kind = type_of(value)
     if function is _NEW:
         cls, *rest = arguments
     elif function is _NEW_EX:
@@ -126,33 +134,46 @@ def attributes(state: dict[str, Any]) -> Rule:
 def _state(value: Any, state: Any) -> Rule:
     if state is None:
         return _nothing()
-    own: Any = getattr(value, "__dict__", None)
-    slots: Any = {}
-    plain = state
-    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # type: ignore[arg-type] - any tuple
-        plain, slots = state
-    if type(value).__getstate__ is object.__getstate__ or _is_filtered(plain, own):
-        derived = _derived(type(value))
-        merged: dict[Any, Any] = {**(plain or {}), **slots}
-        if all(type(name) is str for name in merged):
-            kept = {name: item for name, item in merged.items() if name not in derived}
-            return (yield from attributes(kept))
-    return node("state", (yield ".__getstate__()", state))
+    found = _attributes_of(value, state)
+    if found is None:
+        return node("state", (yield ".__getstate__()", state))
+    kind = type_of(value)
+    derived = _derived(kind)
+    kept = {name: item for name, item in found.items() if name not in derived}
+    return (yield from attributes(kept))
 
 
-def _is_filtered(state: Any, own: Any) -> bool:
-    """Whether a `__getstate__` of the type's own gave the instance's attributes, or some."""
-    return type(state) is dict and type(own) is dict and state.keys() <= own.keys()  # type: ignore[operator]
+def _attributes_of(value: Any, state: Any) -> dict[str, Any] | None:
+    """Return the attributes a state consists of, `None` if it is of another making."""
+    plain, slots = state, cast("dict[Any, Any]", {})
+    if type_of(state) is tuple and _is_pair_with_slots(state):
+        plain, slots = cast("tuple[Any, dict[Any, Any]]", state)
+    if plain is not None and type(plain) is not dict:
+        return None
+    if type(value).__getstate__ is not object.__getstate__:
+        # Reading `__dict__` may create it, which a state might mention: only now.
+        own: Any = getattr(value, "__dict__", None)
+        if slots or type(own) is not dict or plain is None or not plain.keys() <= own.keys():
+            return None
+    merged: dict[Any, Any] = {**(plain or {}), **slots}
+    return merged if all(type(name) is str for name in merged) else None
+
+
+def _is_pair_with_slots(state: tuple[Any, ...]) -> bool:
+    return len(state) == 2 and type(state[1]) is dict
 
 
 def _derived(kind: type) -> frozenset[str]:
     """Names under which a type keeps values computed from the others."""
-    return frozenset(
-        name
-        for base in kind.__mro__
-        for name, member in vars(base).items()
-        if isinstance(member, functools.cached_property)
-    )
+    found = _derived_of.get(kind)
+    if found is None:
+        found = _derived_of[kind] = frozenset(
+            name
+            for base in kind.__mro__
+            for name, member in vars(base).items()
+            if isinstance(member, functools.cached_property)
+        )
+    return found
 
 
 def _items(items: Iterable[Any] | None) -> Rule:

@@ -1,8 +1,10 @@
 """What is said when a value has no stable digest: where it is, what it is, what helps."""
 
+
 from cellist.exceptions import HashError
 
 _MARK = ". Either leave"
+_SCALARS = (str, bytes, int, float, bool, type(None))
 
 
 class Refusal(Exception):
@@ -52,3 +54,22 @@ def _remedies(name: str, kind: str) -> str:
         f"or say what its digest is with `@cellist.hasher({told})`, "
         "or turn caching off with `cache_policy=NO_CACHE`."
     )
+
+
+def step_of(key: object) -> str:
+    """Return the piece of a path for a key."""
+    parts: list[object] = [*key] if _is_tuple(key) else [key]
+    if any(type(part) not in _SCALARS for part in parts):
+        return f"[<{_qualname(key)}>]"
+    if any(isinstance(part, int) and part.bit_length() > 256 for part in parts):
+        return "[<int>]"
+    shown = repr(key)
+    return f"[{shown}]" if len(shown) <= 40 else f"[{shown[:37]}...]"
+
+
+def _is_tuple(key: object) -> TypeGuard[tuple[object, ...]]:
+    return type(key) is tuple
+
+
+def _qualname(value: object) -> str:
+    return type(value).__qualname__

@@ -20,7 +20,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cellist.caching import array_digests, arrow_digests, frame_digests, stdlib_digests
-from cellist.caching.encoding import ATOMS, FLAT, QUICK, close, mapping, sequence
+from cellist.caching.encoding import ATOMS, FLAT, NEST, QUICK, close, mapping, sequence, type_of
 from cellist.caching.object_rules import (
     hashed_rule,
     keyed_rule,
@@ -28,7 +28,7 @@ from cellist.caching.object_rules import (
     set_rule,
     subclass_rule,
 )
-from cellist.caching.refusals import Refusal
+from cellist.caching.refusals import Refusal, step_of
 
 Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
@@ -56,8 +56,6 @@ CODE_TYPES: tuple[type, ...] = (
 )
 """Types whose instances, and those of their subclasses, are code and go to the hook."""
 
-_SCALARS = (str, bytes, int, float, bool, type(None))
-
 _hashers: dict[str, Callable[[Any], Any]] = {}
 _typed_hashers: WeakKeyDictionary[type, Callable[[Any], Any]] = WeakKeyDictionary()
 _resolved: WeakKeyDictionary[type, "Handler | None"] = WeakKeyDictionary()
@@ -78,10 +76,10 @@ def start(value: Any, code: Handler) -> "tuple[bytes | Rule, bool]":
     The second part tells whether the value is told by a key of the user's making, which must
     not contain the value itself. `code` is the rule for functions, classes and modules.
     """
-    kind = type(value)
+    kind = type_of(value)
     flat = FLAT.get(kind)
     if flat is not None:
-        token = flat(value) if len(value) > QUICK else None
+        token = flat(value, NEST) if len(value) > QUICK else None
         return token or _CONTAINERS[kind](value), False
     key = getattr(kind, "__cellist_key__", None)
     if key is not None:
@@ -99,7 +97,8 @@ def start(value: Any, code: Handler) -> "tuple[bytes | Rule, bool]":
 
 def _registered(kind: type) -> Callable[[Any], Any] | None:
     for base in kind.__mro__:
-        function = _typed_hashers.get(base) or _hashers.get(f"{base.__module__}.{base.__qualname__}")
+        name = f"{base.__module__}.{base.__qualname__}"
+        function = _typed_hashers.get(base) or _hashers.get(name)
         if function is not None:
             return function
     return None
@@ -130,9 +129,15 @@ def _resolve(kind: type) -> Handler | None:
             return handler
     if issubclass(kind, set | frozenset):
         return set_rule
-    if issubclass(kind, Iterator) and kind not in (BytesIO, StringIO) and not _own_next(kind):
+    if _is_iterator(kind):
         return _iterator
     return object_rule
+
+
+def _is_iterator(kind: type) -> bool:
+    """Whether reading an instance uses it up; what `__next__` in Python uses up is its state."""
+    in_memory: tuple[type, ...] = (BytesIO, StringIO)
+    return issubclass(kind, Iterator) and kind not in in_memory and not _own_next(kind)
 
 
 def _own_next(kind: type) -> bool:
@@ -143,17 +148,6 @@ def _own_next(kind: type) -> bool:
 def _iterator(_value: Any) -> bytes:
     message = "is used up by whoever reads it; pass a list"
     raise Refusal(message)
-
-
-def step_of(key: Any) -> str:
-    """Return the piece of a path for a key."""
-    parts: Any = key if type(key) is tuple else (key,)
-    if not all(type(part) in _SCALARS for part in parts):
-        return f"[<{type(key).__qualname__}>]"
-    if any(type(part) is int and part.bit_length() > 256 for part in parts):
-        return "[<int>]"
-    shown = repr(key)
-    return f"[{shown}]" if len(shown) <= 40 else f"[{shown[:37]}...]"
 
 
 def _list(value: Any) -> Rule:
@@ -168,7 +162,7 @@ def _sequence(tag: bytes, values: Any) -> Rule:
     """Rule of a list or tuple with something other than atoms in it."""
     tokens: list[bytes] = []
     for index, value in enumerate(values):
-        encode = ATOMS.get(type(value))
+        encode = ATOMS.get(type_of(value))
         tokens.append(encode(value) if encode else (yield f"[{index}]", value))
     return close(tag, tokens)
 
@@ -185,7 +179,8 @@ def _members(tag: bytes, values: Any) -> Rule:
     """Rule of a set: the order of its members' tokens is the order of the set."""
     tokens: list[bytes] = []
     for value in values:
-        tokens.append((yield "{...}", value))
+        token = yield "{...}", value
+        tokens.append(token)
     return close(tag, sorted(tokens))
 
 
@@ -196,14 +191,15 @@ def _dict(value: Any) -> Rule:
     if keys is None:
         tokens: list[bytes] = []
         for key in listed:
-            tokens.append((yield ".<key>", key))
+            token = yield ".<key>", key
+            tokens.append(token)
         keys = close(b"l", tokens)
     items = list(value.values())
     values = sequence(b"l", items)
     if values is None:
         tokens = []
         for key, item in zip(listed, items, strict=True):
-            encode = ATOMS.get(type(item))
+            encode = ATOMS.get(type_of(item))
             tokens.append(encode(item) if encode else (yield step_of(key), item))
         values = close(b"l", tokens)
     return mapping(keys, values)

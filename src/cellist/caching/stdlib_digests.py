@@ -18,19 +18,21 @@ Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
 
 
-def _zone(kind: str, value: datetime | time, raw: str) -> Rule:
-    zone: tzinfo | None = value.tzinfo
-    token = b"" if zone is None else (yield ".tzinfo", zone)
-    return node(kind, text(raw), integer(value.fold), *([token] if token else []))
+def _aware(kind: str, zone: tzinfo, *tokens: bytes) -> Rule:
+    return node(kind, *tokens, (yield ".tzinfo", zone))
 
 
-def _datetime(value: datetime) -> Rule:
+def _datetime(value: datetime) -> bytes | Rule:
     # The naive text and the zone's own identity: two zones may share an offset today only.
-    return _zone("datetime", value, value.replace(tzinfo=None, fold=0).isoformat())
+    told = text(value.replace(tzinfo=None).isoformat()), integer(value.fold)
+    zone = value.tzinfo
+    return node("datetime", *told) if zone is None else _aware("datetime", zone, *told)
 
 
-def _time(value: time) -> Rule:
-    return _zone("time", value, value.replace(tzinfo=None, fold=0).isoformat())
+def _time(value: time) -> bytes | Rule:
+    told = text(value.replace(tzinfo=None).isoformat()), integer(value.fold)
+    zone = value.tzinfo
+    return node("time", *told) if zone is None else _aware("time", zone, *told)
 
 
 def _date(value: date) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 LIMIT = 80
 """No preview is longer, in characters."""
 
+_type_of: Callable[[object], type[Any]] = type
 _SHOWN_ITEMS = 3
 _ITEM_LIMIT = 20
 
@@ -27,13 +28,13 @@ def _trim(shown: str, limit: int) -> str:
 
 
 def _type_name(value: object) -> str:
-    kind = type(value)
+    kind = _type_of(value)
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _short(value: Any, depth: int) -> str:
-    kind = type(value)
+    kind = _type_of(value)
     shower = _ATOMS.get(kind)
     if shower is not None:
         return shower(value)
@@ -86,7 +87,7 @@ _CONTAINERS = {
 
 def _item(value: object, depth: int) -> str:
     if depth and type(value) not in _ATOMS:
-        kind = type(value)
+        kind = _type_of(value)
         size = f"({len(value)})" if kind in _CONTAINERS or kind is dict else ""  # type: ignore[arg-type] - sized
         return _trim(_type_name(value), _ITEM_LIMIT) + size
     return _trim(_short(value, depth + 1), _ITEM_LIMIT)
@@ -119,7 +120,7 @@ def _join(parts: list[str], size: int, marks: tuple[str, str], name: str) -> str
 
 
 def _container(value: Any, marks: tuple[str, str], depth: int) -> str:
-    kind = type(value)
+    kind = _type_of(value)
     size = len(value)
     if not size and kind in (set, frozenset):
         return f"{kind.__name__}()"
