@@ -1,5 +1,6 @@
 """What is said when a value has no stable digest: where it is, what it is, what helps."""
 
+from typing import TypeGuard
 
 from cellist.exceptions import HashError
 

@@ -56,6 +56,8 @@ CODE_TYPES: tuple[type, ...] = (
 )
 """Types whose instances, and those of their subclasses, are code and go to the hook."""
 
+_ITERATOR: type[Any] = Iterator
+
 _hashers: dict[str, Callable[[Any], Any]] = {}
 _typed_hashers: WeakKeyDictionary[type, Callable[[Any], Any]] = WeakKeyDictionary()
 _resolved: WeakKeyDictionary[type, "Handler | None"] = WeakKeyDictionary()
@@ -136,8 +138,9 @@ def _resolve(kind: type) -> Handler | None:
 
 def _is_iterator(kind: type) -> bool:
     """Whether reading an instance uses it up; what `__next__` in Python uses up is its state."""
-    in_memory: tuple[type, ...] = (BytesIO, StringIO)
-    return issubclass(kind, Iterator) and kind not in in_memory and not _own_next(kind)
+    if kind in (BytesIO, StringIO) or _own_next(kind):
+        return False
+    return issubclass(kind, _ITERATOR)
 
 
 def _own_next(kind: type) -> bool:
