@@ -68,7 +68,7 @@ def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
     for file in _versions(code.co_filename, namespace):
         node = file.definition_of(code)
         if node is not None:
-            return CodeText(shape_of(node), file.text_of(node), names)
+            return CodeText(file.shape_at(node), file.text_of(node), names)
     note = ""
     if os.path.exists(code.co_filename):
         note = f"{os.path.basename(code.co_filename)} changed on disk and was not reloaded"
@@ -96,6 +96,7 @@ class _File:
     def __init__(self, filename: str, lines: list[str]) -> None:
         self.filename = filename
         self.lines = lines
+        self._shapes: dict[int, Shape] = {}
         self._units: dict[tuple[int, int], list[CodeType]] = {}
         try:
             self.statements = ast.parse("".join(lines)).body
@@ -146,6 +147,13 @@ class _File:
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 found = []
             self._units[key] = found
+        return found
+
+    def shape_at(self, node: Definition) -> Shape:
+        """Return the shape of a definition; a cell that is run again defines the same ones."""
+        found = self._shapes.get(id(node))
+        if found is None:
+            found = self._shapes[id(node)] = shape_of(node)
         return found
 
     def text_of(self, node: Definition) -> str:

@@ -14,7 +14,7 @@ whether the code looks at docstrings, names or annotations of functions, which t
 import ast
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 Chain = tuple[str, ...]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -30,6 +30,7 @@ ANNOTATIONS = frozenset(
 )
 _READERS = DOCS | NAMES | ANNOTATIONS
 _IMPORTERS = frozenset({"import_module", "__import__"})
+_PARAMETERS = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 
 
@@ -64,7 +65,9 @@ def shape_of(node: Definition) -> Shape:
     """Return the canonical digest of a function or lambda and the names it uses."""
     name = None if isinstance(node, ast.Lambda) else node.name
     walk = _Walk(name)
-    walk.emit([_definition(node)])
+    stack: list[Any] = []
+    walk.fields(type(node).__name__, _definition(node), stack)
+    walk.emit(stack)
     docs = (_docstring(node), *walk.docs) if isinstance(node, _FUNCTIONS) else tuple(walk.docs)
     annotated = _Walk(name)
     annotated.emit(_annotations(node))
@@ -86,25 +89,14 @@ def digest_of(node: ast.AST) -> str:
     return hashlib.sha256("".join(walk.out).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class _Parts(NamedTuple):
-    """A node to write, as its tag and its fields."""
-
-    tag: str
-    fields: tuple[tuple[str, Any], ...]
-
-
-def _definition(node: Definition) -> _Parts:
-    body = [node.body] if isinstance(node, ast.Lambda) else node.body
+def _definition(node: Definition) -> list[tuple[str, Any]]:
+    """Return what counts of a definition: no name, no decorators, no default values."""
     arguments = node.args
-    kept = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
-    fields: list[tuple[str, Any]] = [
-        ("args", _Parts("arguments", tuple((key, getattr(arguments, key)) for key in kept))),
-        ("body", body),
-    ]
-    if not isinstance(node, ast.Lambda):
-        fields.append(("returns", node.returns))
-        fields.append(("type_params", getattr(node, "type_params", None)))
-    return _Parts(type(node).__name__, tuple(fields))
+    fields: list[tuple[str, Any]] = [(key, getattr(arguments, key)) for key in _PARAMETERS]
+    if isinstance(node, ast.Lambda):
+        return [*fields, ("body", [node.body])]
+    rest = [("returns", node.returns), ("type_params", getattr(node, "type_params", None))]
+    return [*fields, ("body", node.body), *rest]
 
 
 def _annotations(node: Definition) -> list[Any]:
@@ -137,10 +129,9 @@ def chain_of(node: ast.AST) -> Chain | None:
     return tuple(reversed(attributes))
 
 
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    fields = tuple(field for field in kind._fields if field not in _SKIPPED_FIELDS)
-    _FIELDS[kind] = fields
-    return fields
+def _push_list(items: list[Any], stack: list[Any]) -> None:
+    stack.append("]")
+    stack.extend(item if isinstance(item, ast.AST) else _scalar(item) for item in reversed(items))
 
 
 def _framed(text: str) -> str:
@@ -163,51 +154,54 @@ class _Walk:
         """Annotated assignments in class bodies: there the annotations are values."""
 
     def emit(self, stack: list[Any]) -> None:
-        """Write what lies on the stack, top first. Texts wrapped in a tuple are written as are."""
+        """Write what lies on the stack, top first: trees, and texts that are written as they are."""
         out = self.out
-        stack.reverse()
         while stack:
             item = stack.pop()
-            if isinstance(item, tuple) and type(item) is tuple:
-                out.append(item[0])
-            elif isinstance(item, ast.AST):
-                special = _SPECIAL.get(type(item))
-                if special is None:
-                    self._generic(item, stack)
-                else:
-                    special(self, item, stack)
-            elif isinstance(item, list):
-                self._list(item, stack)
-            elif isinstance(item, _Parts):
-                self._fields(item.tag, item.fields, stack)
+            kind = type(item)
+            if kind is str:
+                out.append(item)
+                continue
+            special = _SPECIAL.get(kind)
+            if special is None:
+                self.generic(item, stack)
             else:
-                out.append(_scalar(item))
+                special(self, item, stack)
 
-    def _generic(self, node: ast.AST, stack: list[Any]) -> None:
+    def generic(self, node: ast.AST, stack: list[Any]) -> None:
+        """Write a node by its fields."""
         kind = type(node)
-        names = _FIELDS.get(kind) or _fields(kind)
-        self._fields(kind.__name__, [(name, getattr(node, name, None)) for name in names], stack)
+        names = _FIELDS.get(kind)
+        if names is None:
+            names = _FIELDS[kind] = tuple(f for f in kind._fields if f not in _SKIPPED_FIELDS)
+        if not names:  # an operator
+            self.out.append(f"({kind.__name__} )")
+            return
+        self.fields(kind.__name__, [(name, getattr(node, name, None)) for name in names], stack)
 
-    def _fields(self, tag: str, fields: Sequence[tuple[str, Any]], stack: list[Any]) -> None:
+    def fields(self, tag: str, fields: Sequence[tuple[str, Any]], stack: list[Any]) -> None:
+        """Write a tag and fields; those that are empty are left out, as older Pythons do."""
         self.out.append(f"({tag} ")
-        stack.append((")",))
+        push = stack.append
+        push(")")
         for name, value in reversed(fields):
             if value is None:
                 continue
             if isinstance(value, list):
+                items = cast("list[Any]", value)
                 if name in _STATEMENTS:
-                    value = _effective(value)
-                if not value:
-                    continue
-            stack.append(value)
-            stack.append((f"{name}=",))
+                    items = _effective(items)
+                if items:
+                    _push_list(items, stack)
+                    push(f"{name}=[{len(items)} ")
+            elif isinstance(value, ast.AST):
+                push(value)
+                push(f"{name}=")
+            else:
+                push(f"{name}={_scalar(value)}")
 
-    def _list(self, items: list[Any], stack: list[Any]) -> None:
-        self.out.append(f"[{len(items)} ")
-        stack.append(("]",))
-        stack.extend(reversed(items))
-
-    def _name(self, node: ast.Name, _stack: list[Any]) -> None:
+    def name(self, node: ast.Name, _stack: list[Any]) -> None:
+        """Write a name; the definition's own is told by its place."""
         if id(node) not in self._quiet:
             self.chains.add((node.id,))
         self._write_name(node.id)
@@ -215,12 +209,13 @@ class _Walk:
     def _write_name(self, name: str) -> None:
         self.out.append("(Self)" if name == self.own_name else f"(Name {_framed(name)})")
 
-    def _attribute(self, node: ast.Attribute, stack: list[Any]) -> None:
+    def attribute(self, node: ast.Attribute, stack: list[Any]) -> None:
+        """Write an attribute, and a dotted name at once."""
         if node.attr in _READERS:
             self.reads.add(node.attr)
         chain = chain_of(node)
         if chain is None:
-            self._generic(node, stack)
+            self.generic(node, stack)
             return
         if id(node) not in self._quiet:
             self.chains.add(chain)
@@ -231,13 +226,15 @@ class _Walk:
         self._write_name(chain[0])
         self.out.append(")" * (len(chain) - 1))
 
-    def _constant(self, node: ast.Constant, _stack: list[Any]) -> None:
+    def constant(self, node: ast.Constant, _stack: list[Any]) -> None:
+        """Write a constant with its type."""
         value: object = node.value
         if isinstance(value, str) and value in _READERS:
             self.reads.add(value)
         self.out.append(f"(Constant {_scalar(value)})")
 
-    def _call(self, node: ast.Call, stack: list[Any]) -> None:
+    def call(self, node: ast.Call, stack: list[Any]) -> None:
+        """Write a call; `getattr` and imports by a constant name are what they stand for."""
         called = node.func.attr if isinstance(node.func, ast.Attribute) else None
         called = node.func.id if isinstance(node.func, ast.Name) else called
         if called in _READERS:
@@ -251,37 +248,38 @@ class _Walk:
             module = _text(node.args[0])
             if module is not None:
                 self.imports.append(BodyImport("", module))
-        self._generic(node, stack)
+        self.generic(node, stack)
 
-    def _subscript(self, node: ast.Subscript, stack: list[Any]) -> None:
+    def subscript(self, node: ast.Subscript, stack: list[Any]) -> None:
+        """Write a subscript; `globals()["name"]` is a global name."""
         base = node.value
         if isinstance(base, ast.Call) and chain_of(base.func) == ("globals",):
             key = _text(node.slice)
             if key is not None:
                 self.forced.add((key,))
-        self._generic(node, stack)
+        self.generic(node, stack)
 
-    def _joined(self, node: ast.JoinedStr, stack: list[Any]) -> None:
-        parts: list[Any] = []
+    def joined(self, node: ast.JoinedStr, stack: list[Any]) -> None:
+        """Write an f-string: neighbouring texts are one, and one without fields is a text."""
+        parts: list[ast.expr | str] = []
         text = ""
         for value in node.values:
             if isinstance(value, ast.Constant):
                 text += str(value.value)
                 continue
             if text:
-                parts.append((f"(Constant {_scalar(text)})",))
+                parts.append(f"(Constant {_scalar(text)})")
             text = ""
             parts.append(value)
         if text or not parts:
-            parts.append((f"(Constant {_scalar(text)})",))
-        if len(parts) == 1 and isinstance(parts[0], tuple):
-            stack.append(parts[0])
-        else:
-            self.out.append("(JoinedStr ")
-            stack.append((")",))
-            stack.append(parts)
+            parts.append(f"(Constant {_scalar(text)})")
+        if len(parts) > 1 or not isinstance(parts[0], str):
+            self.out.append(f"(JoinedStr {len(parts)} ")
+            stack.append(")")
+        stack.extend(reversed(parts))
 
-    def _delete(self, node: ast.Delete, stack: list[Any]) -> None:
+    def delete(self, node: ast.Delete, stack: list[Any]) -> None:
+        """Write a deletion; parentheses around its targets mean nothing."""
         targets: list[ast.expr] = []
         pending = list(reversed(node.targets))
         while pending:
@@ -290,18 +288,20 @@ class _Walk:
                 pending.extend(reversed(target.elts))
             else:
                 targets.append(target)
-        self._fields("Delete", [("targets", targets)], stack)
+        self.fields("Delete", [("targets", targets)], stack)
 
-    def _annotated(self, node: ast.AnnAssign, stack: list[Any]) -> None:
+    def annotated(self, node: ast.AnnAssign, stack: list[Any]) -> None:
+        """Write an annotated assignment; in a function the annotation is never looked at."""
         if id(node) in self._typed or not node.simple:
-            self._generic(node, stack)
+            self.generic(node, stack)
         elif node.value is None:
-            self._fields("Declare", [("target", node.target)], stack)
+            self.fields("Declare", [("target", node.target)], stack)
         else:
             fields = [("targets", [node.target]), ("value", node.value)]
-            self._fields("Assign", fields, stack)
+            self.fields("Assign", fields, stack)
 
-    def _documented(self, node: ast.AST, stack: list[Any]) -> None:
+    def documented(self, node: ast.AST, stack: list[Any]) -> None:
+        """Write a nested function or class, its docstring aside."""
         self.docs.append(_docstring(node))
         if isinstance(node, ast.ClassDef):
             for statement in node.body:
@@ -309,19 +309,21 @@ class _Walk:
                     self._typed.update(
                         id(n) for n in ast.walk(statement) if isinstance(n, ast.AnnAssign)
                     )
-        self._generic(node, stack)
+        self.generic(node, stack)
 
-    def _import(self, node: ast.Import, stack: list[Any]) -> None:
+    def imported(self, node: ast.Import, stack: list[Any]) -> None:
+        """Write an import."""
         for alias in node.names:
             bound = alias.asname or alias.name.partition(".")[0]
             self.imports.append(BodyImport(bound, alias.name, top=alias.asname is None))
-        self._generic(node, stack)
+        self.generic(node, stack)
 
-    def _import_from(self, node: ast.ImportFrom, stack: list[Any]) -> None:
+    def import_from(self, node: ast.ImportFrom, stack: list[Any]) -> None:
+        """Write an import of names."""
         for alias in node.names:
             bound = alias.asname or alias.name
             self.imports.append(BodyImport(bound, node.module or "", alias.name, node.level))
-        self._generic(node, stack)
+        self.generic(node, stack)
 
 
 def _text(node: ast.AST) -> str | None:
@@ -360,18 +362,18 @@ def _scalar(value: object) -> str:
     return f"o{type(value).__name__};"  # Ellipsis is the only one left
 
 
-_SPECIAL: dict[type[ast.AST], Any] = {
-    ast.Name: _Walk._name,
-    ast.Attribute: _Walk._attribute,
-    ast.Constant: _Walk._constant,
-    ast.Call: _Walk._call,
-    ast.Subscript: _Walk._subscript,
-    ast.JoinedStr: _Walk._joined,
-    ast.Delete: _Walk._delete,
-    ast.AnnAssign: _Walk._annotated,
-    ast.FunctionDef: _Walk._documented,
-    ast.AsyncFunctionDef: _Walk._documented,
-    ast.ClassDef: _Walk._documented,
-    ast.Import: _Walk._import,
-    ast.ImportFrom: _Walk._import_from,
+_SPECIAL: dict[Any, Any] = {
+    ast.Name: _Walk.name,
+    ast.Attribute: _Walk.attribute,
+    ast.Constant: _Walk.constant,
+    ast.Call: _Walk.call,
+    ast.Subscript: _Walk.subscript,
+    ast.JoinedStr: _Walk.joined,
+    ast.Delete: _Walk.delete,
+    ast.AnnAssign: _Walk.annotated,
+    ast.FunctionDef: _Walk.documented,
+    ast.AsyncFunctionDef: _Walk.documented,
+    ast.ClassDef: _Walk.documented,
+    ast.Import: _Walk.imported,
+    ast.ImportFrom: _Walk.import_from,
 }
