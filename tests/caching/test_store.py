@@ -1,6 +1,7 @@
 """The result store when all is well: hits, misses, isolation, batches, budget, lists."""
 
 import multiprocessing
+import signal
 import subprocess
 import sys
 import threading
@@ -305,3 +306,47 @@ def test_a_durable_result_is_never_overwritten_by_an_older_one_on_its_way(open_s
     newer.join(20)
     store.flush()
     assert open_store().get("k").value == ["new"]
+
+
+def test_an_interrupted_wait_neither_raises_elsewhere_nor_stores_the_callers_bytes(
+    open_store, monkeypatch
+):
+    store = open_store(memory_budget=8)
+    array = np.zeros(50_000)
+    written = threading.Event()
+    write = store._shelf._write
+
+    def slow(index, entries, *, durable):
+        written.wait(10)
+        return write(index, entries, durable=durable)
+
+    monkeypatch.setattr(store._shelf, "_write", slow)
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            store.put("k", array, HEADER, durable=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    array[:] = 1
+    written.set()
+    store.flush()
+    assert isinstance(open_store().get("k"), Missing)
+    assert store.put("k", array, HEADER, durable=True) is None
+    assert open_store().get("k").value.sum() == 50_000
+
+
+def test_results_are_written_even_when_no_thread_can_be_started(open_store, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    store = open_store()
+    store.get("nothing")
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refuse)
+        assert store.put("a", [1], HEADER, durable=False) is None
+        assert store.put("b", [2], HEADER, durable=True) is None
+        store.flush(5)
+    assert open_store().get("a").value == [1]
+    assert open_store().get("b").value == [2]

@@ -62,9 +62,9 @@ _LIST = (
     " ORDER BY access_time"
 )
 _NEWEST = (
-    "SELECT key, value FROM Cache WHERE tag >= ? AND tag < ? AND raw = 1"
-    " AND typeof(key) = 'text' AND typeof(value) = 'blob'"
-    " ORDER BY store_time DESC LIMIT ?"
+    "SELECT key, value FROM Cache WHERE rowid IN (SELECT rowid FROM Cache"
+    " WHERE tag >= ? AND tag < ? AND raw = 1 ORDER BY store_time DESC LIMIT ?)"
+    " AND typeof(key) = 'text' AND typeof(value) = 'blob' ORDER BY store_time DESC"
 )
 
 
@@ -233,12 +233,20 @@ class Index:
         """Close the connections of this thread."""
         with self.lock, suppress(sqlite3.Error):  # closing it under a reader kills the process
             self._own.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close the connection of the calling thread; it is opened again when needed."""
         with suppress(sqlite3.Error):
             self._cache.close()
 
 
 def open_index(directory: Path) -> tuple[Index, bool]:
     """Open the index, and say whether a damaged or foreign one had to be put aside for it."""
+    path = directory / _DATABASE
+    if _is_emptied(path):  # diskcache would wait a minute for those who still have it open
+        put_aside(directory)
+        return Index(directory), True
     try:
         return Index(directory), False
     except (OSError, sqlite3.OperationalError):
@@ -259,6 +267,18 @@ def put_aside(directory: Path) -> None:
     for leftover in old[:-3]:  # one is enough to look into; a fault that repeats must not pile up
         with suppress(OSError):
             leftover.unlink()
+
+
+def _is_emptied(path: Path) -> bool:
+    """Whether the database was cut to nothing, rather than being just created by somebody."""
+    try:
+        for _ in range(20):
+            if path.stat().st_size:
+                return False
+            time.sleep(0.01)
+    except OSError:
+        return False
+    return True
 
 
 def _check_settings(path: Path) -> None:

@@ -26,6 +26,8 @@ class Entry:
     encoded: Encoded | None
     size: int
     expires: float | None
+    cancelled: bool = False
+    """Whether it must not be written any more."""
 
     def fresh(self) -> Any:
         """Return the value, sharing no mutable memory with other callers."""
@@ -82,20 +84,27 @@ class Memory:
 
 
 class Recent:
-    """The latest headers of one task, by key."""
+    """The latest headers of one task, oldest first, by key. Not to be used by two at once."""
 
     def __init__(self) -> None:
-        self.by_key: dict[str, Header] = {}
+        self._by_key: dict[str, Header] = {}
         self.read_at: float | None = None
+        """When the disk was last asked, on the monotonic clock."""
 
     def add(self, header: Header) -> None:
-        """Note a header, dropping old ones now and then."""
-        self.by_key[header.get("key", "")] = header
-        if len(self.by_key) > 4 * MAX_HEADERS:
-            self.by_key = {header.get("key", ""): header for header in self.newest()}
+        """Note a header as the newest."""
+        key = header.get("key", "")
+        self._by_key.pop(key, None)
+        self._by_key[key] = header
+        if len(self._by_key) > MAX_HEADERS:
+            del self._by_key[next(iter(self._by_key))]
+
+    def merge(self, headers: list[Header]) -> None:
+        """Take in headers from disk; what this process stored itself is newer."""
+        found = {header.get("key", ""): header for header in headers} | self._by_key
+        ordered = sorted(found.items(), key=lambda item: item[1].get("created", 0.0))
+        self._by_key = dict(ordered[-MAX_HEADERS:])
 
     def newest(self) -> list[Header]:
         """Return the headers, newest first."""
-        headers = list(self.by_key.values())
-        headers.sort(key=lambda header: header.get("created", 0.0), reverse=True)
-        return headers[:MAX_HEADERS]
+        return list(reversed(self._by_key.values()))

@@ -147,6 +147,8 @@ class Shelf:
         try:
             for entry in entries:  # not at once: on a fault the files written so far are known
                 rows.append(self._prepare(index, entry, durable=durable))  # noqa: PERF401
+            if any(entry.cancelled for entry in entries):
+                raise InterruptedError("the write was interrupted")  # noqa: TRY301 - as if by the disk
             index.write(rows, durable=durable)
         except Exception as error:  # headers are the caller's: anything may be in them
             for row in rows:
@@ -217,6 +219,8 @@ class Shelf:
             self._drop(index)
             self._warn_damaged()
             return "the index of results is damaged", True
+        if isinstance(error, InterruptedError):
+            return str(error), False
         if not isinstance(error, _FAULTS):
             return f"it cannot be described ({_short(error)})", False
         if not index.is_current:
@@ -335,6 +339,7 @@ class Shelf:
         with suppress(*_FAULTS, BadEntry):
             index.sweep(adopt)
             marker.touch()
+        index.release()
 
     def locks(self) -> list[Any]:
         """Return the locks to hold while the process forks."""
@@ -346,6 +351,11 @@ class Shelf:
             _inherited.append(self._index)
         self._index = None
         self._lock = Lock()
+
+    def release(self) -> None:
+        """Close what belongs to the calling thread, which is about to end."""
+        if self._index is not None:
+            self._index.release()
 
     def close(self) -> None:
         """Close the index; the next use opens it again."""

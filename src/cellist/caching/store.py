@@ -27,7 +27,7 @@ from cellist.model.locations import home
 _GIB = 2**30
 _REMEMBER = 2**20
 _BACKLOG = 128 * 2**20
-_REREAD_SECONDS = 30.0
+_REREAD_SECONDS = 60.0
 _log = logging.getLogger("cellist.results")
 
 
@@ -71,7 +71,7 @@ class ResultStore:
         self.directory = Path(directory).absolute() if directory else home() / "results"
         self._memory = Memory(memory_budget)
         self._shelf = Shelf(self.directory, budget, self._warn)
-        self._writer = Writer(self._write_batch)
+        self._writer = Writer(self._write, self._shelf.release)
         self._on_warning = on_warning
         self._warned: dict[str, str] = {}
         self._pinned: set[str] = set()
@@ -179,37 +179,29 @@ class ResultStore:
         self._memory.put(entry)
         self._remember(header)
         if direct:
-            self._writer.discard(key)
-            return self._write_now(entry, durable=durable)
+            trouble = self._writer.write_now(entry, durable=durable)
+            return None if trouble is None else f"the result is not stored on disk: {trouble}"
         self._writer.add(entry)
         if self._writer.backlog > _BACKLOG:  # the disk is slower than the caller: wait for it
             self._writer.flush(60)
         return None
 
-    def _write_now(self, entry: Entry, *, durable: bool) -> str | None:
-        if not self._has_room([entry]):
-            return "the result is not stored on disk: the store is full of results still in use"
-        sentence = self._shelf.commit([entry], durable=durable)
-        return None if sentence is None else f"the result is not stored on disk: {sentence}"
-
-    def _write_batch(self, entries: list[Entry]) -> None:
-        """Write queued entries. Runs in the background; faults were told by the shelf."""
+    def _write(self, entries: list[Entry], durable: bool) -> str | None:
+        """Write entries; None, or a sentence why (some) were not. Runs in the writer's thread."""
         try:
-            if self._has_room(entries):
-                self._shelf.commit(entries, durable=False)
+            if not self._shelf.make_room(entries, self._pinned):
+                self._warn(
+                    "budget",
+                    f"New results are kept in memory only: {self.directory} is full of results "
+                    "used in this session. Raise the budget, or clear results you do not need.",
+                )
+                return "the store is full of results used in this session"
+            sentence = self._shelf.commit(entries, durable=durable)
             self._save_uses()
-        except Exception as error:
-            self._warn("fault", f"Results could not be written: {type(error).__name__}: {error}.")
-
-    def _has_room(self, incoming: list[Entry]) -> bool:
-        if self._shelf.make_room(incoming, self._pinned):
-            return True
-        self._warn(
-            "budget",
-            f"New results are kept in memory only: {self.directory} is full of results used in "
-            "this session. Raise the budget, or clear results you do not need.",
-        )
-        return False
+        except Exception as error:  # a fault of cellist itself must not end the thread
+            sentence = f"{type(error).__name__}: {error}"
+            self._warn("fault", f"Results could not be written: {sentence}.")
+        return sentence
 
     def _save_uses(self) -> None:
         uses, self._uses = self._uses, {}
@@ -224,17 +216,18 @@ class ResultStore:
     def headers(self, task_key: str) -> list[Header]:
         """Return the headers of a task's results, newest first, at most 50.
 
-        What other kernels store shows up within half a minute.
+        What other kernels store shows up within a minute.
         """
         now = time.monotonic()
         with self._lock:
             recent = self._headers.setdefault(task_key, Recent())
-        if recent.read_at is None or now - recent.read_at > _REREAD_SECONDS:
-            for header in self._shelf.headers(task_key, MAX_HEADERS):
-                if key := header.get("key"):
-                    recent.by_key.setdefault(key, header)
+            if recent.read_at is not None and now - recent.read_at < _REREAD_SECONDS:
+                return recent.newest()
             recent.read_at = now
-        return recent.newest()
+        found = self._shelf.headers(task_key, MAX_HEADERS)
+        with self._lock:
+            recent.merge(found)
+            return recent.newest()
 
     def _remember(self, header: Header) -> None:
         task_key = header.get("task_key")
@@ -325,6 +318,7 @@ class ResultStore:
     def close(self) -> None:
         """Write what waits to be written and close the directory; a later use opens it again."""
         self.flush(60)
+        self._writer.stop()
         self._shelf.close()
 
     def _warn(self, kind: str, message: str) -> None:
@@ -344,7 +338,7 @@ class ResultStore:
 
     def after_fork(self) -> None:
         """Start over in a forked child: the parent writes what waits to be written."""
-        self._writer = Writer(self._write_batch)
+        self._writer = Writer(self._write, self._shelf.release)
         self._lock = Lock()
         self._memory.lock = Lock()
         self._shelf.after_fork()

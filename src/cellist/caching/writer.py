@@ -1,5 +1,9 @@
 """The background thread that writes results in batches, off the callers' path.
 
+All writing happens in this one thread. So an interrupt, which Python raises in the main thread
+between any two steps, never strikes inside a transaction and leaves it open; and the results of
+one key are written in the order they came. A caller that needs a result on disk waits for it.
+
 The thread starts with the first entry and ends when it has had nothing to do for a while, so an
 idle kernel holds no thread and a forgotten store can be collected. Until an entry is written it
 can still be found here.
@@ -7,7 +11,7 @@ can still be found here.
 
 import time
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 from cellist.caching.memory import Entry
@@ -16,52 +20,86 @@ _GATHER = 0.05
 _IDLE = 5.0
 
 
-class Writer:
-    """Queues entries by key, the newest of a key replacing the older, and writes them."""
+class _Urgent:
+    """An entry somebody waits for."""
 
-    def __init__(self, write: Callable[[list[Entry]], None]) -> None:
+    def __init__(self, entry: Entry, durable: bool) -> None:
+        self.entry = entry
+        self.durable = durable
+        self.done = Event()
+        self.trouble: str | None = "it was not written"
+
+
+class Writer:
+    """Queues entries by key, the newest of a key replacing the older, and writes them.
+
+    `write` writes entries, durably or not, and returns None or a sentence why it could not.
+    `release` closes what belongs to the thread when it ends.
+    """
+
+    def __init__(
+        self, write: Callable[[list[Entry], bool], str | None], release: Callable[[], None]
+    ) -> None:
         self._write = write
+        self._release = release
         self._changed = Condition()
         self._pending: dict[str, Entry] = {}
         self._writing: dict[str, Entry] = {}
-        self._bytes = 0
-        self._running = False
+        self._urgent: list[_Urgent] = []
+        self._thread: Thread | None = None
         self._awake = False
-        self._hurry = False
-
-    @property
-    def backlog(self) -> int:
+        self._hurry = self._stopping = False
+        self.backlog = 0
         """Bytes that wait to be written."""
-        return self._bytes
 
     def add(self, entry: Entry) -> None:
         """Queue an entry. It costs a few microseconds unless the thread must be started."""
         with self._changed:
             self._pending[entry.key] = entry
-            self._bytes += entry.size
-            if self._awake:
-                return
-            self._awake = True
-            if self._running:
-                self._changed.notify_all()
-                return
-            self._running = True
-        Thread(target=self._work, name="cellist-results", daemon=True).start()
+            self.backlog += entry.size
+            if not self._awake:
+                self._wake()
+
+    def write_now(self, entry: Entry, *, durable: bool) -> str | None:
+        """Have the entry written and wait for it; None, or a sentence why it could not be.
+
+        If the wait is interrupted the entry is not written any more, because its bytes may be
+        the caller's own.
+        """
+        job = _Urgent(entry, durable)
+        try:
+            with self._changed:
+                self._pending.pop(entry.key, None)
+                self._urgent.append(job)
+                self._wake()
+            job.done.wait()
+        except BaseException:
+            entry.cancelled = True
+            raise
+        return job.trouble
+
+    def _wake(self) -> None:
+        """See to it that a thread is at work. The lock is held."""
+        self._awake = True
+        if self._thread is not None and self._thread.is_alive():
+            self._changed.notify_all()
+            return
+        self._thread = Thread(target=self._work, name="cellist-results", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is ending and allows no more threads
+            while self._take_batch(wait=False):
+                self._write_batch()
 
     def find(self, key: str) -> Entry | None:
         """Return an entry that is not on disk yet."""
         return self._pending.get(key) or self._writing.get(key)
 
     def discard(self, *keys: str) -> None:
-        """Do not write these any more; returns when none of them is just being written.
-
-        Otherwise the older result of a key could be written over one stored after it.
-        """
+        """Do not write these any more."""
         with self._changed:
             for key in keys:
                 self._pending.pop(key, None)
-            if self._writing:
-                self._changed.wait_for(lambda: not any(key in self._writing for key in keys), 60)
 
     def waiting(self) -> list[Entry]:
         """Return the entries that are not on disk yet."""
@@ -71,39 +109,72 @@ class Writer:
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until everything queued so far is written; False if that took too long."""
         with self._changed:
-            self._hurry = True
-            self._changed.notify_all()
+            if not self._is_idle():
+                self._hurry = True
+                self._wake()
             try:
-                return self._changed.wait_for(self._is_empty, timeout)
+                return self._changed.wait_for(self._is_idle, timeout)
             finally:
                 self._hurry = False
+
+    def stop(self) -> None:
+        """End the thread, and with it its connections; the next entry starts another."""
+        with self._changed:
+            thread = self._thread
+            self._stopping = True
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(10)
+        self._stopping = False
 
     def locks(self) -> list[Any]:
         """Return the locks to hold while the process forks."""
         return [self._changed]
 
-    def _is_empty(self) -> bool:
-        return not self._pending and not self._writing
+    def _has_work(self) -> bool:
+        return bool(self._pending or self._urgent or self._stopping)
+
+    def _is_idle(self) -> bool:
+        return not (self._pending or self._writing or self._urgent)
 
     def _work(self) -> None:
-        while self._take_batch():
-            try:
-                self._write(list(self._writing.values()))
-            finally:
-                with self._changed:
-                    self._writing = {}
-                    self._changed.notify_all()
+        try:
+            while self._take_batch(wait=True):
+                self._write_batch()
+        finally:
+            self._release()
 
-    def _take_batch(self) -> bool:
-        """Wait for entries and more of them; False if the thread is to end."""
+    def _take_batch(self, *, wait: bool) -> bool:
+        """Wait for entries and more of them; False if there are none."""
         with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._pending), _IDLE):
-                self._running = self._awake = False
+            self._changed.wait_for(self._has_work, _IDLE if wait else 0)
+            if not (self._pending or self._urgent):
+                self._thread, self._awake = None, False
                 return False
             until = time.monotonic() + _GATHER
-            while not self._hurry and (left := until - time.monotonic()) > 0:
+            while wait and not (self._hurry or self._urgent):
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
                 self._changed.wait(left)
             self._writing, self._pending = self._pending, {}
-            self._bytes = 0
+            self.backlog = 0
             self._awake = False
             return True
+
+    def _write_batch(self) -> None:
+        """Write what was taken, then what somebody waits for."""
+        try:
+            if self._writing:
+                self._write(list(self._writing.values()), False)
+            while self._urgent:
+                job = self._urgent[0]
+                try:
+                    job.trouble = self._write([job.entry], job.durable)
+                finally:
+                    self._urgent.remove(job)
+                    job.done.set()
+        finally:
+            with self._changed:
+                self._writing = {}
+                self._changed.notify_all()
