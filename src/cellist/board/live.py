@@ -92,8 +92,9 @@ class Board:
 
     def apply(self, event: Event) -> None:
         """Take in an event; drawn by the next `frame`."""
-        if self._view is not None:
-            self._view.apply(event)
+        with self._lock:  # a hello on another thread may be reading the view
+            if self._view is not None:
+                self._view.apply(event)
 
     def show(self) -> None:
         """Display the board in the calling context: the widget, then the record under its id."""
@@ -117,7 +118,7 @@ class Board:
                 self._send_changes(view, now, at_once=final)
             elif self._snapshot_stale and now >= self._next_snapshot:
                 self._send_snapshot(view, now)
-            if final or (self._record_stale and now >= self._next_record):
+            if self._record_stale and (final or now >= self._next_record):
                 self._write_record()
 
     def due_in(self) -> float | None:
@@ -203,7 +204,7 @@ class Board:
     def _answer_command(self, message: dict[str, Any]) -> None:
         """Check a click, hand it over, and say what became of it."""
         action, run = message.get("action"), message.get("run")
-        if action not in ACTIONS or not isinstance(run, str):
+        if not isinstance(action, str) or action not in ACTIONS or not isinstance(run, str):
             text = "This command is not known."
         elif self._view is None or self._view.row_by_hex(run) is None:
             text = "This run is over."

@@ -29,11 +29,11 @@ _ALL = (
     Look("cancelling", "⊖", "cancelling", "l", "#5f6875", is_over=False),
     Look("running", "►", "running", "r", "#0b68b4", is_over=False),
     Look("scheduled", "◷", "scheduled", "s", "#5f6875", is_over=False),
-    Look("pending", "○", "pending", "p", "#78818e", is_over=False),
+    Look("pending", "○", "pending", "p", "#6a7380", is_over=False),
     Look("completed", "✓", "completed", "d", "#177a52", is_over=True),
     Look("cached", "◆", "reused", "c", "#7446bd", is_over=True),
     Look("cancelled", "⊘", "cancelled", "n", "#5f6875", is_over=True),
-    Look("skipped", "⊝", "not run", "k", "#78818e", is_over=True),
+    Look("skipped", "⊝", "not run", "k", "#6a7380", is_over=True),
 )
 
 LOOKS: dict[str, Look] = {look.key: look for look in _ALL}

@@ -31,7 +31,7 @@ from cellist.board.wording import (
 
 MAX_GROUPS = 80
 """Groups in the table."""
-MAX_DETAILS = 40
+MAX_DETAILS = 25
 """Runs with a paragraph of their own: those in trouble first, then those that were retried."""
 MAX_LINES = 150
 """Runs listed with one line each."""
@@ -92,7 +92,8 @@ def _took(seconds: float | None) -> str:
 
 def _why(group: Group) -> str:
     """Return the reasons of a group, or its last failure where that says more."""
-    return group.error if group.error and group.look in TROUBLE else reasons_text(group.reasons)
+    text = group.error if group.look in TROUBLE else None
+    return clipped(text or reasons_text(group.reasons), 200)
 
 
 def _details(view: View) -> str:
@@ -179,7 +180,7 @@ def _at_length(row: Row) -> str:
     ]
     trace = trace_tail(run) if row.look in TROUBLE else None
     if trace:
-        facts.append(f"<li><pre>{escaped(trace[-500:])}</pre></li>")
+        facts.append(f"<li><pre>{escaped(trace[-400:])}</pre></li>")
     head = f"{stateful(row.look, word_of(run.state))} {escaped(clipped(run.name, 60))}"
     took = _took(row.seconds)
     if took:

@@ -6,7 +6,6 @@ that wording is tested without a browser.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.model.runs import Run
@@ -21,7 +20,6 @@ from cellist.model.states import (
     RUNNING,
     SCHEDULED,
     State,
-    StateType,
 )
 
 _BY_TYPE = {
@@ -54,7 +52,7 @@ def look_of(state: State | None) -> str:
     """Return the key of the look of a state; a run without a state is pending."""
     if state is None:
         return "pending"
-    return _BY_NAME.get(state.name) or _BY_TYPE[cast("StateType", state.type)]
+    return _BY_NAME.get(state.name) or _BY_TYPE[state.type]
 
 
 def word_of(state: State | None) -> str:

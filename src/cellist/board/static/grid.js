@@ -18,6 +18,13 @@ export function makeGrid(store, id, open) {
   const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "cellist-grid", role: "img" }));
   let pitch = 13;
   let columns = 1;
+  let geometry = "";
+  /** Codes as drawn, so that a change costs one cell and not ten thousand.
+   * @type {string[]} */
+  let drawn = [];
+  /** @type {Record<string, [look: string, ink: string]>} */
+  const inks = {};
+  const pen = canvas.getContext("2d");
 
   /** @param {MouseEvent} event */
   function rowAt(event) {
@@ -38,33 +45,50 @@ export function makeGrid(store, id, open) {
     canvas.title = row ? `${row.name}: ${row.word}` : look ? `run ${index + 1}: ${look[1][1]}` : "";
   });
 
-  function paint() {
-    const group = store.groups.get(id);
-    const cells = group?.cells;
-    if (!group || !cells) return;
-    setAttr(canvas, "aria-label", group.label);
-    pitch = cells.length > 2000 ? 8 : 13;
+  /** Fit the canvas to width and number of cells; returns whether all must be drawn anew.
+   * @param {number} count
+   */
+  function fit(count) {
+    pitch = count > 2000 ? 8 : 13;
     const width = (canvas.parentElement?.clientWidth || 600) - INDENT;
     columns = Math.max(1, Math.floor(width / pitch));
-    const height = Math.ceil(cells.length / columns) * pitch;
+    const height = Math.ceil(count / columns) * pitch;
     const ratio = window.devicePixelRatio || 1;
+    const now = `${columns} ${height} ${pitch} ${ratio} ${getComputedStyle(canvas).getPropertyValue("--is-failed")}`;
+    if (now === geometry) return false;
+    geometry = now;
     canvas.width = columns * pitch * ratio;
     canvas.height = height * ratio;
     canvas.style.width = `${columns * pitch}px`;
     canvas.style.height = `${height}px`;
-    const pen = canvas.getContext("2d");
-    if (!pen) return;
-    pen.scale(ratio, ratio);
+    pen?.scale(ratio, ratio);
+    return true;
+  }
+
+  function readInks() {
     const style = getComputedStyle(canvas);
-    /** @type {Record<string, [string, string]>} */
-    const inks = {};
     for (const [look, known] of Object.entries(store.looks)) {
       inks[known[2]] = [look, style.getPropertyValue(`--is-${look}`).trim() || "gray"];
     }
+  }
+
+  function paint() {
+    const group = store.groups.get(id);
+    const cells = group?.cells;
+    if (!group || !cells || !pen) return;
+    setAttr(canvas, "aria-label", group.label);
+    if (fit(cells.length)) {
+      readInks();
+      drawn = [];
+    }
     const size = pitch - (pitch > 10 ? 3 : 2);
     for (let i = 0; i < cells.length; i += 1) {
+      if (cells[i] === drawn[i]) continue;
+      const [x, y] = [(i % columns) * pitch, Math.floor(i / columns) * pitch];
+      if (drawn[i]) pen.clearRect(x, y, pitch, pitch);
+      drawn[i] = cells[i];
       const [look, ink] = inks[cells[i]] ?? ["", "gray"];
-      paintCell(pen, look, ink, (i % columns) * pitch, Math.floor(i / columns) * pitch, size);
+      paintCell(pen, look, ink, x, y, size);
     }
   }
 
