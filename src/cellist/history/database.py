@@ -1,0 +1,178 @@
+"""The SQLite file of the history: schema, opening, crash marks, pruning.
+
+One writer per process in WAL mode; readers open connections of their own. A file that is damaged
+is moved aside and a fresh one begun; one written by a newer cellist is left alone.
+
+Rows arrive as one JSON text per batch and are spread by `json_each`, because each statement gives
+up and retakes the GIL, which a busy main thread makes slow: a batch must not need one per run.
+"""
+
+import os
+import socket
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+COLUMNS = (
+    "id",
+    "kind",
+    "name",
+    "definition",
+    "flow",
+    "parent",
+    "session",
+    "state",
+    "state_type",
+    "created",
+    "started",
+    "ended",
+    "attempts",
+    "outcome",
+    "doc",
+)
+VERSION = 1
+_KEEP_DAYS = 90
+_KEEP_BYTES = 200 * 2**20
+_BUSY_MS = 5_000
+_DAY_NS = 86_400 * 1_000_000_000
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, {", ".join(COLUMNS[1:])}
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_by_definition ON runs (definition, id);
+CREATE INDEX IF NOT EXISTS runs_by_flow ON runs (flow);
+CREATE INDEX IF NOT EXISTS runs_by_session ON runs (session) WHERE ended IS NULL;
+CREATE TABLE IF NOT EXISTS logs (run TEXT, at INTEGER, level INTEGER, message TEXT);
+CREATE INDEX IF NOT EXISTS logs_by_run ON logs (run);
+CREATE TABLE IF NOT EXISTS sessions (
+    id INTEGER PRIMARY KEY, pid INTEGER, host TEXT, boot TEXT, born TEXT, started INTEGER
+);
+"""
+_PICK = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(COLUMNS)))
+WRITE_RUNS = f"INSERT OR REPLACE INTO runs SELECT {_PICK} FROM json_each(?)"
+WRITE_LOGS = (
+    "INSERT INTO logs SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
+    "json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)"
+)
+
+
+class NewerFile(Exception):
+    """The file was written by a newer version of cellist."""
+
+
+def connect(target: str, *, is_uri: bool = False) -> sqlite3.Connection:
+    """Open a connection for writing and bring the schema up. Raises `sqlite3.Error`."""
+    connection = sqlite3.connect(
+        target, timeout=_BUSY_MS / 1000, uri=is_uri, check_same_thread=False, isolation_level=None
+    )
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise NewerFile
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a damaged file and what belongs to it; return the new name."""
+    aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(path.with_name(aside.name + suffix))
+    return aside
+
+
+def open_session(connection: sqlite3.Connection) -> int:
+    """Enter this process and return its number; first mark what dead processes left behind."""
+    mark_crashed(connection)
+    cursor = connection.execute(
+        "INSERT INTO sessions (pid, host, boot, born, started) VALUES (?, ?, ?, ?, ?)",
+        (os.getpid(), socket.gethostname(), boot_id(), born(os.getpid()), time.time_ns()),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def mark_crashed(connection: sqlite3.Connection) -> int:
+    """Mark unfinished runs of processes that are gone as Crashed, and return how many."""
+    rows = connection.execute(
+        "SELECT s.id, s.pid, s.host, s.boot, s.born FROM sessions s "
+        "WHERE s.id IN (SELECT DISTINCT session FROM runs WHERE ended IS NULL)"
+    ).fetchall()
+    dead = [row[0] for row in rows if not is_alive(*row[1:])]
+    now = time.time_ns()
+    state = ["Crashed", "CRASHED", "The kernel that ran it went away.", now]
+    marked = 0
+    for session in dead:
+        marked += connection.execute(
+            "UPDATE runs SET state = 'Crashed', state_type = 'CRASHED', ended = ?, "
+            "doc = json_insert(doc, '$.states[#]', json_array(?, ?, ?, ?)) "
+            "WHERE session = ? AND ended IS NULL AND state != 'NotReady'",
+            (now, *state, session),
+        ).rowcount
+    return marked
+
+
+def is_alive(pid: int, host: str, boot: str, birth: str) -> bool:
+    """Whether that very process still runs; a process of another machine is taken to."""
+    if host != socket.gethostname():
+        return True
+    if boot != boot_id():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return not birth or born(pid) == birth
+
+
+def boot_id() -> str:
+    """Return what tells this start of the machine from others, empty where unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def born(pid: int) -> str:
+    """Return when a process started, in ticks since boot; empty where unknown."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return text.rsplit(")", 1)[1].split()[19]  # field 22, counted after the name in brackets
+
+
+def prune(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Forget runs older than 90 days, and the oldest quarter of a file above 200 MB."""
+    oldest = time.time_ns() - _KEEP_DAYS * _DAY_NS
+    gone = connection.execute(
+        "DELETE FROM runs WHERE created < ? AND ended IS NOT NULL", (oldest,)
+    ).rowcount
+    if path is not None and path.exists() and path.stat().st_size > _KEEP_BYTES:
+        gone += connection.execute(
+            "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE ended IS NOT NULL "
+            "ORDER BY id LIMIT (SELECT count(*) / 4 FROM runs))"
+        ).rowcount
+    if gone:
+        connection.execute("DELETE FROM logs WHERE run NOT IN (SELECT id FROM runs)")
+        connection.execute("VACUUM")
+
+
+def read(target: str, is_uri: bool, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+    """Run a query on a connection of its own and return all rows as mappings."""
+    with closing(sqlite3.connect(target, timeout=_BUSY_MS / 1000, uri=is_uri)) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(sql, parameters).fetchall()

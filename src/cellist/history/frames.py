@@ -1,0 +1,77 @@
+"""Runs as DataFrames. pandas is imported when one is asked for."""
+
+from typing import Any
+
+from cellist.history.records import RunRecord
+
+COLUMNS = (
+    "id",
+    "name",
+    "kind",
+    "definition",
+    "flow_run",
+    "state",
+    "state_type",
+    "start",
+    "end",
+    "duration",
+    "attempts",
+    "reused",
+    "why",
+    "saved",
+    "tags",
+    "error",
+)
+
+
+def frame_of(rows: list[dict[str, Any]], flow_names: dict[str, str]) -> Any:
+    """Return one line per run: times in UTC, durations and savings in seconds."""
+    import pandas as pd
+
+    table = [_line(row, flow_names) for row in rows]
+    frame = pd.DataFrame(table, columns=pd.Index(COLUMNS))
+    for name in ("start", "end"):
+        frame[name] = pd.to_datetime(frame[name], unit="ns", utc=True)
+    for name in ("duration", "saved"):
+        frame[name] = frame[name].astype("float64")
+    frame["attempts"] = frame["attempts"].astype("int64")
+    frame["reused"] = frame["reused"].astype("bool")
+    return frame
+
+
+def _line(row: dict[str, Any], flow_names: dict[str, str]) -> list[Any]:
+    why = row.get("why") or {}
+    error = row.get("error")
+    started, ended = row["started"], row["ended"]
+    flow = row["flow"]
+    return [
+        row["id"],
+        row["name"],
+        row["kind"],
+        row["definition"],
+        flow_names.get(flow, flow) if flow else None,
+        row["state"],
+        row["state_type"],
+        started,
+        ended,
+        (ended - started) / 1e9 if started and ended else None,
+        row["attempts"],
+        row["outcome"] == "hit",
+        why.get("sentence"),
+        why.get("saved"),
+        row.get("tags") or [],
+        f"{error[0]}: {error[1]}" if error else None,
+    ]
+
+
+def comparison(before: RunRecord, after: RunRecord) -> Any:
+    """Return the facts in which two runs differ, one line each."""
+    import pandas as pd
+
+    left, right = before.facts(), after.facts()
+    lines = [
+        [fact, left.get(fact), right.get(fact)]
+        for fact in dict.fromkeys([*left, *right])
+        if left.get(fact) != right.get(fact)
+    ]
+    return pd.DataFrame(lines, columns=pd.Index(["fact", before.name, after.name]))

@@ -1,0 +1,147 @@
+"""Questions to the history, answered from connections of their own."""
+
+import difflib
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from cellist.exceptions import ObjectNotFound
+from cellist.history import database
+from cellist.history.frames import comparison, frame_of
+from cellist.history.records import RunRecord
+
+_DEFAULT_LIMIT = 1000
+_NEAR = 5
+
+
+class Reader:
+    """The reading half of the history."""
+
+    @property
+    def target(self) -> tuple[str, bool]:
+        """Where to read, and whether it is a URI."""
+        raise LookupError
+
+    def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        target, is_uri = self.target
+        try:
+            rows = database.read(target, is_uri, sql, tuple(parameters))
+        except sqlite3.Error:
+            return []  # nothing written yet, or a file that cannot be read: the writer warns
+        found = [dict(row) for row in rows]
+        for row in found:
+            if "doc" in row:
+                row.update(json.loads(row.pop("doc")))
+        return found
+
+    def runs(
+        self,
+        *,
+        kind: str | None = None,
+        name: str | None = None,
+        flow: Any = None,
+        state: str | None = None,
+        tag: str | None = None,
+        since: datetime | None = None,
+        limit: int = _DEFAULT_LIMIT,
+    ) -> list[dict[str, Any]]:
+        """Return runs that fit, newest first, as dictionaries.
+
+        `name` is that of a task, flow or run, `flow` a flow run's id or name, `state` a name or
+        type of state in any case.
+        """
+        wanted: list[str] = []
+        values: list[Any] = []
+        if kind is not None:
+            wanted.append("kind = ?")
+            values.append(kind)
+        if name is not None:
+            wanted.append("(definition = ? OR name = ?)")
+            values += [name, name]
+        if flow is not None:
+            wanted.append("flow = ?")
+            values.append(self._flow_id(flow))
+        if state is not None:
+            wanted.append("(upper(state) = ? OR state_type = ?)")
+            values += [state.upper(), state.upper()]
+        if tag is not None:
+            wanted.append("EXISTS (SELECT 1 FROM json_each(doc, '$.tags') t WHERE t.value = ?)")
+            values.append(tag)
+        if since is not None:
+            wanted.append("created >= ?")
+            values.append(int(since.timestamp() * 1_000_000_000))
+        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+        return self._read(f"SELECT * FROM runs {where} ORDER BY id DESC LIMIT ?", [*values, limit])
+
+    def _flow_id(self, flow: Any) -> str:
+        text = str(getattr(flow, "id", flow)).replace("-", "")
+        rows = self._read(
+            "SELECT id FROM runs WHERE kind = 'flow' AND (id LIKE ? || '%' OR name = ? "
+            "OR definition = ?) ORDER BY id DESC LIMIT 1",
+            [text, str(flow), str(flow)],
+        )
+        return rows[0]["id"] if rows else text
+
+    def frame(self, **filters: Any) -> Any:
+        """Return runs that fit as a DataFrame; filters as for `runs`."""
+        rows = self.runs(**filters)
+        flows = {row["flow"] for row in rows if row["flow"]}
+        names: dict[str, str] = {row["id"]: row["name"] for row in rows if row["kind"] == "flow"}
+        missing = sorted(flows - set(names))
+        if missing:
+            marks = json.dumps(missing)
+            found = self._read(
+                "SELECT id, name FROM runs WHERE id IN (SELECT value FROM json_each(?))", [marks]
+            )
+            names.update({row["id"]: row["name"] for row in found})
+        return frame_of(rows, names)
+
+    def run(self, which: str) -> RunRecord:
+        """Return the record of a run by id, the beginning of its id, or the latest by name.
+
+        A name may be that of the run, its task or its flow. Raises `ObjectNotFound`.
+        """
+        text = which.replace("-", "").lower()
+        rows: list[dict[str, Any]] = []
+        if text and all(letter in "0123456789abcdef" for letter in text):
+            rows = self._read(
+                "SELECT * FROM runs WHERE id LIKE ? || '%' ORDER BY id DESC LIMIT 1", [text]
+            )
+        if not rows:
+            rows = self._read("SELECT * FROM runs WHERE name = ? ORDER BY id DESC LIMIT 1", [which])
+        if not rows:
+            rows = self._read(
+                "SELECT * FROM runs WHERE definition = ? ORDER BY id DESC LIMIT 1", [which]
+            )
+        if not rows:
+            raise ObjectNotFound(self._not_found(which))
+        row = rows[0]
+        children = self._read("SELECT * FROM runs WHERE flow = ? ORDER BY id", [row["id"]])
+        logs = self._read(
+            "SELECT at, level, message FROM logs WHERE run = ? ORDER BY at", [row["id"]]
+        )
+        return RunRecord(row, logs, children)
+
+    def _not_found(self, which: str) -> str:
+        rows = self._read(
+            "SELECT DISTINCT definition FROM runs UNION SELECT name FROM runs LIMIT 5000"
+        )
+        names = [str(next(iter(row.values()))) for row in rows]
+        near = difflib.get_close_matches(which, names, _NEAR, 0.5)
+        hint = f" Near to it: {', '.join(near)}." if near else " `cellist.runs()` lists all."
+        return f"There is no run with the id or name {which!r}.{hint}"
+
+    def durations(self, name: str, limit: int = 8) -> list[float]:
+        """Return how long the latest completed runs of a task or flow took, in seconds."""
+        rows = self._read(
+            "SELECT started, ended FROM runs WHERE definition = ? AND state = 'Completed' "
+            "AND started IS NOT NULL ORDER BY id DESC LIMIT ?",
+            [name, limit],
+        )
+        return [(row["ended"] - row["started"]) / 1e9 for row in rows if row["ended"]]
+
+    def compare(self, before: str, after: str) -> Any:
+        """Return a DataFrame of what differs between two runs. Raises `ObjectNotFound`."""
+        return comparison(self.run(before), self.run(after))

@@ -1,0 +1,143 @@
+"""The record of one run, as a user reads it."""
+
+import html
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+
+class StateRecord(NamedTuple):
+    """One state of a run's history."""
+
+    name: str
+    type: str
+    message: str | None
+    at: datetime
+
+
+class Attempt(NamedTuple):
+    """One attempt of a run: when it ran, in seconds how long, and what it ended in."""
+
+    start: datetime
+    end: datetime | None
+    seconds: float | None
+    ended_in: str
+
+
+class LogRecord(NamedTuple):
+    """One record of a run's log."""
+
+    at: datetime
+    level: int
+    message: str
+
+
+class RunRecord:
+    """What is known of one run: states, attempts, inputs, logs, reason, result, children."""
+
+    def __init__(
+        self, row: dict[str, Any], logs: list[dict[str, Any]], children: list[dict[str, Any]]
+    ) -> None:
+        self._row = row
+        self.id: str = row["id"]
+        self.name: str = row["name"]
+        self.kind: str = row["kind"]
+        self.definition: str = row["definition"]
+        self.flow: str | None = row["flow"]
+        self.parent: str | None = row["parent"]
+        self.state: str = row["state"]
+        self.tags: list[str] = row.get("tags") or []
+        self.inputs: dict[str, str] = row.get("inputs") or {}
+        self.upstream: dict[str, list[str]] = row.get("upstream") or {}
+        self.why: dict[str, Any] | None = row.get("why")
+        self.cache_key: str | None = row.get("cache_key")
+        self.result: str | None = row.get("result")
+        self.error: tuple[str, str, str] | None = tuple(row["error"]) if row.get("error") else None
+        self.states = [
+            StateRecord(name, kind, message, _time(at))
+            for name, kind, message, at in row.get("states") or []
+        ]
+        self.logs = [LogRecord(_time(log["at"]), log["level"], log["message"]) for log in logs]
+        self.children = [RunRecord(child, [], []) for child in children]
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first attempt's start to the end, in seconds."""
+        started, ended = self._row["started"], self._row["ended"]
+        return (ended - started) / 1e9 if started and ended else None
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts, in order."""
+        found: list[Attempt] = []
+        for index, state in enumerate(self.states):
+            if state.type != "RUNNING":
+                continue
+            following = self.states[index + 1] if index + 1 < len(self.states) else None
+            end = following.at if following else None
+            seconds = (end - state.at).total_seconds() if end else None
+            found.append(
+                Attempt(state.at, end, seconds, following.name if following else "Running")
+            )
+        return found
+
+    @property
+    def graph(self) -> dict[str, Any]:
+        """The runs of a flow and what flowed between them: `nodes` and `edges` of ids."""
+        nodes = [child.id for child in self.children]
+        known = set(nodes)
+        edges = [
+            (source, child.id)
+            for child in self.children
+            for sources in child.upstream.values()
+            for source in sources
+            if source in known
+        ]
+        return {"nodes": nodes, "edges": edges}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what can be compared with another run."""
+        found: dict[str, Any] = {
+            "definition": self.definition,
+            "state": self.state,
+            "seconds": self.seconds,
+            "attempts": len(self.attempts),
+            "why": self.why["sentence"] if self.why else None,
+            "cache key": self.cache_key,
+            "error": ": ".join(self.error[:2]) if self.error else None,
+            "tags": ", ".join(self.tags) or None,
+        }
+        found.update({f"input {name}": text for name, text in self.inputs.items()})
+        for child in self.children:
+            sentence = child.why["sentence"] if child.why else None
+            found.setdefault(f"{child.definition}: {child.inputs}", (child.state, sentence))
+        return found
+
+    def _lines(self) -> list[tuple[str, str]]:
+        lines = [
+            ("state", " → ".join(state.name for state in self.states)),
+            ("started", f"{self.states[0].at:%Y-%m-%d %H:%M:%S} UTC" if self.states else ""),
+            ("took", f"{self.seconds:.3f} s" if self.seconds is not None else ""),
+            ("why", self.why["sentence"] if self.why else ""),
+            ("inputs", ", ".join(f"{name}={text}" for name, text in self.inputs.items())),
+            ("error", ": ".join(self.error[:2]) if self.error else ""),
+            ("tags", ", ".join(self.tags)),
+            ("runs inside", str(len(self.children)) if self.children else ""),
+            ("id", self.id),
+        ]
+        return [(name, text) for name, text in lines if text]
+
+    def __repr__(self) -> str:
+        body = "\n".join(f"  {name + ':':<12}{text}" for name, text in self._lines())
+        return f"{self.kind} run {self.name}\n{body}"
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self._lines()
+        )
+        title = html.escape(f"{self.kind} run {self.name}")
+        return f"<table><thead><tr><th colspan=2>{title}</th></tr></thead><tbody>{cells}</tbody></table>"
+
+
+def _time(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)

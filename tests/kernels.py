@@ -1,0 +1,109 @@
+"""A real kernel for tests: run cells in it, interrupt them, restart it."""
+
+import os
+import queue
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+
+
+@dataclass
+class Cell:
+    """What came back from one cell."""
+
+    seconds: float = 0.0
+    stdout: str = ""
+    stderr: str = ""
+    result: str | None = None
+    error: tuple[str, str] | None = None
+    traceback: str = ""
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    """Mime bundles displayed, later versions of the same display included."""
+    elsewhere: str = ""
+    """What was printed meanwhile under other cells."""
+
+    @property
+    def html(self) -> str:
+        """All HTML that was displayed."""
+        return "\n".join(str(bundle.get("text/html", "")) for bundle in self.shown)
+
+    @property
+    def sentence(self) -> str:
+        """The last one-line summary of a board."""
+        return str(self.shown[-1]["text/plain"]) if self.shown else ""
+
+
+class Kernel:
+    """A kernel and a client that talks to it."""
+
+    def __init__(self, env: Mapping[str, str] | None = None, cwd: str | None = None) -> None:
+        self.manager = KernelManager()
+        self.manager.start_kernel(env={**os.environ, **(env or {})}, cwd=cwd)
+        self._connect()
+
+    def _connect(self) -> None:
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=90)
+
+    def run(self, code: str, *, interrupt_after: float | None = None, timeout: float = 60) -> Cell:
+        """Run a cell and return what came back; `interrupt_after` presses stop meanwhile."""
+        begin = time.monotonic()
+        sent = self.client.execute(code)
+        if interrupt_after is not None:
+            time.sleep(interrupt_after)
+            self.manager.interrupt_kernel()
+            begin = time.monotonic()
+        cell = Cell()
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=timeout)
+            except queue.Empty:
+                raise AssertionError(f"no end of the cell within {timeout} s: {code!r}") from None
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != sent:
+                if kind == "stream":
+                    cell.elsewhere += content["text"]
+                continue
+            if kind == "status" and content["execution_state"] == "idle":
+                break
+            self._take(cell, kind, content)
+        cell.seconds = time.monotonic() - begin
+        return cell
+
+    def _take(self, cell: Cell, kind: str, content: dict[str, Any]) -> None:
+        if kind == "stream":
+            setattr(cell, content["name"], getattr(cell, content["name"]) + content["text"])
+        elif kind == "execute_result":
+            cell.result = content["data"]["text/plain"]
+        elif kind in ("display_data", "update_display_data"):
+            cell.shown.append(content["data"])
+        elif kind == "error":
+            cell.error = (content["ename"], content["evalue"])
+            cell.traceback = "\n".join(content["traceback"])
+
+    def restart(self) -> None:
+        """Restart the kernel as the button does."""
+        self.client.stop_channels()
+        self.manager.restart_kernel(now=False)
+        self._connect()
+
+    def close(self) -> None:
+        """End the kernel."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+@contextmanager
+def kernel(env: Mapping[str, str] | None = None, cwd: str | None = None) -> Iterator[Kernel]:
+    """Start a kernel for a test and end it afterwards."""
+    started = Kernel(env, cwd)
+    try:
+        yield started
+    finally:
+        started.close()
