@@ -28,6 +28,7 @@ class Wrapping(ast.NodeTransformer):
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
         wrapper = ast.parse("async with _here():\n    pass").body[0]
+        assert isinstance(wrapper, ast.AsyncWith)
         wrapper.body = node.body or wrapper.body
         return ast.fix_missing_locations(ast.Module([wrapper], []))
 

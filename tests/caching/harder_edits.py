@@ -93,7 +93,10 @@ class Impl(Named):
     name = "ten"
 ORIGIN = Point(11, 12)
 def f(x):
-    return Point().norm(), Later(), Level.LOW, Word.A, Square().area(), Box[int]().open(), Impl().hello(), ORIGIN
+    return (
+        Point().norm(), Later(), Level.LOW, Word.A, Square().area(), Box[int]().open(),
+        Impl().hello(), ORIGIN,
+    )
 """
 CLOSURES = """
 def counter(start):
@@ -293,73 +296,211 @@ A = 1
 """
 
 HARDER: list[Edit] = [
-    *(sub(f"objects, {was}", MISS, OBJECTS, was, now) for was, now in [
-        ("return 1", "return 10"), ("return 2", "return 20"), ("+ 3", "+ 30"), ("return 4", "return 40"),
-        ("return 5", "return 50"), ("extra = 6", "extra = 60"), ("Frozen(7)", "Frozen(70)"), ('"a+"', '"b+"'),
-        ("re.I)", "re.M)"), ("data/a.csv", "data/b.csv"), ("8.0", "8.00"), ('methodcaller("go")', 'methodcaller("run")'),
-        ("v + 9", "v + 90"), ("fn=stray", "fn=None"), ("MODELS[0].run\ndef", "Inner().go\ndef"), ("[Outer()]", "[Outer(), 1]"),
-    ]),
+    *(
+        sub(f"objects, {was}", MISS, OBJECTS, was, now)
+        for was, now in [
+            ("return 1", "return 10"),
+            ("return 2", "return 20"),
+            ("+ 3", "+ 30"),
+            ("return 4", "return 40"),
+            ("return 5", "return 50"),
+            ("extra = 6", "extra = 60"),
+            ("Frozen(7)", "Frozen(70)"),
+            ('"a+"', '"b+"'),
+            ("re.I)", "re.M)"),
+            ("data/a.csv", "data/b.csv"),
+            ("8.0", "8.00"),
+            ('methodcaller("go")', 'methodcaller("run")'),
+            ("v + 9", "v + 90"),
+            ("fn=stray", "fn=None"),
+            ("MODELS[0].run\ndef", "Inner().go\ndef"),
+            ("[Outer()]", "[Outer(), 1]"),
+        ]
+    ),
     Edit("objects, restart", HIT, OBJECTS, OBJECTS),
-    *(sub(f"data, {was}", MISS, DATA, was, now) for was, now in [
-        ("x: int = 1", "x: int = 10"), ("default=2", "default=20"), ("repr=False", "repr=True"), ('"m"', '"km"'),
-        ("self.x + 3", "self.x + 30"), ("InitVar[int] = 4", "InitVar[int] = 40"), ('"k"', '"q"'), ("a + 5", "a + 50"),
-        ("HIGH = enum.auto()", "MID = enum.auto()\n    HIGH = enum.auto()"), ('"six"', '"sixty"'), ("return 7", "return 70"),
-        ("return 8", "return 80"), ("return 9", "return 90"), ('"ten"', '"eleven"'), ("Point(11", "Point(110"),
-        ("frozen=True", "frozen=False"), ("enum.IntFlag", "enum.IntEnum"), ("class Impl(Named)", "class Impl"),
-    ]),
+    *(
+        sub(f"data, {was}", MISS, DATA, was, now)
+        for was, now in [
+            ("x: int = 1", "x: int = 10"),
+            ("default=2", "default=20"),
+            ("repr=False", "repr=True"),
+            ('"m"', '"km"'),
+            ("self.x + 3", "self.x + 30"),
+            ("InitVar[int] = 4", "InitVar[int] = 40"),
+            ('"k"', '"q"'),
+            ("a + 5", "a + 50"),
+            ("HIGH = enum.auto()", "MID = enum.auto()\n    HIGH = enum.auto()"),
+            ('"six"', '"sixty"'),
+            ("return 7", "return 70"),
+            ("return 8", "return 80"),
+            ("return 9", "return 90"),
+            ('"ten"', '"eleven"'),
+            ("Point(11", "Point(110"),
+            ("frozen=True", "frozen=False"),
+            ("enum.IntFlag", "enum.IntEnum"),
+            ("class Impl(Named)", "class Impl"),
+        ]
+    ),
     Edit("data, restart", HIT, DATA, DATA),
     sub("data, comment", HIT, DATA, "class Square(Shape):", "class Square(Shape):  # four sides"),
-    *(sub(f"closures, {was}", MISS, CLOSURES, was, now) for was, now in [
-        ("counter(10)", "counter(11)"), ("count += by", "count -= by"), ("by=1", "by=2"), ("innermost() * 2", "innermost() * 3"),
-        ("return fn(x)", "return fn(-x)"), ("x + 1", "x + 2"), ("counter(20), counter(30)", "counter(30), counter(20)"),
-        ("counter(40)", "counter(41)"), ("K = 60", "K = 61"), ("L = 70", "L = 71"), ("@twice\n@twice", "@twice"),
-        ("range(3)", "range(4)"), ("z = K", "z = L"),
-    ]),
+    *(
+        sub(f"closures, {was}", MISS, CLOSURES, was, now)
+        for was, now in [
+            ("counter(10)", "counter(11)"),
+            ("count += by", "count -= by"),
+            ("by=1", "by=2"),
+            ("innermost() * 2", "innermost() * 3"),
+            ("return fn(x)", "return fn(-x)"),
+            ("x + 1", "x + 2"),
+            ("counter(20), counter(30)", "counter(30), counter(20)"),
+            ("counter(40)", "counter(41)"),
+            ("K = 60", "K = 61"),
+            ("L = 70", "L = 71"),
+            ("@twice\n@twice", "@twice"),
+            ("range(3)", "range(4)"),
+            ("z = K", "z = L"),
+        ]
+    ),
     Edit("closures, restart", HIT, CLOSURES, CLOSURES),
-    *(sub(f"syntax, {was}", HIT, SYNTAX, was, now) for was, now in [
-        ("1000000", "1_000_000"), ('"ab"', '"a" "b"'), ('"\\\\d"', 'r"\\d"'), ('"abc"', 'f"abc"'),
-        ("    else:\n        if y:\n            z = 2", "    elif y:\n        z = 2"),
-        ("with open(x) as a, open(y) as b:", "with (\n        open(x) as a,\n        open(y) as b,\n    ):"),
-        ("for i, j in x", "for (i, j) in x"), ("z = i; w = j", "z = i\n        w = j"), ("x[1, 2]", "x[(1, 2)]"),
-        ("except* (ValueError", "except *(ValueError"), ("return z if y else", "return z if (y) else \\\n      "),
-        ("    big =", "    ...\n    big ="), ("def f(x, y=None):\n", "def f(\n    x,\n    y=None,\n):\n    'Doc.'\n    # type: ignore\n"),
-    ]),
-    Edit("syntax, tabs", HIT, SYNTAX.replace('"""one\n    two"""', '"1"'), SYNTAX.replace('"""one\n    two"""', '"1"').replace("    ", "\t")),
-    Edit("syntax, trailing blanks", HIT, BLANK := "def f(x):\n    return x\n", BLANK.replace("\n", "   \n")),
-    Edit("syntax, nested deeper", HIT, "if True:\n" + "\n".join("    " + line for line in BLANK.splitlines()) + "\n", BLANK),
-    *(sub(f"syntax, {was}", MISS, SYNTAX, was, now) for was, now in [
-        ("one\n    two", "one\n  two"), ('"message"', '"other"'), ("::3", "::4"), ("except*", "except"), ("x @ y", "x * y"),
-        ("~x", "-x"), ("is not y", "is y"), ("*x, **y", "x, **y"), ("as group", "as z"), ("open(x) as a", "open(x)"),
-        ('sep=""', 'end=""'), ("= 1000000", "= 1000000.0"),
-    ]),
-    *(sub(f"future, {was}", MISS, FUTURE, was, now) for was, now in [
-        ("a: int = 1", "a: int = 2"), ("hidden(2)", "hidden(3)"), ("return x\n", "return -x\n"),
-    ]),
+    *(
+        sub(f"syntax, {was}", HIT, SYNTAX, was, now)
+        for was, now in [
+            ("1000000", "1_000_000"),
+            ('"ab"', '"a" "b"'),
+            ('"\\\\d"', 'r"\\d"'),
+            ('"abc"', 'f"abc"'),
+            ("    else:\n        if y:\n            z = 2", "    elif y:\n        z = 2"),
+            (
+                "with open(x) as a, open(y) as b:",
+                "with (\n        open(x) as a,\n        open(y) as b,\n    ):",
+            ),
+            ("for i, j in x", "for (i, j) in x"),
+            ("z = i; w = j", "z = i\n        w = j"),
+            ("x[1, 2]", "x[(1, 2)]"),
+            ("except* (ValueError", "except *(ValueError"),
+            ("return z if y else", "return z if (y) else \\\n      "),
+            ("    big =", "    ...\n    big ="),
+            (
+                "def f(x, y=None):\n",
+                "def f(\n    x,\n    y=None,\n):\n    'Doc.'\n    # type: ignore\n",
+            ),
+        ]
+    ),
+    Edit(
+        "syntax, tabs",
+        HIT,
+        SYNTAX.replace('"""one\n    two"""', '"1"'),
+        SYNTAX.replace('"""one\n    two"""', '"1"').replace("    ", "\t"),
+    ),
+    Edit(
+        "syntax, trailing blanks",
+        HIT,
+        BLANK := "def f(x):\n    return x\n",
+        BLANK.replace("\n", "   \n"),
+    ),
+    Edit(
+        "syntax, nested deeper",
+        HIT,
+        "if True:\n" + "\n".join("    " + line for line in BLANK.splitlines()) + "\n",
+        BLANK,
+    ),
+    *(
+        sub(f"syntax, {was}", MISS, SYNTAX, was, now)
+        for was, now in [
+            ("one\n    two", "one\n  two"),
+            ('"message"', '"other"'),
+            ("::3", "::4"),
+            ("except*", "except"),
+            ("x @ y", "x * y"),
+            ("~x", "-x"),
+            ("is not y", "is y"),
+            ("*x, **y", "x, **y"),
+            ("as group", "as z"),
+            ("open(x) as a", "open(x)"),
+            ('sep=""', 'end=""'),
+            ("= 1000000", "= 1000000.0"),
+        ]
+    ),
+    *(
+        sub(f"future, {was}", MISS, FUTURE, was, now)
+        for was, now in [
+            ("a: int = 1", "a: int = 2"),
+            ("hidden(2)", "hidden(3)"),
+            ("return x\n", "return -x\n"),
+        ]
+    ),
     Edit("future, restart", HIT, FUTURE, FUTURE),
-    *(sub(f"asyncs, {was}", MISS, ASYNCS, was, now) for was, now in [
-        ("yield x + 1", "yield x + 10"), ("yield n + 2", "yield n + 20"), ("return 3", "return 30"), ("return 4", "return 40"),
-        ("return 5", "return 50"), ("return 6", "return 60"), ("return 7", "return 70"), ("print, 8", "print, 80"), ("x: int", "x: str"),
-    ]),
+    *(
+        sub(f"asyncs, {was}", MISS, ASYNCS, was, now)
+        for was, now in [
+            ("yield x + 1", "yield x + 10"),
+            ("yield n + 2", "yield n + 20"),
+            ("return 3", "return 30"),
+            ("return 4", "return 40"),
+            ("return 5", "return 50"),
+            ("return 6", "return 60"),
+            ("return 7", "return 70"),
+            ("print, 8", "print, 80"),
+            ("x: int", "x: str"),
+        ]
+    ),
     Edit("asyncs, restart", HIT, ASYNCS, ASYNCS),
-    *(sub(f"plugins, {was}", want, PLUGINS, was, now) for want, was, now in [
-        (MISS, "return 1", "return 10"), (HIT, "return 2", "return 20"), (MISS, "[3, name]", "[30, name]"), (MISS, "return 4", "return 40"),
-        (HIT, '["starred"]', '["starred", "hidden"]'), (HIT, "import also_not_there", "import nor_there"), (HIT, "Nothing", "Anything"),
-        (MISS, "not_there = None", "not_there = 1"),
-    ]),
-    *(sub(f"frames, {was}", MISS, FRAMES, was, now) for was, now in [
-        ("[1, 2]", "[1, 3]"), ('"b": ["x"', '"c": ["x"'), ("[1.0]", "[2.0]"), ('name="s"', 'name="t"'), ('"i4"', '"i8"'),
-        ("np.ones(3)", "np.ones(4)"), ("d.a * 2", "d.a * 3"), ("v.sum() + 1", "v.sum() + 2"), ("np.sum}", "np.prod}"),
-    ]),
+    *(
+        sub(f"plugins, {was}", want, PLUGINS, was, now)
+        for want, was, now in [
+            (MISS, "return 1", "return 10"),
+            (HIT, "return 2", "return 20"),
+            (MISS, "[3, name]", "[30, name]"),
+            (MISS, "return 4", "return 40"),
+            (HIT, '["starred"]', '["starred", "hidden"]'),
+            (HIT, "import also_not_there", "import nor_there"),
+            (HIT, "Nothing", "Anything"),
+            (MISS, "not_there = None", "not_there = 1"),
+        ]
+    ),
+    *(
+        sub(f"frames, {was}", MISS, FRAMES, was, now)
+        for was, now in [
+            ("[1, 2]", "[1, 3]"),
+            ('"b": ["x"', '"c": ["x"'),
+            ("[1.0]", "[2.0]"),
+            ('name="s"', 'name="t"'),
+            ('"i4"', '"i8"'),
+            ("np.ones(3)", "np.ones(4)"),
+            ("d.a * 2", "d.a * 3"),
+            ("v.sum() + 1", "v.sum() + 2"),
+            ("np.sum}", "np.prod}"),
+        ]
+    ),
     Edit("frames, restart", HIT, FRAMES, FRAMES),
-    *(sub(f"models, {was}", MISS, MODELS, was, now) for was, now in [
-        ("frozen=True", "frozen=False"), ('"a", "b"', '"a", "c"'), ('mode: Mode = "a"', 'mode: Mode = "b"'), ("Gt(1)", "Gt(2)"),
-        ("= 5", "= 6"), ("return 6", "return 60"), ("return self\n", "return self or 1\n"), ('"7"', '"70"'), ("M()\n", "M(leaf=Leaf(w=9))\n"),
-        ('serializer("mode")', 'serializer("leaf")'), ("Optional[Leaf] = None", "Optional[Base] = None"),
-    ]),
+    *(
+        sub(f"models, {was}", MISS, MODELS, was, now)
+        for was, now in [
+            ("frozen=True", "frozen=False"),
+            ('"a", "b"', '"a", "c"'),
+            ('mode: Mode = "a"', 'mode: Mode = "b"'),
+            ("Gt(1)", "Gt(2)"),
+            ("= 5", "= 6"),
+            ("return 6", "return 60"),
+            ("return self\n", "return self or 1\n"),
+            ('"7"', '"70"'),
+            ("M()\n", "M(leaf=Leaf(w=9))\n"),
+            ('serializer("mode")', 'serializer("leaf")'),
+            ("Optional[Leaf] = None", "Optional[Base] = None"),
+        ]
+    ),
     Edit("models, restart", HIT, MODELS, MODELS),
-    *(sub(f"lazy, {was}", want, LAZY, was, now) for want, was, now in [
-        (MISS, "K = 2", "K = 20"), (HIT, "UNREAD = 3", "UNREAD = 30"), (MISS, "return 4", "return 40"), (MISS, "return 5", "return 50"),
-        (HIT, "return 6", "return 60"), (HIT, "X = 1", "X = 10"), (MISS, "json as j", "pickle as j"),
-    ]),
+    *(
+        sub(f"lazy, {was}", want, LAZY, was, now)
+        for want, was, now in [
+            (MISS, "K = 2", "K = 20"),
+            (HIT, "UNREAD = 3", "UNREAD = 30"),
+            (MISS, "return 4", "return 40"),
+            (MISS, "return 5", "return 50"),
+            (HIT, "return 6", "return 60"),
+            (HIT, "X = 1", "X = 10"),
+            (MISS, "json as j", "pickle as j"),
+        ]
+    ),
     sub("imported for its effect", MISS, EFFECT, "A = 1", "A = 2"),
 ]

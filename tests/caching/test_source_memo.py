@@ -8,6 +8,7 @@ import sys
 import time
 import types
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from cellist.exceptions import HashError
 _cells = iter(range(10_000))
 
 
-def cell(text, namespace=None):
+def cell(text, namespace: Any = None) -> dict[str, Any]:
     """Run a text as a cell and return its namespace."""
     namespace = {"__name__": "__main__"} if namespace is None else namespace
     name = f"<cell {next(_cells)}>"
@@ -56,7 +57,8 @@ cached = functools.lru_cache(clean)
 OPS = {"c": clean}
 ITEM = (1, [2])
 def f(x, n=1):
-    return clean(x) + TH + len(NAMES) + inner(x) + Model().go() + TABLE["k"] + OPS + cached(1) + ITEM
+    both = TABLE["k"] + OPS
+    return clean(x) + TH + len(NAMES) + inner(x) + Model().go() + cached(1) + ITEM + both
 """
 
 
@@ -66,10 +68,6 @@ def swap_code(ns):
 
 def swap_code_of_task(ns):
     ns["f"].__code__ = (lambda x, n=1: x + 1).__code__
-
-
-def delete_default(ns):
-    del Model.rate
 
 
 CHANGES = {
@@ -153,7 +151,9 @@ def test_globals_are_resolved_when_asked():
 
 
 def test_array_mutated_in_place():
-    namespace = cell("def f(x):\n    return x + ARR.sum()\n", {"ARR": np.zeros(1000), "__name__": "__main__"})
+    namespace = cell(
+        "def f(x):\n    return x + ARR.sum()\n", {"ARR": np.zeros(1000), "__name__": "__main__"}
+    )
     before = closure_of(namespace["f"])
     assert closure_of(namespace["f"]) is before
     namespace["ARR"][500] = 1
@@ -161,7 +161,10 @@ def test_array_mutated_in_place():
 
 
 def test_equal_text_with_different_closures():
-    namespace = cell("def make(k):\n    def g(x):\n        return x * k\n    return g\na, b, c = make(1), make(2), make(1)\n")
+    namespace = cell(
+        "def make(k):\n    def g(x):\n        return x * k\n    return g\n"
+        "a, b, c = make(1), make(2), make(1)\n"
+    )
     one, two, three = (closure_of(namespace[name]).digest for name in "abc")
     assert one != two
     assert one == three
@@ -224,7 +227,9 @@ def test_comment_on_disk_needs_no_reload(module):
 
 
 def test_escaped_module_is_watched(module):
-    namespace = cell("import watched_module as m\ndef f(x):\n    return g(m)\ndef g(m):\n    return m.k(1)\n")
+    namespace = cell(
+        "import watched_module as m\ndef f(x):\n    return g(m)\ndef g(m):\n    return m.k(1)\n"
+    )
     first = closure_of(namespace["f"])
     assert closure_of(namespace["f"]) is first
     namespace["m"].added = 1
@@ -237,7 +242,10 @@ def test_nothing_is_kept_alive():
 
     namespace = cell(TEXT)
     namespace["BIG"] = Big()
-    cell("def f(x):\n    return clean(x) + len(NAMES) + Model().go() + str(BIG) + inner(x) + OPS\n", namespace)
+    cell(
+        "def f(x):\n    return clean(x) + len(NAMES) + Model().go() + str(BIG) + inner(x) + OPS\n",
+        namespace,
+    )
     closure_of(namespace["f"])
     big = weakref.ref(namespace["BIG"])
     del namespace["BIG"]
@@ -254,10 +262,14 @@ def test_nothing_is_kept_alive():
 
 
 def test_strict_and_untracked():
-    namespace = cell("import threading\nlock = threading.Lock()\ndef f(x):\n    with lock:\n        return x\n")
+    namespace = cell(
+        "import threading\nlock = threading.Lock()\ndef f(x):\n    with lock:\n        return x\n"
+    )
     closure = closure_of(namespace["f"])
     assert closure.untracked == ("lock",)
-    assert [(c.name, c.text) for c in closure.components if c.kind == "untracked"] == [("lock", "lock")]
+    assert [(c.name, c.text) for c in closure.components if c.kind == "untracked"] == [
+        ("lock", "lock")
+    ]
     namespace["lock"] = __import__("threading").Lock()
     assert closure_of(namespace["f"]).digest == closure.digest
     with pytest.raises(HashError) as caught:
@@ -267,7 +279,9 @@ def test_strict_and_untracked():
 
 def test_versions_and_unknown_policy():
     namespace = cell("import numpy as np\ndef f(x):\n    return np.sum(x)\n")
-    by_policy = {v: closure_of(namespace["f"], versions=v) for v in ("minor", "exact", "major", "off")}
+    by_policy = {
+        v: closure_of(namespace["f"], versions=v) for v in ("minor", "exact", "major", "off")
+    }
     assert len({c.digest for c in by_policy.values()}) == 4
     package = next(c for c in by_policy["minor"].components if c.kind == "package")
     assert (package.name, package.text) == ("numpy", np.__version__)
@@ -292,9 +306,11 @@ def test_depends_on():
 def test_components_have_the_names_a_user_knows(module):
     namespace = cell(
         "import watched_module as helpers\nfrom watched_module import free\nTH = 1\n"
-        "def make(k):\n    def clean(x, sep=','):\n        return x * k\n    return clean\nclean = make(2)\n"
+        "def make(k):\n    def clean(x, sep=','):\n        return x * k\n"
+        "    return clean\nclean = make(2)\n"
         "class Model:\n    rate = 1\n    def go(self):\n        return 1\n"
-        "# %%\ndef f(x):\n    # why\n    return clean(x) + helpers.k(x) + free(x) + TH + Model().go()\n"
+        "# %%\ndef f(x):\n    # why\n"
+        "    return clean(x) + helpers.k(x) + free(x) + TH + Model().go()\n"
     )
     closure = closure_of(namespace["f"])
     known = {(c.kind, c.name): c for c in closure.components}
@@ -321,15 +337,32 @@ def test_components_have_the_names_a_user_knows(module):
 
 def test_code_without_text_is_told_by_its_instructions():
     def digest(text):
-        namespace = {}
+        namespace: dict[str, Any] = {}
         exec(text, namespace)
         return closure_of(namespace["f"])
 
-    one = digest("import os\nK = 1\ndef g(x): return x + 1\ndef f(x): return g(x) + K + os.path.sep")
+    one = digest(
+        "import os\nK = 1\ndef g(x): return x + 1\ndef f(x): return g(x) + K + os.path.sep"
+    )
     assert [c.text for c in one.components if c.kind == "source"] == [""]
-    assert one.digest == digest("import os\n\nK = 1\ndef g(x):\n  return x + 1\ndef f(x): return g(x) + K + os.path.sep").digest
-    assert one.digest != digest("import os\nK = 2\ndef g(x): return x + 1\ndef f(x): return g(x) + K + os.path.sep").digest
-    assert one.digest != digest("import os\nK = 1\ndef g(x): return x + 100\ndef f(x): return g(x) + K + os.path.sep").digest
+    assert (
+        one.digest
+        == digest(
+            "import os\n\nK = 1\ndef g(x):\n  return x + 1\ndef f(x): return g(x) + K + os.path.sep"
+        ).digest
+    )
+    assert (
+        one.digest
+        != digest(
+            "import os\nK = 2\ndef g(x): return x + 1\ndef f(x): return g(x) + K + os.path.sep"
+        ).digest
+    )
+    assert (
+        one.digest
+        != digest(
+            "import os\nK = 1\ndef g(x): return x + 100\ndef f(x): return g(x) + K + os.path.sep"
+        ).digest
+    )
 
 
 def test_text_that_is_not_the_code_is_not_taken():
@@ -337,7 +370,8 @@ def test_text_that_is_not_the_code_is_not_taken():
     namespace = cell(text)
     name = namespace["f"].__code__.co_filename
     wrong = text.replace("1", "100")
-    linecache.cache[name] = (len(wrong), None, wrong.splitlines(keepends=True), name)
+    cache: Any = linecache.cache
+    cache[name] = (len(wrong), None, wrong.splitlines(keepends=True), name)
     (source,) = closure_of(namespace["f"]).components
     assert source.text == ""
 
@@ -347,15 +381,27 @@ def test_builtins_and_odd_callables():
         assert closure_of(callable_).digest == closure_of(callable_).digest
     assert closure_of(len).digest != closure_of(sum).digest
     assert closure_of("x".join).digest != closure_of("y".join).digest
-    assert closure_of(functools.partial(int, base=2)).digest != closure_of(functools.partial(int, base=3)).digest
+    assert (
+        closure_of(functools.partial(int, base=2)).digest
+        != closure_of(functools.partial(int, base=3)).digest
+    )
 
 
 def test_code_inside_values_counts():
-    namespace = cell("def a(x):\n    return 1\nclass C:\n    def __init__(self): self.v = 1\n    def go(self): return 1\n")
+    namespace = cell(
+        "def a(x):\n    return 1\nclass C:\n"
+        "    def __init__(self): self.v = 1\n    def go(self): return 1\n"
+    )
     before = digest_value({"f": namespace["a"], "c": namespace["C"]()})
-    again = cell("def a(x):\n    return 1\nclass C:\n    def __init__(self): self.v = 1\n    def go(self): return 1\n")
+    again = cell(
+        "def a(x):\n    return 1\nclass C:\n"
+        "    def __init__(self): self.v = 1\n    def go(self): return 1\n"
+    )
     assert digest_value({"f": again["a"], "c": again["C"]()}) == before
-    other = cell("def a(x):\n    return 1\nclass C:\n    def __init__(self): self.v = 1\n    def go(self): return 2\n")
+    other = cell(
+        "def a(x):\n    return 1\nclass C:\n"
+        "    def __init__(self): self.v = 1\n    def go(self): return 2\n"
+    )
     assert digest_value({"f": again["a"], "c": other["C"]()}) != before
     other = cell("def a(x):\n    return 2\n")
     assert digest_value({"f": other["a"], "c": again["C"]()}) != before
@@ -386,8 +432,10 @@ def test_a_task_counts_as_its_function(monkeypatch):
 
 def test_an_unchanged_closure_costs_little():
     namespace = cell(
-        "TH = 0.5\nNAMES = ['a', 'b']\ndef a(x):\n    return x.strip()\ndef b(x):\n    return a(x) * TH\n"
-        "def c(x, sep=','):\n    return b(x) + len(NAMES)\ndef f(x, n=1):\n    return a(x) + b(x) + c(x)\n"
+        "TH = 0.5\nNAMES = ['a', 'b']\ndef a(x):\n    return x.strip()\n"
+        "def b(x):\n    return a(x) * TH\n"
+        "def c(x, sep=','):\n    return b(x) + len(NAMES)\ndef f(x, n=1):\n"
+        "    return a(x) + b(x) + c(x)\n"
     )
     task = namespace["f"]
     closure_of(task)

@@ -3,6 +3,7 @@
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,13 @@ VECTORS = Path(__file__).with_name("syntax_vectors.json")
 
 def shape(text):
     node = ast.parse(text).body[0]
-    return shape_of(node.value if isinstance(node, ast.Expr) else node)
+    definition: Any = node.value if isinstance(node, ast.Expr) else node
+    return shape_of(definition)
 
 
-@pytest.mark.parametrize("vector", json.loads(VECTORS.read_text()), ids=lambda vector: vector["name"])
+@pytest.mark.parametrize(
+    "vector", json.loads(VECTORS.read_text()), ids=lambda vector: vector["name"]
+)
 def test_frozen_vectors(vector):
     """These hold on every Python; a change of one makes every cache cold and needs a new schema."""
     assert shape(vector["text"]).digest == vector["digest"]
@@ -66,7 +70,10 @@ def test_texts_cannot_be_confused():
     assert shape("def f(): return b'a'").digest != shape("def f(): return 'a'").digest
     assert shape("def f(a, /, b): pass").digest != shape("def f(a, b, /): pass").digest
     assert shape("def f(a, *, b): pass").digest != shape("def f(a, b): pass").digest
-    assert shape("def f(): return [x for x in y if z]").digest != shape("def f(): return [x for x in y]").digest
+    assert (
+        shape("def f(): return [x for x in y if z]").digest
+        != shape("def f(): return [x for x in y]").digest
+    )
     assert shape("async def f(): return 1").digest != shape("def f(): return 1").digest
     assert shape("def f(): return '\\ud800'").digest != shape("def f(): return '?'").digest
 

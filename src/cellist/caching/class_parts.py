@@ -10,6 +10,7 @@ import enum
 import sys
 import types
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, cast
 
 from cellist.caching.packages import home_of_globals
@@ -67,23 +68,27 @@ def class_parts(cls: type[Any]) -> Iterator[Part]:
             yield Part("inner", f"base {number}", base)
     if type(cls) is not type:
         yield Part("inner", "metaclass", type(cls))
-    entries = vars(cls)
-    members = cast("Any", cls).__members__ if isinstance(cls, enum.EnumMeta) else None
-    for name in sorted(entries):
-        if name not in _BOOKKEEPING and not name.startswith("__pydantic_"):
-            value = entries[name]
-            if members is not None and (name in members or not _of_the_user(name, value)):
-                continue
-            if not _is_generated(cls, name, value):
-                yield Part("global", name, value)
-    if members is not None:
-        for name, member in members.items():
-            yield Part("global", name, member.value)
-        yield Part("inner", "member order", tuple(members))
+    yield from _entries(cls)
     yield from _annotations(cls)
     yield from _dataclass_parts(cls)
     yield from _model_parts(cls)
     yield from _attrs_parts(cls)
+
+
+def _entries(cls: type[Any]) -> Iterator[Part]:
+    members: dict[str, Any] | None = None
+    if isinstance(cls, enum.EnumMeta):
+        members = dict(cast("Any", cls).__members__)
+        for name, member in members.items():
+            yield Part("global", name, member.value)
+        yield Part("inner", "member order", tuple(members))
+    for name, value in sorted(vars(cls).items(), key=itemgetter(0)):
+        if name in _BOOKKEEPING or name.startswith("__pydantic_"):
+            continue
+        if members is not None and (name in members or not _of_the_user(name, value)):
+            continue
+        if not _is_generated(cls, name, value):
+            yield Part("global", name, value)
 
 
 def _annotations(cls: type[Any]) -> Iterator[Part]:
@@ -129,17 +134,24 @@ def _model_parts(cls: type[Any]) -> Iterator[Part]:
                 yield Part("global", f"{name} {what}", value)
         if "default" not in given:
             yield Part("global", f"{name} default", _plain_default(field.default))
-    for name, private in sorted((vars(cls).get("__private_attributes__") or {}).items()):
+    privates: dict[str, Any] = vars(cls).get("__private_attributes__") or {}
+    for name, private in sorted(privates.items()):
         yield Part("global", f"{name} default", _plain_default(private.default))
         yield Part("global", f"{name} default_factory", private.default_factory)
-    decorators = vars(cls).get("__pydantic_decorators__")
-    for group in getattr(type(decorators), "__slots__", ()) or vars(decorators or object):
-        found = getattr(decorators, group, None)
-        if isinstance(found, dict):
-            for name, entry in sorted(cast("dict[str, Any]", found).items()):
-                info = entry.info
-                facts = (str(getattr(info, "mode", "")), tuple(getattr(info, "fields", ())))
-                yield Part("inner", f"{group} {name}", facts)
+    yield from _validators(vars(cls).get("__pydantic_decorators__"))
+
+
+def _validators(decorators: object) -> Iterator[Part]:
+    """Yield what a model's validators and serializers apply to; their functions are entries."""
+    groups = dir(decorators) if decorators is not None else []
+    for group in groups:
+        found: Any = None if group.startswith("_") else getattr(decorators, group)
+        if not isinstance(found, dict):
+            continue
+        for name, entry in sorted(cast("dict[str, Any]", found).items()):
+            info = entry.info
+            facts = (str(getattr(info, "mode", "")), tuple(getattr(info, "fields", ())))
+            yield Part("inner", f"{group} {name}", facts)
 
 
 def _plain_default(value: Any) -> Any:
@@ -178,7 +190,7 @@ def _is_generated(cls: type[Any], name: str, value: Any) -> bool:
         return True
     if filename == "<string>" and name.startswith("__") and "__dataclass_fields__" in vars(cls):
         return True
-    if issubclass(cls, tuple) and "_fields" in vars(cls):
+    if "_fields" in vars(cls) and tuple in cls.__mro__:
         made = function.__globals__.get("__name__", "")
         return str(made).startswith("namedtuple_") or made in {"collections", "typing"}
     return home_of_globals(function.__globals__).package == "stdlib" and name in {

@@ -226,10 +226,10 @@ class Builder:
         home = packages.home_of_module(kind.module)
         if home.package and home.package not in {packages.STDLIB, packages.OWN}:
             self.packages.add(home.package)
-        if part.kind in {"global", "cell"} and not part.chain and node.what == "function":
-            if not kind.name.startswith("builtins."):
-                digest = blake3(kind.name.encode()).hexdigest()
-                self._add("global", self._display(node, part), digest, kind.name)
+        bare = part.kind in {"global", "cell"} and not part.chain and node.what == "function"
+        if bare and not kind.name.startswith("builtins."):
+            digest = blake3(kind.name.encode()).hexdigest()
+            self._add("global", self._display(node, part), digest, kind.name)
         return f"@{kind.name}"
 
     def _display(self, node: Node, part: Part) -> str:
@@ -272,7 +272,7 @@ class Builder:
             lines.append(f"{len(local)}:{local}[{len(edges)}]")
             lines.extend(edges)
             if node.what not in {"root", "value"}:
-                own += [f"{label}={target}" for label, target in node.edges if _is_own(label, target)]
+                own += [f"{label}={t}" for label, t in node.edges if _is_own(label, t)]
                 if node.what in {"class", "module"}:
                     own += [label for label, _ in node.edges]
                 digest = blake3("\n".join(own).encode("utf-8", "surrogatepass")).hexdigest()
@@ -333,8 +333,8 @@ def shallow(thing: Any) -> tuple[bytes, bool]:
     if kind.what == "function":
         shape = code_text.text_of(thing.__code__, thing.__globals__).shape
         # What closure cells hold tells functions of one text apart, also in the order of a set.
-        cells = (ATOMS.get(type(v), _no_token)(v) for v in map(cell_value, thing.__closure__ or ()))
-        return f"function {shape.digest}".encode() + b"".join(cells), True
+        cells = map(cell_value, thing.__closure__ or ())
+        return f"function {shape.digest}".encode() + b"".join(map(_atom, cells)), True
     if kind.what == "class":
         return f"class {thing.__qualname__}".encode(), True
     if kind.what == "module":
@@ -344,8 +344,9 @@ def shallow(thing: Any) -> tuple[bytes, bool]:
     return f"{kind.what} {kind.name}".encode(), False
 
 
-def _no_token(_value: object) -> bytes:
-    return b"?"
+def _atom(value: object) -> bytes:
+    encode = ATOMS.get(type(value))
+    return encode(value) if encode else b"?"
 
 
 def _text_of_class(cls: type[Any]) -> str:

@@ -17,22 +17,30 @@ import ast
 import dis
 import hashlib
 import linecache
-import os
 import sys
 import textwrap
 import weakref
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cellist.caching.syntax import Chain, Definition, Shape, shape_of
 
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_FUTURES = 0
-for _feature in __future__.all_feature_names:
-    _FUTURES |= getattr(__future__, _feature).compiler_flag
+
+
+def _futures() -> int:
+    """Return the flags of all `from __future__` imports; code is compiled under its own."""
+    flags = 0
+    for name in __future__.all_feature_names:
+        flags |= getattr(__future__, name).compiler_flag
+    return flags & ~_CO_NESTED
+
+
 _CO_NESTED = 0x10
+_FUTURES = _futures()
 _VERSIONS_KEPT = 3
 _FILES_KEPT = 32
 _SMALL_FILE = 400
@@ -70,8 +78,9 @@ def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
         if node is not None:
             return CodeText(file.shape_at(node), file.text_of(node), names)
     note = ""
-    if os.path.exists(code.co_filename):
-        note = f"{os.path.basename(code.co_filename)} changed on disk and was not reloaded"
+    file = Path(code.co_filename)
+    if file.exists():
+        note = f"{file.name} changed on disk and was not reloaded"
     return CodeText(_shape_of_code(code), "", names, note)
 
 
@@ -250,13 +259,18 @@ def _same_constant(one: object, other: object) -> bool:
         return False
     if isinstance(one, CodeType) and isinstance(other, CodeType):
         return one.co_name == other.co_name and same_code(one, other)
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_same_constant, one, other))
-    if isinstance(one, frozenset) and isinstance(other, frozenset):
-        return sorted(map(_typed, one)) == sorted(map(_typed, other))
+    if isinstance(one, tuple):
+        ours, theirs = cast("tuple[Any, ...]", one), cast("tuple[Any, ...]", other)
+        return len(ours) == len(theirs) and all(map(_same_constant, ours, theirs))
+    if isinstance(one, frozenset):
+        return _members(one) == _members(other)
     if isinstance(one, (float, complex)):
         return repr(one) == repr(other)  # 0.0 is not -0.0, and nan is nan
     return one == other
+
+
+def _members(value: Any) -> list[str]:
+    return sorted(map(_typed, value))
 
 
 def _typed(value: object) -> str:
@@ -303,20 +317,21 @@ def _shape_of_code(code: CodeType) -> Shape:
     chains: set[Chain] = set()
     reads: set[str] = set()
     for current in (code, *_nested(code)):
-        chain: Chain = ()
+        chain: tuple[str, ...] = ()
         for instruction in dis.get_instructions(current):
             name = instruction.opname
             if name in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"}:
                 chains.add(chain)
                 chain = (str(instruction.argval),)
             elif chain and name in {"LOAD_ATTR", "LOAD_METHOD"}:
-                chain = (*chain, str(instruction.argval))
+                chain += (str(instruction.argval),)
             elif name not in {"PUSH_NULL", "PRECALL", "CACHE"}:
                 chains.add(chain)
                 chain = ()
         reads.update(current.co_names)
     digest = hashlib.sha256(_instructions(code).encode("utf-8", "surrogatepass")).hexdigest()
-    return Shape(digest, (), frozenset(chains - {()}), frozenset(), (), frozenset(), frozenset(reads))
+    nothing: frozenset[Chain] = frozenset()
+    return Shape(digest, (), frozenset(chains - {()}), nothing, (), nothing, frozenset(reads))
 
 
 def _instructions(code: CodeType) -> str:
@@ -325,7 +340,7 @@ def _instructions(code: CodeType) -> str:
         if isinstance(constant, CodeType):
             constants.append(_instructions(constant))
         elif isinstance(constant, frozenset):
-            constants.append(f"frozenset:{sorted(map(_typed, constant))}")
+            constants.append(f"frozenset:{_members(constant)}")
         else:
             constants.append(_typed(constant))
     arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)

@@ -42,7 +42,7 @@ _DATA = Kind("data")
 _NOTHING = Kind("nothing")
 
 
-def kind_of(value: Any) -> Kind:
+def kind_of(value: object) -> Kind:
     """Return what a value is to a source digest."""
     kind = type(value)
     if kind in ATOMS:
@@ -53,7 +53,7 @@ def kind_of(value: Any) -> Kind:
         return _class(value)
     if isinstance(value, types.ModuleType):
         return _module(value.__name__)
-    if kind is LibraryName:
+    if isinstance(value, LibraryName):
         return _library(value.module, value.name)
     if value is MISSING:
         return Kind("nothing", "missing")

@@ -7,13 +7,14 @@ names that are used of them, because a key holds on the next Python and the next
 """
 
 import contextlib
-import importlib.metadata as metadata
 import os
 import re
 import sys
 import sysconfig
 from collections.abc import Mapping
 from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 STDLIB, OWN = "stdlib", "cellist"
@@ -61,12 +62,12 @@ def _home(name: str, file: object) -> Home:
     if top == "cellist":
         return Home(tracked=False, package=OWN)
     if isinstance(file, str):
-        path = os.path.abspath(file)
+        path = _absolute(file)
         if _is_under(path, _installed_directories()) or _has_metadata(path, name):
             return Home(tracked=False, package=top)
         if top in _STANDARD and _is_under(path, _standard_directories()):
             return Home(tracked=False, package=STDLIB)
-        if _INSTALLED_PARTS.intersection(path.split(os.sep)):
+        if _INSTALLED_PARTS.intersection(Path(path).parts):
             return Home(tracked=False, package=top)
         return Home(tracked=not _is_under(path, _standard_directories()), package=top)
     if top in _STANDARD or top.lstrip("_") in _STANDARD:
@@ -81,9 +82,13 @@ def _is_under(path: str, directories: tuple[str, ...]) -> bool:
     return path.startswith(directories)
 
 
+def _absolute(path: str) -> str:
+    return str(Path.cwd() / path)  # links stay: an environment may link to another's packages
+
+
 def _with_separator(paths: set[str | None]) -> tuple[str, ...]:
-    found = {os.path.abspath(path) for path in paths if path}
-    found |= {os.path.realpath(path) for path in found}
+    found = {_absolute(path) for path in paths if path}
+    found |= {str(Path(path).resolve()) for path in found}
     return tuple(path.rstrip(os.sep) + os.sep for path in found)
 
 
@@ -107,17 +112,17 @@ def _has_metadata(path: str, name: str) -> bool:
 
     That is so for `pip install --target`; an editable install keeps its metadata elsewhere.
     """
-    root = os.path.dirname(path)
-    depth = name.count(".") + (os.path.basename(path).startswith("__init__."))
-    for _ in range(depth):
-        root = os.path.dirname(root)
-    return name.partition(".")[0] in _tops_installed_in(root)
+    file = Path(path)
+    depth = name.count(".") + file.name.startswith("__init__.")
+    if depth >= len(file.parents):
+        return False
+    return name.partition(".")[0] in _tops_installed_in(str(file.parents[depth]))
 
 
 @cache
 def _tops_installed_in(root: str) -> frozenset[str]:
     try:
-        if not any(entry.endswith(".dist-info") for entry in os.listdir(root)):
+        if not any(entry.suffix == ".dist-info" for entry in Path(root).iterdir()):
             return frozenset()
     except OSError:
         return frozenset()

@@ -51,7 +51,7 @@ class Reference(NamedTuple):
     where: str
     root: str
     attributes: Chain
-    index: int = 0
+    cell: int = 0
     source: BodyImport | None = None
 
 
@@ -60,12 +60,12 @@ def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Refe
     shape = known.shape
     cells = {name: index for index, name in enumerate(code.co_freevars)}
     imports = {item.bound: item for item in shape.imports if item.bound}
-    chains = shape.chains | (shape.annotations if annotations else frozenset())
+    chains = shape.chains | shape.annotations if annotations else shape.chains
     found: set[Reference] = set()
     used: set[str] = set()
-    for root, *rest in chains:
+    for chain in chains:
+        root, attributes = chain[0], chain[1:]
         used.add(root)
-        attributes = tuple(rest)
         if root in cells:
             found.add(Reference("cell", root, attributes, cells[root]))
         elif root in known.global_names or (root,) in shape.annotations:
@@ -74,7 +74,7 @@ def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Refe
             found.add(Reference("import", root, attributes, 0, imports[root]))
     found.update(Reference("cell", name, (), cells[name]) for name in cells if name not in used)
     found.update(Reference("global", name, ()) for name in known.global_names if name not in used)
-    found.update(Reference("global", root, tuple(rest)) for root, *rest in shape.forced)
+    found.update(Reference("global", chain[0], chain[1:]) for chain in shape.forced)
     for item in shape.imports:
         if item.bound not in used:  # imported for its effect, or by a constant name
             found.add(Reference("import", item.bound, (), 0, item))
@@ -94,13 +94,13 @@ def _order(reference: Reference) -> tuple[Any, ...]:
 def resolve(function: FunctionType, reference: Reference) -> tuple[Any, Chain]:
     """Return what a reference means now, and the attributes that were followed to it."""
     if reference.where == "global":
-        if reference.root in _PLACES:  # where a module lies is not what it does
+        if reference.root in PLACES:  # where a module lies is not what it does
             return LibraryName("builtins", reference.root), reference.attributes
         value = function.__globals__.get(reference.root, MISSING)
         if value is MISSING:
             value = builtins.__dict__.get(reference.root, MISSING)
     elif reference.where == "cell":
-        value = cell_value((function.__closure__ or ())[reference.index])
+        value = cell_value((function.__closure__ or ())[reference.cell])
     else:
         value = _imported(cast("BodyImport", reference.source), function.__globals__)
     return follow(value, reference.attributes)
@@ -217,7 +217,7 @@ def function_extras(function: FunctionType, *, defaults: bool) -> Iterator[Part]
             yield Part("inner", name, value)
 
 
-_PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "__cached__"})
+PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "__cached__"})
 _FUNCTION_MARKS = frozenset({"__isabstractmethod__", "__signature__", "__no_type_check__"})
 _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})
 
@@ -300,6 +300,10 @@ def _alias(value: Any) -> Wrapper:
     return Wrapper("alias", (Part("inner", "origin", origin), *arguments))
 
 
+def _form(value: Any) -> Wrapper:
+    return Wrapper("form", _inner(name=value._name))
+
+
 def _named(value: Any) -> Wrapper:
     names = ("__name__", "__supertype__", "__value__", "__bound__", "__forward_arg__")
     found = {name: getattr(value, name) for name in names if getattr(value, name, None) is not None}
@@ -334,11 +338,11 @@ _WRAPPERS: dict[str, Any] = {
     "typing.TypeAliasType": _named,
     "typing.NewType": _named,
     "typing.ForwardRef": _named,
-    "typing._SpecialForm": lambda value: Wrapper("form", _inner(name=value._name)),
+    "typing._SpecialForm": _form,
 }
 
 
-def wrapper_of(value: Any) -> Wrapper | None:
+def wrapper_of(value: object) -> Wrapper | None:
     """Return what a partial, method, property, cached function, alias and so on is made of."""
     kind = type(value)
     make = _WRAPPERS.get(f"{kind.__module__}.{kind.__qualname__}")
@@ -355,9 +359,10 @@ def library_closure(function: FunctionType) -> Wrapper | None:
     found: Any = sys.modules.get(str(function.__globals__.get("__name__")))
     for name in code.co_qualname.split("."):
         found = MISSING if name == "<locals>" else getattr(found, name, MISSING)
-    if getattr(found, "__code__", None) is code or getattr(
-        getattr(found, "__wrapped__", None), "__code__", None
-    ) is code:
+    if (
+        getattr(found, "__code__", None) is code
+        or getattr(getattr(found, "__wrapped__", None), "__code__", None) is code
+    ):
         return None
     registry = getattr(function, "registry", None)
     if isinstance(registry, Mapping) and hasattr(function, "dispatch"):

@@ -154,19 +154,15 @@ class _Walk:
         """Annotated assignments in class bodies: there the annotations are values."""
 
     def emit(self, stack: list[Any]) -> None:
-        """Write what lies on the stack, top first: trees, and texts that are written as they are."""
+        """Write what lies on the stack, top first: trees, and texts that go in as they are."""
         out = self.out
         while stack:
-            item = stack.pop()
-            kind = type(item)
-            if kind is str:
+            item: object = stack.pop()
+            if type(item) is str:
                 out.append(item)
                 continue
-            special = _SPECIAL.get(kind)
-            if special is None:
-                self.generic(item, stack)
-            else:
-                special(self, item, stack)
+            special = _SPECIAL.get(type(item), _Walk.generic)
+            special(self, item, stack)
 
     def generic(self, node: ast.AST, stack: list[Any]) -> None:
         """Write a node by its fields."""

@@ -8,7 +8,7 @@ count as their types and are named.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from blake3 import blake3
 
@@ -19,9 +19,7 @@ from cellist.exceptions import HashError
 Shallow = Callable[[Any], tuple[bytes, bool]]
 
 _DEPTH = 6
-_CACHES = frozenset(
-    {"weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet"}
-)
+_CACHES = frozenset({"weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet"})
 _NAMESPACES = frozenset({"SimpleNamespace", "Namespace"})
 
 
@@ -31,17 +29,6 @@ class Signature(NamedTuple):
     digest: bytes
     codes: tuple[tuple[str, Any], ...] = ()
     untracked: tuple[str, ...] = ()
-
-    def same(self, other: "Signature") -> bool:
-        """Whether two signatures stand for the same value and the same code objects."""
-        return (
-            self.digest == other.digest
-            and len(self.codes) == len(other.codes)
-            and all(
-                a[0] == b[0] and a[1] is b[1]
-                for a, b in zip(self.codes, other.codes, strict=True)
-            )
-        )
 
 
 class _Collected:
@@ -91,7 +78,8 @@ class _Salvage:
         self.untracked: list[str] = []
         self._above: set[int] = set()
 
-    def token(self, value: Any, path: str, depth: int) -> bytes:
+    def token(self, value: object, path: str, depth: int) -> bytes:
+        """Return the digest of a value, or one of its parts and the types of the others."""
         try:
             return Digester(code=self.collected).token(value, path)
         except HashError:
@@ -114,27 +102,23 @@ class _Salvage:
             own = self.collected(kind, Digester())
         return blake3(own + b"".join(blake3(part).digest() for part in parts)).digest()
 
-    def _parts(self, value: Any, path: str, depth: int) -> list[bytes] | None:
+    def _parts(self, given: object, path: str, depth: int) -> list[bytes] | None:
         """Return the tokens of a container's or an object's parts, None if it has none."""
-        if isinstance(value, dict):
-            found: list[bytes] = []
-            items: Any = value.items()
-            for key, item in items:
+        value: Any = given
+        found: list[bytes] = []
+        if isinstance(given, dict):
+            for key, item in value.items():
                 found.append(self.token(key, f"{path} key", depth + 1))
                 found.append(self.token(item, f"{path}[{key!r:.40}]", depth + 1))
             return found
-        if isinstance(value, (list, tuple)):
-            numbered: Any = enumerate(value)  # pyright: ignore[reportUnknownArgumentType] - a user's
-            return [self.token(item, f"{path}[{i}]", depth + 1) for i, item in numbered]
-        if isinstance(value, (set, frozenset)):
-            members: Any = value
-            return sorted(self.token(item, f"{path}{{}}", depth + 1) for item in members)
+        if isinstance(given, (list, tuple)):
+            return [self.token(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+        if isinstance(given, (set, frozenset)):
+            return sorted(self.token(item, f"{path}{{}}", depth + 1) for item in value)
         state: Any = getattr(value, "__dict__", None)
-        own = type(value).__name__ in _NAMESPACES or self.collected.shallow(type(value))[1]
-        if not isinstance(state, dict) or not own:
+        own = type(given).__name__ in _NAMESPACES or self.collected.shallow(type(given))[1]
+        if type(state) is not dict or not own:
             return None
-        attributes: Any = sorted(state.items())  # pyright: ignore[reportUnknownArgumentType] - a user's
-        found = []
-        for name, item in attributes:
+        for name, item in sorted(cast("dict[str, Any]", state).items()):
             found += [name.encode(), self.token(item, f"{path}.{name}", depth + 1)]
         return found

@@ -12,7 +12,7 @@ from typing import Any
 from cellist.caching.closures import Graph, Node, parts_of, shallow
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import kind_of
-from cellist.caching.reach import MISSING, LibraryName, cell_value, resolve, wrapper_of
+from cellist.caching.reach import MISSING, PLACES, LibraryName, Reference, resolve, wrapper_of
 from cellist.caching.values import Signature, signature_of
 
 Check = Callable[[Any], bool]
@@ -40,7 +40,7 @@ def watch(graph: Graph) -> Unchanged:
     return unchanged
 
 
-def hold(value: Any, signature: Signature | None = None) -> Check:
+def hold(value: object, signature: Signature | None = None) -> Check:
     """Return a check whether another value is, or equals, this one."""
     kind = type(value)
     if value is MISSING or value is None or kind is bool:
@@ -90,7 +90,7 @@ def _same_signature(value: Any, signature: Signature | None) -> Check:
     return same
 
 
-def _hold_wrapper(value: Any) -> Check | None:
+def _hold_wrapper(value: object) -> Check | None:
     """Hold a property, static method and the like by what it wraps: they take no weak reference."""
     try:
         reference = weakref.ref(value)
@@ -159,25 +159,9 @@ def _slim(node: Node) -> Node:
 
 def _watch_function(node: Node) -> Callable[[], bool]:
     function = node.thing
-    values = dict(node.values)
     reference = weakref.ref(function)
     code = weakref.ref(function.__code__)
-    names: list[tuple[str, Check]] = []
-    cells: list[tuple[int, Check]] = []
-    others: list[tuple[Any, Check]] = []
-    for item in node.plan:
-        value, followed = resolve(function, item)
-        kind = "cell" if item.where == "cell" else "global"
-        label = f"{kind}:{'.'.join((item.root, *followed))}"
-        check = hold(values.get(label, value), node.signatures.get(label))
-        if followed or item.where == "import":
-            others.append((item, check))
-        elif item.where == "cell":
-            cells.append((item.index, check))
-        elif item.root in function.__globals__:
-            names.append((item.root, check))
-        else:
-            names.append((item.root, hold(MISSING)))
+    names, others = _hold_names(node)
     extras = _hold_extras(node)
 
     def unchanged() -> bool:
@@ -188,15 +172,32 @@ def _watch_function(node: Node) -> Callable[[], bool]:
         for name, check in names:
             if not check(namespace.get(name, MISSING)):
                 return False
-        for index, check in cells:
-            if not check(cell_value(here.__closure__[index])):
-                return False
         for item, check in others:
             if not check(resolve(here, item)[0]):
                 return False
         return extras(here)
 
     return unchanged
+
+
+def _hold_names(node: Node) -> tuple[list[tuple[str, Check]], list[tuple[Reference, Check]]]:
+    """Hold what a function's names mean; plain globals, the most frequent, go without detours."""
+    function = node.thing
+    values = dict(node.values)
+    names: list[tuple[str, Check]] = []
+    others: list[tuple[Reference, Check]] = []
+    for item in node.plan:
+        value, followed = resolve(function, item)
+        kind = "cell" if item.where == "cell" else "global"
+        label = f"{kind}:{'.'.join((item.root, *followed))}"
+        check = hold(values.get(label, value), node.signatures.get(label))
+        if followed or item.where != "global" or item.root in PLACES:
+            others.append((item, check))
+        elif item.root in function.__globals__:
+            names.append((item.root, check))
+        else:
+            names.append((item.root, hold(MISSING)))
+    return names, others
 
 
 def _hold_extras(node: Node) -> Check:
