@@ -198,11 +198,16 @@ def _column(values: Any) -> Rule:
     pl: Any = sys.modules["polars"]
 
     dtype = values.dtype
-    told = yield "", dtype
-    if dtype == pl.Object:
-        return node("column", told, (yield "", values.to_list()))
-    arrow = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    return node("column", told, (yield from array_token(arrow)))
+    shown = str(dtype)
+    # The text is the type in full but for an enum, whose list of categories it cuts short.
+    told = (yield "", dtype) if "Enum" in shown else text(shown)
+    if dtype != pl.Object:
+        try:
+            arrow = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        except ValueError:  # pyarrow's ArrowInvalid: a type Arrow does not have, such as Int128
+            return node("column", told, (yield "", values.to_list()))
+        return node("column", told, (yield from array_token(arrow)))
+    return node("column", told, (yield "", values.to_list()))
 
 
 def _frame(values: Any) -> Rule:

@@ -57,6 +57,7 @@ CODE_TYPES: tuple[type, ...] = (
 """Types whose instances, and those of their subclasses, are code and go to the hook."""
 
 _ITERATOR: type[Any] = Iterator
+_SETS: tuple[type, ...] = (set, frozenset)
 
 _hashers: dict[str, Callable[[Any], Any]] = {}
 _typed_hashers: WeakKeyDictionary[type, Callable[[Any], Any]] = WeakKeyDictionary()
@@ -129,7 +130,7 @@ def _resolve(kind: type) -> Handler | None:
             return functools.partial(subclass_rule, handler=handler)
         if kind not in (BytesIO, StringIO):
             return handler
-    if issubclass(kind, set | frozenset):
+    if issubclass(kind, _SETS):
         return set_rule
     if _is_iterator(kind):
         return _iterator

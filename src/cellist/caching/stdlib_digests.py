@@ -144,6 +144,10 @@ def _enum(value: Any) -> Rule:
     return node("enum", kind, (yield ".name", value._name_), (yield ".value", value._value_))
 
 
+def _struct(value: Any) -> bytes:
+    return node("Struct", text(value.format))
+
+
 def _refused(story: str) -> Handler:
     def refuse(_value: Any) -> bytes:
         raise Refusal(story)
@@ -173,6 +177,7 @@ EXACT: dict[str, Handler] = {
     "builtins.dict_values": _dict_values,
     "builtins.dict_items": _dict_items,
     "array.array": _array,
+    "_struct.Struct": _struct,
     "builtins.object": _refused("has no content to tell it from another one"),
 }
 
@@ -181,6 +186,9 @@ BASES: dict[str, Handler] = {
     "logging.Logger": _logger,
     "enum.Enum": _enum,
     "_io._IOBase": _refused("is an open stream, which reading would change"),
+    "weakref.WeakKeyDictionary": _refused("forgets its items by itself"),
+    "weakref.WeakValueDictionary": _refused("forgets its items by itself"),
+    "_weakrefset.WeakSet": _refused("forgets its members by itself"),
     "asyncio._LoopBoundMixin": _refused("belongs to an event loop, not to a value"),
     "asyncio.AbstractEventLoop": _refused("is an event loop, not a value"),
     "matplotlib.Artist": _refused("is part of a figure, whose content has no stable form"),

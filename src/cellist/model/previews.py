@@ -5,7 +5,7 @@ nothing is imported, nothing large is walked. Types of libraries are known by na
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 LIMIT = 80
 """No preview is longer, in characters."""
@@ -18,7 +18,7 @@ _ITEM_LIMIT = 20
 def short(value: object) -> str:
     """Return what a value looks like in at most 80 characters of one line. Never raises."""
     try:
-        return _trim(_short(value, depth=0), LIMIT)
+        return _trim(_short(value), LIMIT)
     except Exception:
         return _trim(_type_name(value), LIMIT)
 
@@ -33,25 +33,31 @@ def _type_name(value: object) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-def _short(value: Any, depth: int) -> str:
+def _short(value: Any) -> str:
     kind = _type_of(value)
     shower = _ATOMS.get(kind)
     if shower is not None:
         return shower(value)
     container = _CONTAINERS.get(kind)
     if container is not None:
-        return _container(value, container, depth)
+        return _container(value, container)
     if kind is dict:
-        return _dict(value, depth)
+        return _dict(value)
+    package = _package(kind)
     for base in kind.__mro__:
-        shower = _LIBRARIES.get(f"{str(base.__module__).partition('.')[0]}.{base.__qualname__}")
-        if shower is not None:
+        found = _package(base)
+        shower = _LIBRARIES.get(f"{found}.{base.__qualname__}")
+        if shower is not None and found in (package, "enum"):
             return shower(value)
     if issubclass(kind, type):
         return f"class {value.__module__}.{value.__qualname__}".replace("class builtins.", "class ")
     if kind.__name__ in ("function", "builtin_function_or_method"):
         return f"function {value.__qualname__}"
     return _type_name(value)
+
+
+def _package(kind: type) -> str:
+    return str(kind.__module__).partition(".")[0]
 
 
 def _text(value: str | bytes) -> str:
@@ -85,12 +91,13 @@ _CONTAINERS = {
 }
 
 
-def _item(value: object, depth: int) -> str:
-    if depth and type(value) not in _ATOMS:
-        kind = _type_of(value)
-        size = f"({len(value)})" if kind in _CONTAINERS or kind is dict else ""  # type: ignore[arg-type] - sized
-        return _trim(_type_name(value), _ITEM_LIMIT) + size
-    return _trim(_short(value, depth + 1), _ITEM_LIMIT)
+def _item(value: object) -> str:
+    """Return the form of a value within another: atoms as they are, the rest by type and size."""
+    kind = _type_of(value)
+    if kind in _CONTAINERS or kind is dict:
+        return f"{kind.__name__}({len(cast('list[object]', value))})"
+    shown = _short(value)
+    return _trim(kind.__qualname__ if shown == _type_name(value) else shown, _ITEM_LIMIT)
 
 
 def _first(values: Any) -> list[Any]:
@@ -119,19 +126,19 @@ def _join(parts: list[str], size: int, marks: tuple[str, str], name: str) -> str
     return f"{prefix}{begin}{', '.join([*kept, '…'])}{end}"
 
 
-def _container(value: Any, marks: tuple[str, str], depth: int) -> str:
+def _container(value: Any, marks: tuple[str, str]) -> str:
     kind = _type_of(value)
     size = len(value)
     if not size and kind in (set, frozenset):
         return f"{kind.__name__}()"
-    parts = [_item(item, depth) for item in _first(value)]
+    parts = [_item(item) for item in _first(value)]
     if kind is tuple and size == 1:
         parts[0] += ","
     return _join(parts, size, marks, kind.__name__)
 
 
-def _dict(value: dict[Any, Any], depth: int) -> str:
-    parts = [f"{_item(key, 1)}: {_item(value[key], depth)}" for key in _first(value)]
+def _dict(value: dict[Any, Any]) -> str:
+    parts = [f"{_item(key)}: {_item(item)}" for key, item in _first(value.items())]
     return _join(parts, len(value), ("{", "}"), "dict")
 
 
@@ -147,7 +154,7 @@ def _array(value: Any) -> str:
 def _scalar(value: Any) -> str:
     kind = type(value).__qualname__
     plain = value.item()
-    return f"{kind}({_short(plain, 1)})" if type(plain) in _ATOMS else kind
+    return f"{kind}({_short(plain)})" if type(plain) in _ATOMS else kind
 
 
 def _frame(value: Any) -> str:
