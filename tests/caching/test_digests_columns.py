@@ -1,4 +1,4 @@
-"""Columns of Arrow, polars and pandas are told by what they hold, not by what they were cut from."""
+"""Columns of Arrow, polars and pandas are what they hold, not what they were cut from."""
 
 import datetime as dt
 import decimal
