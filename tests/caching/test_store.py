@@ -350,3 +350,16 @@ def test_results_are_written_even_when_no_thread_can_be_started(open_store, monk
         store.flush(5)
     assert open_store().get("a").value == [1]
     assert open_store().get("b").value == [2]
+
+
+def test_odd_keys_and_headers_harm_nobody(open_store):
+    store = open_store()
+    odd: Any = {"user": {(1, 2): 3, "x": object()}, "seconds": None, "task": "a\nb"}
+    assert store.put("odd header", [1], odd, durable=True) is None
+    assert "not stored" in store.put("\ud800", [1], HEADER, durable=True)
+    assert store.get("\ud800").value == [1]
+    assert isinstance(store.get("other \ud800"), Missing)
+    assert store.put("after", [2], HEADER, durable=True) is None
+    reader = open_store()
+    assert reader.get("odd header").value == [1]
+    assert reader.get("after").value == [2]

@@ -101,7 +101,7 @@ def seal(
         "parts": [_length(part) for part in parts],
         "digest": digest.hexdigest(),
     }
-    body = json.dumps(record, separators=(",", ":"), default=str).encode()
+    body = json.dumps(record, separators=(",", ":"), default=str, skipkeys=True).encode()
     head = _FIXED.pack(MAGIC, signer.id, len(body)) + body
     head += signer.sign(head)
     return head.ljust(_aligned(len(head)), b"\0")

@@ -135,6 +135,7 @@ class Index:
         self.disk: BytesDisk = self._cache.disk
         self.lock = RLock()
         self._name = str(self._path)
+        self._is_named = False
         self._identity = _identity(self._name)
         self._own = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -162,7 +163,9 @@ class Index:
         if durable:
             with suppress(FileNotFoundError):
                 sync_file(self._path.with_name(_DATABASE + "-wal"))
-            sync_directory(self.directory)
+            if not self._is_named:  # the log keeps its name while the database is open
+                sync_directory(self.directory)
+                self._is_named = True
 
     def delete(self, entries: Iterable[Listed]) -> int:
         """Delete entries and return how many there were.

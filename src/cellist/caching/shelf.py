@@ -289,7 +289,7 @@ class Shelf:
         """Record uses; a fault here loses nothing but the order of collection."""
         index = self._index
         if index is not None and uses and index.is_current:
-            with suppress(*_FAULTS):
+            with suppress(Exception):
                 index.count_uses(uses)
 
     def bytes_used(self) -> int:
