@@ -76,7 +76,7 @@ class Live:
         self.clicks = []
         self.board = Board("crawl", control=self.click, ui="widget", screen=self.screen)
         self.board.show()
-        self.story = Present(self.board.apply)
+        self.story = Present(lambda event: self.board.apply((event,)))
         self.context = browser.new_context(viewport={"width": width, "height": 700})
         self.page = self.context.new_page()
         self.errors: list[str] = []

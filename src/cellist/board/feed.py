@@ -125,12 +125,19 @@ class Feed:
 
     def _drain(self) -> None:
         """Hand on the events that are there now; what comes meanwhile is for the next frame."""
-        queue, boards = self._queue, self._boards
+        queue = self._queue
+        by_cell: dict[str, list[Event]] = {}
         for _ in range(len(queue)):
             event = queue.popleft()
-            board = boards.get(getattr(event.run.cell, "id", ""))
+            key = getattr(event.run.cell, "id", "")
+            if key in by_cell:
+                by_cell[key].append(event)
+            else:
+                by_cell[key] = [event]
+        for key, events in by_cell.items():
+            board = self._boards.get(key)
             if board is not None:
-                board.apply(event)
+                board.apply(events)
 
 
 def _guarded(board: Board, act: Callable[[], None]) -> bool:

@@ -45,7 +45,8 @@ class Group:
         self.id = number
         self.name = clipped(run.definition.name, 80)
         self.kind = run.kind
-        self.definition = definition_key(run)
+        self.key = definition_key(run)
+        self.definitions: list[Any] = []
         self.parent = parent
         self.depth = 0 if parent is None else parent.depth + 1
         self.rows: list[Row] = []
@@ -90,23 +91,27 @@ class Group:
         row.look = look
         self.cells[row.index] = self.changed_cells[row.index] = _CODES[look]
 
-    def reason(self, row: Row) -> None:
-        """Count the reason of a run that is over, once."""
-        why = row.run.why
-        if why is None or row.reasoned or row.look not in OVER:
-            return
+    def note(self, row: Row) -> None:
+        """Take from a run what concerns the group: its span and, once it is over, its outcome."""
+        begin = row.run.first_running
+        if begin and (not self.began or begin < self.began):
+            self.began = begin
+        if row.look in OVER:
+            self.ended = max(self.ended, row.ended)
+            if row.look in TROUBLE:
+                self.error = error_line(row.run)
+            if not row.reasoned and row.run.why is not None:
+                self._count_reason(row)
+
+    def _count_reason(self, row: Row) -> None:
         row.reasoned = True
+        why = row.run.why
         sentence = str(why)
         if sentence in self.reasons or len(self.reasons) < _REASONS_KEPT:
             self.reasons[sentence] += 1
         if getattr(why, "outcome", None) == "hit":
             self.reused += 1
             self.saved += getattr(why, "saved", None) or 0.0
-
-    def note_error(self, row: Row) -> None:
-        """Keep the error of a run that failed for good, to stand for the group."""
-        if row.look in TROUBLE:
-            self.error = error_line(row.run)
 
     def take_lane(self, row: Row) -> None:
         """Give a run that started a lane of the timeline: the first whose last run was over."""
@@ -143,13 +148,6 @@ class Group:
         if self.total == 1:
             return word_of(self.rows[0].run.state)
         return LOOKS[self.look].word
-
-    def note_times(self, row: Row) -> None:
-        """Widen the span of the group to a run that started or ended."""
-        begin, end = row.run.first_running, row.ended
-        if begin and (not self.began or begin < self.began):
-            self.began = begin
-        self.ended = max(self.ended, end)
 
     def seconds(self) -> float | None:
         """Return the time from the first start to the last end; `None` while it goes on."""

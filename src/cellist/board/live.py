@@ -16,7 +16,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
 from cellist.board.record import record_html
@@ -90,11 +90,11 @@ class Board:
         """Whether the board is closed."""
         return self._view is None
 
-    def apply(self, event: Event) -> None:
-        """Take in an event; drawn by the next `frame`."""
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take in events; drawn by the next `frame`."""
         with self._lock:  # a hello on another thread may be reading the view
             if self._view is not None:
-                self._view.apply(event)
+                self._view.apply_all(events)
 
     def show(self) -> None:
         """Display the board in the calling context: the widget, then the record under its id."""
@@ -163,7 +163,7 @@ class Board:
         """Send everything, and the next time after a pause that keeps the cost small."""
         self._send("snapshot", view.snapshot())
         spent = time.monotonic() - now
-        self._next_snapshot = now + max(5.0 if self._greeted else 0.5, 40 * spent)
+        self._next_snapshot = now + max(5.0 if self._greeted else 0.5, 100 * spent)
         self._snapshot_stale = False
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ class Board:
         if self._screen is not None:
             self._screen.record(*self._record())
         now = time.monotonic()
-        self._next_record = now + max(RECORD_EVERY, 40 * (now - begin))
+        self._next_record = now + max(RECORD_EVERY, 100 * (now - begin))
         self._record_stale = False
 
     def _record(self) -> tuple[str, str]:

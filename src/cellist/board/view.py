@@ -9,7 +9,8 @@ those that need attention. All are counted, and all have their cell in their gro
 
 import time
 from collections import deque
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
@@ -54,6 +55,7 @@ class View:
         """When something last happened, nanoseconds since the epoch."""
         self._touched: dict[int, Run] = {}
         self._logs: dict[int, deque[str]] = {}
+        self._by_spot: dict[tuple[int | None, int], Group] = {}
         self._by_place: dict[tuple[int | None, tuple[str, str]], Group] = {}
         self._children: dict[int | None, list[Group]] = {}
         self._roots: list[Row] = []
@@ -69,11 +71,17 @@ class View:
 
     def apply(self, event: Event) -> None:
         """Take in an event. Cheap: the run itself is read by the next `changes`."""
-        run = event.run
-        self._touched[run.number] = run
-        if isinstance(event, LogWritten):
-            lines = self._logs.setdefault(run.number, deque(maxlen=_LOGS_KEPT))
-            lines.append(clipped(event.message, _LOG_LIMIT))
+        self.apply_all((event,))
+
+    def apply_all(self, events: Iterable[Event]) -> None:
+        """Take in events, many at once."""
+        touched = self._touched
+        for event in events:
+            run = event.run
+            touched[run.number] = run
+            if event.__class__ is LogWritten:
+                lines = self._logs.setdefault(run.number, deque(maxlen=_LOGS_KEPT))
+                lines.append(clipped(cast("LogWritten", event).message, _LOG_LIMIT))
 
     @property
     def is_stale(self) -> bool:
@@ -195,12 +203,22 @@ class View:
         return row
 
     def _group_for(self, run: Run, caller: Group | None) -> Group:
-        definition = definition_key(run)
+        # By identity, which is quick; the group keeps the definition, so its id is not reused.
+        spot = (caller and caller.id, id(run.definition))
+        group = self._by_spot.get(spot)
+        if group is None:
+            group = self._by_spot[spot] = self._find_group(run, caller)
+            group.definitions.append(run.definition)
+        return group
+
+    def _find_group(self, run: Run, caller: Group | None) -> Group:
+        """Return the group of a definition seen for the first time in this place."""
+        key = definition_key(run)
         if caller is not None:
             for group in caller.lineage():
-                if group.definition == definition:
+                if group.key == key:
                     return group  # a recursion folds into the group it started from
-        place = (caller and caller.id, definition)
+        place = (caller and caller.id, key)
         group = self._by_place.get(place)
         if group is None:
             group = self._by_place[place] = Group(len(self.groups), run, caller)
@@ -210,14 +228,14 @@ class View:
     def _refresh(self, row: Row) -> None:
         """Read the present state of a run into its row and group."""
         run, group = row.run, row.group
-        look = look_of(run.state)
+        state = run.state
+        look = look_of(state)
         if look != row.look:
             self._count(row, look)
             group.move(row, look)
-        group.note_times(row)
-        group.note_error(row)
-        self.latest = max(self.latest, run.states[-1].at if run.states else 0)
-        group.reason(row)
+        if state is not None and state.at > self.latest:
+            self.latest = state.at
+        group.note(row)
         if run.upstream is not None and run.upstream is not row.upstream:
             row.upstream = run.upstream
             self._connect(row)

@@ -63,6 +63,7 @@ export function setAttr(el, name, value) {
  */
 export function keyed(parent, known, items, key, make, update) {
   const seen = new Set();
+  /** @type {Element | null} */
   let previous = null;
   for (const item of items) {
     const name = key(item);
@@ -72,6 +73,7 @@ export function keyed(parent, known, items, key, make, update) {
       el = make(item);
       known.set(name, el);
     }
+    /** @type {ChildNode | null} */
     const place = previous ? previous.nextSibling : parent.firstChild;
     if (place !== el) parent.insertBefore(el, place);
     update(el, item);
