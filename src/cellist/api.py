@@ -1,5 +1,6 @@
 """What a user asks cellist: which runs there were, why a task ran, what is in the cache."""
 
+from importlib import import_module
 from typing import Any
 
 from cellist.engine.execution import current
@@ -76,8 +77,7 @@ class CacheBrowser:
 
     def entries(self) -> Any:
         """Return the entries as a DataFrame: task, created, size, seconds, expires, last used."""
-        import pandas as pd
-
+        pd: Any = import_module("pandas")  # heavy, and untyped
         store = get_session().store
         store.flush(_PATIENCE)
         columns = [

@@ -73,7 +73,7 @@ class CachePolicy:
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """Return the key for a call, or `None` for no caching. Override for a policy of your own."""
+        """Return the key for a call, `None` for no caching; override for a policy of your own."""
         del kwargs
         request = KeyRequest(
             fn=getattr(task_ctx.task, "fn", task_ctx.task),

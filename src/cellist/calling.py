@@ -28,6 +28,7 @@ from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise, outcome_data
 from cellist.engine.scheduler import Work
 from cellist.engine.steps import run_steps
+from cellist.engine.threads import stop_code_in
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
 from cellist.model.reasons import Reason
@@ -57,7 +58,7 @@ def new_execution(
         cell = current_cell.get()
     else:
         services = parent.services
-        flow = parent if parent.__class__ is FlowExecution else parent.flow
+        flow = parent if isinstance(parent, FlowExecution) else parent.flow
         cell = parent.run.cell
     tags = active_tags.get()
     tags = plan.tags | tags if tags else plan.tags
@@ -95,12 +96,27 @@ def overruled(plan: Plan, mode: str) -> Plan:
 
 def _note_inputs(x: Execution, wait_for: Any) -> None:
     """Find the promises and states among the inputs, and where plain results came from."""
-    named = [*zip(x.plan.shape.names, x.args, strict=False), *x.kwargs.items()]
+    named = x.plan.shape.named(x.args, x.kwargs)
     found = find_upstream([*named, ("wait_for", wait_for)])
     if found:
         x.wait_for = wait_for
         x.waits = [one.source for one in found if isinstance(one.source, Promise)]
+        _check_no_circle(x)
     x.run.upstream = upstream_of(x, named, found)
+
+
+def _check_no_circle(x: Execution) -> None:
+    """Raise `ValueError` if a run is given the future of a run it is part of: both would wait."""
+    above = x.parent
+    numbers = {promise.run.number for promise in x.waits or ()}
+    while above is not None:
+        if above.run.number in numbers:
+            message = (
+                f"{x.plan.noun} {x.definition.name!r} was given the future of run "
+                f"{above.run.name!r}, which it is part of: each would wait for the other."
+            )
+            raise ValueError(message)
+        above = above.parent
 
 
 def submit(
@@ -183,36 +199,88 @@ _MOST_NAMED = 5
 def carry_out(x: Execution) -> Outcome:
     """Carry an execution out in the calling thread."""
     guarded = x.parent is None and x.services.guard.enter()
+    if x.parent is None and not guarded:
+        x.stop = ThreadRun(x).cancel
     current.set(x)
     try:
         return drive(run_steps(x), x)
     finally:
         current.set(x.parent)
+        x.stop = None
         finish(x)
         if guarded:
             x.services.guard.leave()
 
 
+class ThreadRun:
+    """A run that is carried out in a thread of the user's."""
+
+    __slots__ = ("ident", "x")
+
+    def __init__(self, x: Execution) -> None:
+        self.x = x
+        self.ident = threading.get_ident()
+
+    def cancel(self) -> None:
+        """Cancel the run as soon as its code notices."""
+        self.x.cancelling = True
+        self.halt()
+
+    def halt(self) -> None:
+        """Raise an exception in the thread if the run still goes on."""
+        if self.x.stop is not None:
+            stop_code_in(self.ident)
+
+
+class AwaitedRun:
+    """A run that is carried out inside somebody's asyncio task. `cancel` works from any thread."""
+
+    __slots__ = ("cancels", "task", "x")
+
+    def __init__(self, x: Execution, task: asyncio.Task[Any]) -> None:
+        self.x = x
+        self.task = task
+        self.cancels = 0
+        x.stop = self.cancel
+
+    def cancel(self) -> None:
+        """Cancel the run at its next await."""
+        self.x.cancelling = True
+        self.halt()
+
+    def halt(self) -> None:
+        """Interrupt whatever the asyncio task awaits, if the run still goes on by then."""
+        self.task.get_loop().call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self.x.stop is not None:
+            self.cancels += 1
+            self.task.cancel()
+
+    def end(self) -> None:
+        """Take back the cancels that were meant for this run: who awaits it goes on."""
+        self.x.stop = None
+        for _ in range(self.cancels):
+            self.task.uncancel()
+
+
 async def carry_out_async(x: Execution) -> Outcome:
     """Carry an execution out on the running loop."""
-    task = asyncio.current_task() if x.parent is None or x.plan.is_flow else None
-    guarded = task is not None and x.services.guard.enter(task)
-    if task is not None:
-        loop = task.get_loop()
-        x.stop = lambda: loop.call_soon_threadsafe(task.cancel)
-        if isinstance(x, FlowExecution):
-            x.loop = loop
+    task = asyncio.current_task()
+    assert task is not None  # a coroutine is always run by one
+    awaited = AwaitedRun(x, task)
+    guarded = (x.parent is None or x.plan.is_flow) and x.services.guard.enter(task)
+    if isinstance(x, FlowExecution):
+        x.loop = task.get_loop()
     current.set(x)
     try:
         return await adrive(run_steps(x), x)
     finally:
         current.set(x.parent)
-        x.stop = None
+        awaited.end()
         finish(x)
         if guarded:
             x.services.guard.leave(task)
-        if task is not None and x.cancelling:
-            task.uncancel()
 
 
 def settle(x: Execution, outcome: Outcome, return_state: bool = False) -> Any:
@@ -251,8 +319,10 @@ def call_here(
         settings.refresh()
     x = new_execution(definition, definition.plan(), args, kwargs, wait_for)
     outcome = carry_out(x)
-    if outcome.__class__ is Ok and not return_state and outcome.value.__class__ in ATOMS:  # pyright: ignore[reportAttributeAccessIssue] - told by the class
-        return outcome.value  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(outcome, Ok) and not return_state:
+        value: Any = outcome.value
+        if value.__class__ in ATOMS:
+            return value
     return settle(x, outcome, return_state)
 
 

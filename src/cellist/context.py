@@ -1,7 +1,7 @@
 """Which run is going on here: run contexts, and the `tags` context manager."""
 
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
@@ -130,7 +130,7 @@ class TagsContext:
 
 
 @contextmanager
-def tags(*new_tags: str) -> Iterator[set[str]]:
+def tags(*new_tags: str) -> Generator[set[str]]:
     """Give all runs started within the `with` block these tags besides their own.
 
     Blocks nest; yields the tags in force inside.

@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from cellist.engine.plan import Shape
 from cellist.exceptions import ReservedArgumentError
@@ -16,15 +16,30 @@ from cellist.model.annotations import NOT_SET
 
 _RESERVED = ("return_state", "wait_for")
 
-HOOK_KINDS = (
-    "on_running",
-    "on_completion",
-    "on_failure",
-    "on_cancellation",
-    "on_crashed",
-    "on_commit",
-    "on_rollback",
-)
+
+def bare(fn: Any) -> Any:
+    """Return the function inside a `staticmethod` or `classmethod`, others as they are."""
+    return fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - of whatever signature
+
+
+def collecting(fn: Any) -> Any:
+    """Return a generator function as one that returns the list of its values, others as they are.
+
+    So a generator runs where its run does: within its time limit, thread and context.
+    """
+    if not is_generator_function(fn):
+        return fn
+    if is_async_function(fn):
+
+        async def collect_async(*args: Any, **kwargs: Any) -> list[Any]:
+            return [value async for value in fn(*args, **kwargs)]
+
+        return collect_async
+
+    def collect(*args: Any, **kwargs: Any) -> list[Any]:
+        return list(fn(*args, **kwargs))
+
+    return collect
 
 
 def default_name(fn: Any) -> str:
@@ -41,22 +56,25 @@ def qualified_name(fn: Any) -> str:
     return getattr(fn, "__qualname__", None) or type(fn).__qualname__
 
 
-def is_async_function(fn: Any) -> bool:
-    """Whether calling the function gives an awaitable."""
+def _code_of(fn: Any) -> Any:
+    """Return what tells the kind of a callable: the function, or the `__call__` of its class."""
     while isinstance(fn, functools.partial):
         fn = fn.func
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
-        getattr(type(fn), "__call__", None)  # noqa: B004 - its kind is asked for, not its presence
-        if not inspect.isfunction(fn) and not inspect.ismethod(fn)
-        else None
-    )
+    if inspect.isfunction(fn) or inspect.ismethod(fn):
+        return fn
+    return getattr(cast("Any", type(fn)), "__call__", None)  # noqa: B004 - its kind is asked, not its presence
+
+
+def is_async_function(fn: Any) -> bool:
+    """Whether the function must be awaited or iterated with `async for`."""
+    code = _code_of(fn)
+    return inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code)
 
 
 def is_generator_function(fn: Any) -> bool:
-    """Whether calling the function gives a generator."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
+    """Whether calling the function gives a generator, sync or async."""
+    code = _code_of(fn)
+    return inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code)
 
 
 def shape_of(fn: Callable[..., Any], noun: str) -> Shape:
@@ -108,6 +126,15 @@ def check_hooks(hooks: Any, option: str, owner: str) -> list[Callable[..., Any]]
             )
             raise TypeError(message)
     return listed
+
+
+def check_condition(condition: Any, owner: str) -> Callable[..., Any] | None:
+    """Return a `retry_condition_fn`. Raises `TypeError` unless it can be called."""
+    if condition is not None and not callable(condition):
+        kind = type(condition).__name__
+        message = f"Expected `retry_condition_fn` of {owner} to be callable, got {kind}."
+        raise TypeError(message)
+    return condition
 
 
 def check_run_name(value: Any, option: str, owner: str) -> Any:

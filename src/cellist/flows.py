@@ -10,17 +10,19 @@ run it returns has failed; futures in its return value are replaced by their val
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
-from cellist import settings
 from cellist.calling import call_async, call_here
+from cellist.decorated import Decorated, Hook
 from cellist.definitions import (
+    bare,
     check_callable,
-    check_hooks,
     check_run_name,
     check_seconds,
+    collecting,
     default_name,
     is_async_function,
     is_generator_function,
@@ -33,6 +35,8 @@ from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
 from cellist.model.reasons import Reason
 from cellist.model.retries import check_delays, check_jitter, check_retries
+from cellist.settings import Settings
+from cellist.task_plans import delays_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.taskkeys import source_digest
 from cellist.validation import make_validator, words
@@ -42,11 +46,13 @@ R = TypeVar("R")
 
 _NOT_IN_NAMES = "/%&><"
 _FLOW_NOT_CACHED = Reason("off", "flow", "ran: flows are not cached, their tasks are")
-_HOOKS = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
 
 
-class Flow(Generic[P, R]):
+class Flow(Decorated, Generic[P, R]):
     """A function that calls tasks, run as one whole. Made by `@flow`."""
+
+    noun = "flow"
+    hook_kinds = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
 
     def __init__(
         self,
@@ -73,17 +79,20 @@ class Flow(Generic[P, R]):
         retry_jitter_factor: float | None = None,
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn")}
-        check_callable(fn, "flow")
-        self._options = options
-        self.fn = fn
-        self.name = _check_name(name, fn)
+        self._keep(options)
+        self.isstaticmethod = isinstance(fn, staticmethod)
+        self.isclassmethod = isinstance(fn, classmethod)
+        plain = bare(fn)
+        check_callable(plain, "flow")
+        self.fn: Callable[P, R] = plain
+        self.name = _check_name(name, plain)
         owner = f"flow {self.name!r}"
-        self.description = description if description is not None else fn.__doc__
+        self.description = description if description is not None else inspect.getdoc(plain)
         self._version = version
-        self.isasync = is_async_function(fn)
-        self.isgenerator = is_generator_function(fn)
-        self.identity = qualified_name(fn)
-        self._shape = shape_of(fn, "flow")
+        self.isasync = is_async_function(plain)
+        self.isgenerator = is_generator_function(plain)
+        self.identity = qualified_name(plain)
+        self.shape = shape_of(plain, "flow")
         self.flow_run_name = check_run_name(flow_run_name, "flow_run_name", owner)
         self.retries = None if retries is None else check_retries(retries, owner)
         self.retry_delay_seconds = (
@@ -100,11 +109,9 @@ class Flow(Generic[P, R]):
         self.result_serializer = result_serializer
         self.cache_result_in_memory = cache_result_in_memory
         self.log_prints = log_prints
-        self._hooks = {kind: check_hooks(options[kind], kind, owner) for kind in _HOOKS}
-        self._validator = make_validator(self._shape.signature, fn, self.name)
-        self._plan: Plan | None = None
-        self._plan_settings: Any = None
-        functools.update_wrapper(self, fn, updated=())
+        self._keep_hooks(owner)
+        self._validator = make_validator(self.shape.signature, plain, self.name)
+        functools.update_wrapper(self, plain, updated=())
 
     @property
     def version(self) -> str | None:
@@ -116,52 +123,37 @@ class Flow(Generic[P, R]):
         """What identifies the flow across kernels: its name."""
         return self.name
 
-    def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a hook for completed runs; usable as a decorator."""
-        return self._add_hook("on_completion", fn)
-
-    def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a hook for failed runs; usable as a decorator."""
-        return self._add_hook("on_failure", fn)
-
-    def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a hook for the start of each attempt; usable as a decorator."""
-        return self._add_hook("on_running", fn)
-
-    def on_cancellation(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+    def on_cancellation(self, fn: Hook) -> Hook:
         """Add a hook for cancelled runs; usable as a decorator."""
         return self._add_hook("on_cancellation", fn)
 
-    def on_crashed(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+    def on_crashed(self, fn: Hook) -> Hook:
         """Add a hook for crashed runs; usable as a decorator."""
         return self._add_hook("on_crashed", fn)
 
-    def _add_hook(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-        self._hooks[kind].extend(check_hooks([fn], kind, f"flow {self.name!r}"))
-        self._plan = None
-        return fn
+    @property
+    def on_cancellation_hooks(self) -> list[Hook]:
+        """Called with (flow, flow_run, state) when a run was cancelled."""
+        return self._hooks["on_cancellation"]
 
-    def plan(self) -> Plan:
-        """Return the resolved options; made anew when options or settings have changed."""
-        now = settings.active()
-        if self._plan is None or self._plan_settings is not now:
-            self._plan = self._make_plan(now)
-            self._plan_settings = now
-        return self._plan
+    @property
+    def on_crashed_hooks(self) -> list[Hook]:
+        """Called with (flow, flow_run, state) when a run has crashed."""
+        return self._hooks["on_crashed"]
 
-    def _make_plan(self, now: settings.Settings) -> Plan:
+    def _make_plan(self, now: Settings) -> Plan:
         retries = now.flows_default_retries if self.retries is None else self.retries
-        delays = self.retry_delay_seconds
+        default = now.flows_default_retry_delay_seconds
         return Plan(
-            self.fn,
-            self._shape,
+            collecting(self.fn),
+            self.shape,
             is_async=self.isasync,
             is_flow=True,
             retries=retries,
-            delays=now.flows_default_retry_delay_seconds if delays is None else delays,
+            delays=delays_of(self, retries, self.retry_delay_seconds, default),
             jitter=self.retry_jitter_factor,
             timeout=self.timeout_seconds,
-            hooks={kind: tuple(hooks) for kind, hooks in self._hooks.items() if hooks},
+            hooks=self.hooks(),
             naming=naming_for(self.flow_run_name, "flow_run_name") or (lambda _: words()),
             prepare=self._prepare,
             cache=_FLOW_NOT_CACHED,
@@ -174,7 +166,7 @@ class Flow(Generic[P, R]):
         if self.should_validate_parameters and bound:
             validated = self._validator(bound)
             if any(validated[name] is not bound[name] for name in bound):
-                x.args, x.kwargs = self._shape.call_of(validated)
+                x.args, x.kwargs = self.shape.call_of(validated)
             bound = validated
         x.run.parameters = bound
 
@@ -198,29 +190,34 @@ class Flow(Generic[P, R]):
             return cast("R", call_async(self, args, kwargs, wait_for, return_state))
         return call_here(self, args, kwargs, wait_for, return_state)
 
-    def with_options(self, **options: Any) -> Self:
-        """Return a copy with some options changed; any option of `@flow` can be given.
-
-        Raises `TypeError` for a name that is not an option.
-        """
-        unknown = [name for name in options if name not in self._options]
-        if unknown:
-            message = (
-                f"with_options() of flow {self.name!r} got {', '.join(map(repr, unknown))}; "
-                f"the options are {', '.join(sorted(self._options))}."
-            )
-            raise TypeError(message)
-        given = {**self._options, **{kind: list(hooks) for kind, hooks in self._hooks.items()}}
-        given.update({key: value for key, value in options.items() if value is not NOT_SET})
-        return type(self)(self.fn, **given)
-
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Return the flow bound to an instance, as functions are."""
-        del owner
-        return self if instance is None else functools.partial(self, instance)
+        """Return the flow bound to an instance or class, as functions are."""
+        if self.isstaticmethod:
+            return self
+        if self.isclassmethod:
+            return BoundFlow(self, owner if owner is not None else type(instance))
+        return self if instance is None else BoundFlow(self, instance)
 
-    def __repr__(self) -> str:
-        return f"Flow({self.name!r})"
+
+class BoundFlow(Flow[P, R]):
+    """A flow with its first argument, the instance or class it was reached through."""
+
+    def __init__(self, base: Flow[Any, R], instance: Any) -> None:
+        vars(self).update(vars(base))
+        self._base = base
+        self._instance = instance
+
+    def _add_hook(self, kind: str, fn: Hook) -> Hook:
+        return self._base._add_hook(kind, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
+        """Run the flow with the instance as its first argument."""
+        __tracebackhide__ = True
+        return self._base(self._instance, *args, **kwargs)
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a bound copy with some options changed."""
+        return cast("Self", BoundFlow(self._base.with_options(**options), self._instance))
 
 
 def _check_name(name: Any, fn: Any) -> str:

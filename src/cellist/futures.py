@@ -3,13 +3,14 @@
 A future's state is always that of this moment, and final before a callback fires.
 """
 
-import queue
+import logging
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
-from cellist.engine.commands import Err, Given, Ok
+from cellist.engine.commands import NOTHING, Err, Given, Ok
 from cellist.engine.errors import trim
 from cellist.engine.execution import current, enclosing_flow
 from cellist.engine.inputs import ATOMS, Upstream, resolve
@@ -20,10 +21,11 @@ from cellist.model.runs import Run
 from cellist.model.states import State
 from cellist.runners.threads import place_released
 
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
+_log = logging.getLogger("cellist.futures")
 
 
-class PrefectFuture(Promise, Generic[R]):
+class PrefectFuture(Promise, Generic[R_co]):
     """The result of a run that may not have ended yet."""
 
     __slots__ = ()
@@ -51,7 +53,7 @@ class PrefectFuture(Promise, Generic[R]):
         """Block until the run has ended or `timeout` seconds have passed. Never raises for it."""
         _block(self, timeout)
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:
         """Return the run's value, waiting for it at most `timeout` seconds.
 
         Raises the user's own exception if the run failed, or returns it with
@@ -96,7 +98,11 @@ class PrefectFuture(Promise, Generic[R]):
             message = f"Run {self.run.name!r} ({self.run.id}) did not end within {timeout} seconds."
             raise TimeoutError(message)
         self.observed = True
-        return self.outcome.error if isinstance(self.outcome, Err) else None
+        if isinstance(self.outcome, Err):
+            return self.outcome.error
+        if isinstance(self.outcome, Given) and self.run.is_final and not self.state.is_completed():
+            return self.state.result(raise_on_failure=False)
+        return None
 
     def cancel(self) -> bool:
         """Ask the run to stop; `False` if it has ended.
@@ -110,11 +116,21 @@ class PrefectFuture(Promise, Generic[R]):
         work.cancel()
         return True
 
-    def add_done_callback(self, fn: Callable[["PrefectFuture[R]"], Any]) -> None:
-        """Call `fn(future)` when the run has ended, in the thread that ended it."""
-        self.on_settled(fn)
+    def add_done_callback(self, fn: Callable[["PrefectFuture[R_co]"], Any]) -> None:
+        """Call `fn(future)` when the run has ended, in the thread that ended it.
 
-    def __await__(self) -> Generator[Any, Any, R]:
+        If the run has ended already it is called at once. What it raises is logged.
+        """
+
+        def call(future: Any) -> None:
+            try:
+                fn(future)
+            except Exception:
+                _log.exception("A done callback of run %r raised", self.run.name)
+
+        self.on_settled(call)
+
+    def __await__(self) -> Generator[Any, Any, R_co]:
         yield from settled(self).__await__()
         return self.result()
 
@@ -216,38 +232,48 @@ def as_completed(
     """
     _check_timeout(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
-    unique = set(futures)
-    ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
+    unique = list(dict.fromkeys(futures))
+    ended = _Arrivals()
     for future in unique:
         future.on_settled(ended.put)
-    left = len(unique)
-    pending = set(unique)
-    while left:
-        if ended.empty():
-            _wait_for_any(pending, deadline)
-        if ended.empty():
-            message = f"{left} (of {len(unique)}) futures unfinished"
-            raise UnfinishedFutures(message)
-        future = ended.get()
-        pending.discard(future)
-        left -= 1
-        yield future
+    try:
+        for left in range(len(unique), 0, -1):
+            future = ended.get(deadline, future_of=unique[0])
+            if future is None:
+                message = f"{left} (of {len(unique)}) futures unfinished"
+                raise UnfinishedFutures(message)
+            yield future
+    finally:
+        for future in unique:
+            future.forget(ended.put)
 
 
-def _wait_for_any(pending: set[PrefectFuture[Any]], deadline: float | None) -> None:
-    """Block until one of the futures has ended or the deadline has passed."""
-    first = Promise(next(iter(pending)).run)
+class _Arrivals:
+    """Futures in the order in which they ended."""
 
-    def one(future: Any) -> None:
-        first.settle(Ok(future))
+    def __init__(self) -> None:
+        self._queue: deque[PrefectFuture[Any]] = deque()
+        self._bell: Promise | None = None
 
-    for future in pending:
-        future.on_settled(one)
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    with place_released():
-        wait_all([first], left)
-    for future in pending:
-        future.forget(one)
+    def put(self, future: Any) -> None:
+        """Add a future that has ended; called in the thread that ended it."""
+        self._queue.append(future)
+        bell = self._bell
+        if bell is not None:
+            bell.settle(NOTHING)
+
+    def get(
+        self, deadline: float | None, future_of: PrefectFuture[Any]
+    ) -> PrefectFuture[Any] | None:
+        """Return the next one, waiting for it; `None` when the deadline has passed."""
+        if not self._queue:
+            bell = self._bell = Promise(future_of.run)
+            if not self._queue:  # looked at again, now that the bell would ring
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                with place_released():
+                    wait_all([bell], left)
+            self._bell = None
+        return self._queue.popleft() if self._queue else None
 
 
 def resolve_futures_to_states(expr: Any) -> Any:
@@ -269,7 +295,7 @@ def resolve_futures_to_results(expr: Any) -> Any:
     """
 
     def visit(one: Upstream) -> Any:
-        if isinstance(one.source, PrefectFuture):
+        if isinstance(one.source, Promise):
             return cast("PrefectFuture[Any]", one.source).result()
         return one.source
 

@@ -22,7 +22,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         self._run = run
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name logging gives it
-        """Whether records of the level are kept: INFO and above, and what the logger itself takes."""
+        """Whether records of the level are kept: from INFO up, and what the logger itself takes."""
         return level >= logging.INFO or super().isEnabledFor(level)
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Add the run's name and the extra fields to a record."""
         run = self._run
-        given = kwargs.get("extra") or {}
+        given: dict[str, Any] = kwargs.get("extra") or {}
         kwargs["extra"] = {
             "run_name": run.name,
             "run_id": str(run.id),

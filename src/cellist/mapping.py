@@ -25,11 +25,11 @@ def spread(
     the iterables differ in length. Defaults are left to each run.
     """
     shape.check(args, kwargs)
-    given = dict(shape.signature.bind(*args, **kwargs).arguments)
+    given: dict[str, Any] = dict(shape.signature.bind(*args, **kwargs).arguments)
     star = next(
         (p.name for p in shape.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None
     )
-    exploded = given.pop(star, {}) if star else {}
+    exploded: dict[str, Any] = given.pop(star, {}) if star else {}
     resolved: list[Any] = []
     mapped: dict[str, list[Any]] = {}
     static: dict[str, Any] = {}

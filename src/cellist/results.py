@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from cellist.cache_policies import CachePolicy, KeyRequest, join
+from cellist.caching.envelope import Header
 from cellist.caching.reasons import clock_time, explain, seconds_text
 from cellist.caching.store import Found, Missing, ResultStore
 from cellist.context import TaskRunContext
@@ -236,7 +237,7 @@ class Cache:
         ]
         return " and ".join(changed) or "something the task reads"
 
-    def _header(self, x: Execution, plan: CachePlan, note: Note, seconds: float) -> dict[str, Any]:
+    def _header(self, x: Execution, plan: CachePlan, note: Note, seconds: float) -> Header:
         now = time.time()
         return {
             "key": note.key,

@@ -29,7 +29,9 @@ from cellist.model.runs import Event, Run
 from cellist.results import Cache
 
 _log = std_logging.getLogger("cellist")
-_log.addHandler(std_logging.NullHandler())  # records show on the board; who wants more adds handlers
+_log.addHandler(
+    std_logging.NullHandler()
+)  # records show on the board; who wants more adds handlers
 
 
 class Session:
@@ -117,10 +119,9 @@ class Session:
         above = execution.parent
         while above is not None and above.stop is None:
             above = above.parent
-        work = getattr(above.stop, "__self__", None) if above is not None else None
-        worker = getattr(work, "worker", None)
-        if worker is not None:
-            worker.stop(above)
+        carrier: Any = getattr(above.stop, "__self__", None) if above is not None else None
+        if carrier is not None:
+            carrier.halt()
         else:
             self.guard.interrupt_main()
 

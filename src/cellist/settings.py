@@ -9,7 +9,7 @@ cell counts from the next call on, and a task call inside a flow does not pay fo
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -157,14 +157,14 @@ def _read() -> Settings:
 @contextmanager
 def temporary_settings(
     updates: Mapping[Any, Any] | None = None, **named: Any
-) -> Iterator[Settings]:
+) -> Generator[Settings]:
     """Change settings within a `with` block, for the whole process.
 
     Keys are the names exported here (`CELLIST_TASKS_REFRESH_CACHE`), their text, or field names.
     Raises `ConfigurationError` for an unknown name.
     """
     before_overrides = _Cache.overrides
-    changed = {_field(key): value for key, value in {**(updates or {}), **named}.items()}
+    changed = dict(_changed(key, value) for key, value in {**(updates or {}), **named}.items())
     _Cache.overrides = {**before_overrides, **changed}
     _Cache.seen = None
     try:
@@ -173,6 +173,18 @@ def temporary_settings(
         _Cache.overrides = before_overrides
         _Cache.seen = None
         refresh()
+
+
+def _changed(key: Any, value: Any) -> tuple[str, Any]:
+    """Return field and value of one change; text is understood as in the environment."""
+    name = _field(key)
+    if isinstance(value, str):
+        try:
+            value = _PARSERS[name](value)
+        except ValueError as error:
+            message = f"The setting {str(key)!r} cannot be {value!r}: {error}."
+            raise ConfigurationError(message) from None
+    return name, value
 
 
 def _field(key: Any) -> str:

@@ -1,7 +1,11 @@
 """Task runners: where the code of submitted tasks runs.
 
 A runner is a description, cheap to make and to compare; each flow run uses a duplicate of its own.
-It can also be used directly: `with ThreadPoolTaskRunner(max_workers=2) as r: r.submit(t, {"x": 1})`.
+It can also be used directly:
+
+    with ThreadPoolTaskRunner(max_workers=2) as runner:
+        runner.submit(task, {"x": 1})
+
 Coroutine functions always run on the event loop, whatever the runner.
 """
 

@@ -12,23 +12,25 @@ A `Task` is immutable; `with_options` gives a changed copy.
 """
 
 import functools
+import inspect
+import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
-from cellist import settings
 from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
 from cellist.calling import call_async, call_here, submit
+from cellist.decorated import Decorated
 from cellist.definitions import (
+    bare,
     check_callable,
-    check_hooks,
+    check_condition,
     check_run_name,
     check_seconds,
     check_tags,
     default_name,
     is_async_function,
     is_generator_function,
-    naming_for,
     qualified_name,
     shape_of,
     source_text,
@@ -37,29 +39,24 @@ from cellist.engine.plan import Plan
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.mapping import spread
 from cellist.model.annotations import NOT_SET, unmapped
-from cellist.model.reasons import Reason
 from cellist.model.retries import check_delays, check_jitter, check_retries, exponential_backoff
 from cellist.model.states import State
-from cellist.results import CachePlan
-from cellist.taskkeys import storage_key_for, task_input_hash, task_key_of
+from cellist.settings import Settings
+from cellist.task_plans import plan_of_task
+from cellist.taskkeys import task_input_hash, task_key_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OFF = {
-    code: Reason("off", code, f"ran: {text}")
-    for code, text in {
-        "no_cache": "caching is off (cache_policy=NO_CACHE)",
-        "disabled": "caching is off (CELLIST_TASKS_DISABLE_CACHING)",
-        "default_off": "caching is off (CELLIST_TASKS_DEFAULT_NO_CACHE)",
-        "not_persisted": "caching is off (persist_result=False)",
-        "generator": "it is a generator, which is not cached",
-    }.items()
-}
+_log = logging.getLogger("cellist")
 
 
-class Task(Generic[P, R]):
+class Task(Decorated, Generic[P, R]):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
+
+    noun = "task"
+    hook_kinds = ("on_running", "on_completion", "on_failure", "on_rollback", "on_commit")
+    ismethod = False
 
     def __init__(
         self,
@@ -92,37 +89,32 @@ class Task(Generic[P, R]):
         viz_return_value: Any = None,
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn")}
+        self._keep(options)
         self.isstaticmethod = isinstance(fn, staticmethod)
         self.isclassmethod = isinstance(fn, classmethod)
-        plain: Any = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
+        plain = bare(fn)
         check_callable(plain, "task")
-        self._options = options
         self.fn: Callable[P, R] = plain
-        owner = f"task {name or default_name(plain)!r}"
         self.name: str = name or default_name(plain)
-        self.description = description if description is not None else plain.__doc__
+        owner = f"task {self.name!r}"
+        self.description = description if description is not None else inspect.getdoc(plain)
         self._tags = check_tags(tags, owner)
         self.version = version
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
-        self._shape = shape_of(plain, "task")
+        self.shape = shape_of(plain, "task")
         self._init_retries(owner)
         self._init_cache(owner)
         self.timeout_seconds = check_seconds(timeout_seconds, "timeout_seconds", owner)
         self.task_run_name = check_run_name(task_run_name, "task_run_name", owner)
         self.log_prints = log_prints
         self.viz_return_value = viz_return_value
-        self._hooks = {
-            kind: check_hooks(options[kind], kind, owner)
-            for kind in ("on_running", "on_completion", "on_failure", "on_rollback", "on_commit")
-        }
-        self._plan: Plan | None = None
-        self._plan_settings: Any = None
+        self._keep_hooks(owner)
         functools.update_wrapper(self, plain, updated=())
 
     def _init_retries(self, owner: str) -> None:
-        given = self._options
+        given = self.options
         retries = given["retries"]
         self.retries = None if retries is None else check_retries(retries, owner)
         delays = given["retry_delay_seconds"]
@@ -130,14 +122,10 @@ class Task(Generic[P, R]):
             None if delays is None else check_delays(delays, self.retries or 0, owner)
         )
         self.retry_jitter_factor = check_jitter(given["retry_jitter_factor"], owner)
-        self.retry_condition_fn = given["retry_condition_fn"]
-        if self.retry_condition_fn is not None and not callable(self.retry_condition_fn):
-            kind = type(self.retry_condition_fn).__name__
-            message = f"Expected `retry_condition_fn` of {owner} to be callable, got {kind}."
-            raise TypeError(message)
+        self.retry_condition_fn = check_condition(given["retry_condition_fn"], owner)
 
     def _init_cache(self, owner: str) -> None:
-        given = self._options
+        given = self.options
         policy = given["cache_policy"]
         if not (policy is NOT_SET or policy is None or isinstance(policy, CachePolicy)):
             message = (
@@ -147,14 +135,21 @@ class Task(Generic[P, R]):
             raise TypeError(message)
         self.cache_key_fn = given["cache_key_fn"]
         if self.cache_key_fn is not None:
+            if isinstance(policy, CachePolicy):
+                _log.warning(
+                    "Both `cache_policy` and `cache_key_fn` are set on %s; the latter wins.", owner
+                )
             policy = CacheKeyFnPolicy(cache_key_fn=self.cache_key_fn)
-        self._explicit_policy = policy is not NOT_SET
+        self.explicit_policy = policy is not NOT_SET
+        """Whether the user chose the policy."""
         self.cache_policy: CachePolicy | None = DEFAULT if policy is NOT_SET else policy
         self.cache_expiration = given["cache_expiration"]
-        self._expiration = check_seconds(given["cache_expiration"], "cache_expiration", owner)
+        self.expiration = check_seconds(given["cache_expiration"], "cache_expiration", owner)
         self.refresh_cache = given["refresh_cache"]
         persist = given["persist_result"]
         self.persist_result = None if persist is NOT_SET else persist
+        if persist is False and isinstance(policy, CachePolicy) and policy != NONE:
+            _log.warning("`persist_result=False` turns off the `cache_policy` of %s.", owner)
         self.result_storage = given["result_storage"]
         self.result_serializer = given["result_serializer"]
         self.result_storage_key = given["result_storage_key"]
@@ -180,93 +175,8 @@ class Task(Generic[P, R]):
         """The source text of the function, as far as it is known."""
         return source_text(self.fn)
 
-    @property
-    def on_completion_hooks(self) -> list[Callable[..., Any]]:
-        """Called with (task, task_run, state) when a run has completed."""
-        return self._hooks["on_completion"]
-
-    @property
-    def on_failure_hooks(self) -> list[Callable[..., Any]]:
-        """Called with (task, task_run, state) when a run has failed for good."""
-        return self._hooks["on_failure"]
-
-    @property
-    def on_running_hooks(self) -> list[Callable[..., Any]]:
-        """Called with (task, task_run, state) at the start of each attempt."""
-        return self._hooks["on_running"]
-
-    def on_completion(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a hook for completed runs; usable as a decorator."""
-        return self._add_hook("on_completion", fn)
-
-    def on_failure(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a hook for failed runs; usable as a decorator."""
-        return self._add_hook("on_failure", fn)
-
-    def on_running(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a hook for the start of each attempt; usable as a decorator."""
-        return self._add_hook("on_running", fn)
-
-    def _add_hook(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-        self._hooks[kind].extend(check_hooks([fn], kind, f"task {self.name!r}"))
-        self._plan = None
-        return fn
-
-    def plan(self) -> Plan:
-        """Return the resolved options; made anew when options or settings have changed."""
-        now = settings.active()
-        if self._plan is None or self._plan_settings is not now:
-            self._plan = self._make_plan(now)
-            self._plan_settings = now
-        return self._plan
-
-    def _make_plan(self, now: settings.Settings) -> Plan:
-        retries = now.tasks_default_retries if self.retries is None else self.retries
-        delays = self.retry_delay_seconds
-        if delays is None:
-            delays = now.tasks_default_retry_delay_seconds
-        elif callable(self._options["retry_delay_seconds"]) and self.retries is None:
-            delays = check_delays(self._options["retry_delay_seconds"], retries, self.name)
-        hooks = {kind: tuple(hooks) for kind, hooks in self._hooks.items() if hooks}
-        return Plan(
-            self.fn,
-            self._shape,
-            is_async=self.isasync,
-            retries=retries,
-            delays=delays,
-            jitter=self.retry_jitter_factor,
-            condition=self.retry_condition_fn,
-            timeout=self.timeout_seconds,
-            hooks=hooks,
-            naming=naming_for(self.task_run_name, "task_run_name"),
-            cache=self._cache_plan(now),
-            tags=self._tags,
-            log_prints=self.log_prints,
-        )
-
-    def _cache_plan(self, now: settings.Settings) -> CachePlan | Reason:
-        if now.tasks_disable_caching:
-            return _OFF["disabled"]
-        if self.isgenerator:
-            return _OFF["generator"]
-        if self.persist_result is False:
-            return _OFF["not_persisted"]
-        if not self._explicit_policy and now.tasks_default_no_cache:
-            return _OFF["default_off"]
-        policy = self.cache_policy
-        storage_key = storage_key_for(self.result_storage_key)
-        if storage_key is None and (policy is None or policy == NONE):
-            return _OFF["no_cache"]
-        refresh = self.refresh_cache
-        return CachePlan(
-            self.fn,
-            self.identity,
-            policy or NONE,
-            explicit=self._explicit_policy or storage_key is not None,
-            expiration=self._expiration,
-            refresh=now.tasks_refresh_cache if refresh is None else refresh,
-            storage_key=storage_key,
-        )
+    def _make_plan(self, now: Settings) -> Plan:
+        return plan_of_task(self, now)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the task here; a coroutine function gives an awaitable.
@@ -314,12 +224,12 @@ class Task(Generic[P, R]):
     def _map(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, runner: Any
     ) -> PrefectFutureList:
-        runs, upstream = spread(self._shape, args, kwargs, self.name)
+        runs, upstream = spread(self.shape, args, kwargs, self.name)
         if upstream:
             wait_for = [*upstream, wait_for] if wait_for is not None else upstream
         futures = PrefectFutureList()
         for parameters in runs:
-            call_args, call_kwargs = self._shape.call_of(parameters)
+            call_args, call_kwargs = self.shape.call_of(parameters)
             futures.append(submit(self, call_args, call_kwargs, wait_for, runner))
         return futures
 
@@ -327,35 +237,13 @@ class Task(Generic[P, R]):
         self, runner: Any, parameters: dict[str, Any], wait_for: Any
     ) -> PrefectFuture[Any]:
         """Start a run on a task runner, with parameters by name."""
-        args, kwargs = self._shape.call_of(parameters)
+        args, kwargs = self.shape.call_of(parameters)
         return submit(self, args, kwargs, wait_for, runner)
 
     def map_to(self, runner: Any, parameters: dict[str, Any], wait_for: Any) -> PrefectFutureList:
         """Start a run for each element on a task runner, with parameters by name."""
-        args, kwargs = self._shape.call_of(parameters)
+        args, kwargs = self.shape.call_of(parameters)
         return self._map(args, kwargs, wait_for, runner)
-
-    def with_options(self, **options: Any) -> Self:
-        """Return a copy with some options changed; any option of `@task` can be given.
-
-        What is given replaces, also `None`, `0` and empty lists. Raises `TypeError` for a name
-        that is not an option.
-        """
-        unknown = [name for name in options if name not in self._options]
-        if unknown:
-            message = (
-                f"with_options() of task {self.name!r} got {', '.join(map(repr, unknown))}; "
-                f"the options are {', '.join(sorted(self._options))}."
-            )
-            raise TypeError(message)
-        given = {key: value for key, value in self._options.items()}
-        for kind, hooks in self._hooks.items():
-            given[kind] = list(hooks)
-        given.update({key: value for key, value in options.items() if value is not NOT_SET})
-        fn: Any = self.fn
-        if self.isstaticmethod:
-            fn = staticmethod(fn)
-        return type(self)(fn, **given)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the task bound to an instance or class, as functions are."""
@@ -367,17 +255,18 @@ class Task(Generic[P, R]):
             return self
         return BoundTask(self, instance)
 
-    def __repr__(self) -> str:
-        return f"Task({self.name!r})"
-
 
 class BoundTask(Task[P, R]):
     """A task with its first argument, the instance or class it was reached through."""
 
     def __init__(self, base: Task[Any, R], instance: Any) -> None:
-        self.__dict__.update(base.__dict__)
+        vars(self).update(vars(base))
         self._base = base
         self._instance = instance
+        self.ismethod = not base.isclassmethod
+
+    def _add_hook(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return self._base._add_hook(kind, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Run the task with the instance as its first argument."""
@@ -391,6 +280,19 @@ class BoundTask(Task[P, R]):
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """Map the task with the instance as the first argument of every run."""
         return self._base.map(unmapped(self._instance), *args, **kwargs)
+
+    def submit_to(
+        self, runner: Any, parameters: dict[str, Any], wait_for: Any
+    ) -> PrefectFuture[Any]:
+        """Start a run on a task runner, with the other parameters by name."""
+        first = self.shape.names[0]
+        return self._base.submit_to(runner, {first: self._instance, **parameters}, wait_for)
+
+    def map_to(self, runner: Any, parameters: dict[str, Any], wait_for: Any) -> PrefectFutureList:
+        """Start a run for each element on a task runner, with the other parameters by name."""
+        first = self.shape.names[0]
+        mapped = {first: unmapped(self._instance), **parameters}
+        return self._base.map_to(runner, mapped, wait_for)
 
     def with_options(self, **options: Any) -> Self:
         """Return a bound copy with some options changed."""

@@ -3,7 +3,7 @@
 A returned state is taken as it is. States of other runs are summed up: completed if all are,
 cancelled if one is, failed if one failed or crashed. A flow may return futures, also nested in
 containers or among values: they are replaced by their values, and one failed run fails the flow.
-A returned generator is consumed into a list.
+The steps have consumed a returned generator into a list before.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from cellist.engine.inputs import ATOMS, Upstream, parts, resolve
 from cellist.engine.promise import Promise
-from cellist.exceptions import UnfinishedRun
+from cellist.exceptions import PausedRun, UnfinishedRun
 from cellist.model.annotations import BaseAnnotation, quote
 from cellist.model.states import (
     CANCELLED,
@@ -74,8 +74,6 @@ def promises_in(value: Any) -> Iterator[Promise]:
 
 def conclude(value: Any, is_flow: bool) -> Conclusion:
     """Return the conclusion for what user code returned. All promises in it must be settled."""
-    if inspect.isgenerator(value):
-        value = list(value)
     if isinstance(value, State):
         return _of_state(value, is_flow)
     if isinstance(value, quote):
@@ -122,9 +120,15 @@ def _of_state(state: State, is_flow: bool) -> Conclusion:
     if state.type is COMPLETED:
         value = state.data if is_flow else state
         return Conclusion(COMPLETED, state.name, state.message, value, state.data, plain=False)
-    error = state_exception(state) if state.type in _BAD else Exception(state.message)
-    kind = state.type
-    return Conclusion(kind, state.name, state.message, state, state.data, False, error, state)
+    kind, name, message = state.type, state.name, state.message
+    if kind in _BAD:
+        error = state_exception(state)
+    elif kind is PAUSED:
+        error = PausedRun("Run is paused, its result is not available.", state=state)
+    else:
+        message = f"The run ended by returning a state that is not final: {state}."
+        kind, name, error = FAILED, None, UnfinishedRun(message)
+    return Conclusion(kind, name, message, state, state.data, False, error, state)
 
 
 def _sum(states: list[State], value: Any, data: Any) -> Conclusion:

@@ -35,9 +35,9 @@ def drive(steps: Steps[Outcome], x: Execution) -> Outcome:
     try:
         while True:
             command = steps.send(cast("Outcome", outcome))
-            if command.__class__ is Invoke and command.timeout is None and not command.awaits:  # pyright: ignore[reportAttributeAccessIssue] - told by the class
+            if isinstance(command, Invoke) and command.timeout is None and not command.awaits:
                 try:
-                    outcome = Ok(command.fn(*command.args, **command.kwargs))  # pyright: ignore
+                    outcome = Ok(command.fn(*command.args, **command.kwargs))
                 except BaseException as error:
                     outcome = Err(error)
             else:
@@ -97,9 +97,9 @@ async def adrive(steps: Steps[Outcome], x: Execution) -> Outcome:
         while True:
             command = steps.send(cast("Outcome", outcome))
             try:
-                if command.__class__ is Invoke and command.timeout is None:  # pyright: ignore[reportAttributeAccessIssue] - told by the class
-                    value = command.fn(*command.args, **command.kwargs)  # pyright: ignore
-                    if command.awaits and inspect.isawaitable(value):  # pyright: ignore
+                if isinstance(command, Invoke) and command.timeout is None:
+                    value = command.fn(*command.args, **command.kwargs)
+                    if command.awaits and inspect.isawaitable(value):
                         value = await value
                     outcome = Ok(value)
                 else:
@@ -141,8 +141,15 @@ async def _ainvoke(command: Invoke, x: Execution) -> Outcome:
     if done:
         return Ok(task.result())
     task.cancel()
+    task.add_done_callback(_look_at)
     await asyncio.sleep(0)  # lets the code run its clean-up up to its next await
     return Err(timeout_error(command.timeout or 0.0, x.plan.is_flow))
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Take note of how code that nobody waits for ended, or asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _aoffload(command: Offload) -> Outcome:

@@ -1,13 +1,13 @@
 """Find the promises and states in a call's arguments, and put values in their place.
 
 Looking must be cheap: most calls hold none. Plain atoms are skipped by type, and a list of more
-than 10,000 elements whose first 10,000 are atoms of one type is taken for data (a million
+than 10,000 elements whose first 10,000 and last 100 are atoms is taken for data (a million
 numbers then cost a fraction of a millisecond). Containers are rebuilt only if something inside
 changed, otherwise the function gets the identical object.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from cellist.engine.promise import Promise
@@ -20,6 +20,7 @@ ATOMS = frozenset(
     {int, str, float, bool, type(None), bytes, complex, range, slice, type(...), bytearray}
 )
 _LARGE = 10_000
+_TAIL = 100
 
 Visit = Callable[[Any], Any]
 
@@ -48,26 +49,37 @@ def find_upstream(named: Iterable[tuple[str, Any]]) -> list[Upstream]:
     found: list[Upstream] = []
     for name, value in named:
         if value.__class__ not in ATOMS:
-            _search(value, name, found, False, set())
+            _search(value, name, found)
     return found
 
 
-def _search(value: Any, name: str, found: list[Upstream], forgiving: bool, seen: set[int]) -> None:
-    if isinstance(value, (Promise, State)):
-        found.append(Upstream(name, value, forgiving))
-        return
-    if isinstance(value, BaseAnnotation):
-        inner: Any = cast("BaseAnnotation[Any]", value).unwrap()
-        if isinstance(value, quote):
-            return
-        if isinstance(value, opaque) and not isinstance(inner, (Promise, State)):
-            return
-        _search(inner, name, found, isinstance(value, allow_failure), seen)
-        return
-    for item in parts(value):
-        if item.__class__ not in ATOMS and id(item) not in seen:
+def _search(value: Any, name: str, found: list[Upstream]) -> None:
+    """Search by a stack and not by recursion, so that no depth is too great."""
+    seen: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(value, False)]
+    while stack:
+        item, forgiving = stack.pop()
+        if isinstance(item, (Promise, State)):
+            found.append(Upstream(name, item, forgiving))
+            continue
+        if isinstance(item, BaseAnnotation):
+            note = cast("BaseAnnotation[Any]", item)
+            if not is_closed(note):
+                stack.append((note.unwrap(), isinstance(note, allow_failure)))
+            continue
+        if id(item) not in seen:
             seen.add(id(item))
-            _search(item, name, found, forgiving, seen)
+            inner = [(one, forgiving) for one in parts(item) if one.__class__ not in ATOMS]
+            stack.extend(reversed(inner))
+
+
+def is_closed(note: Any) -> bool:
+    """Whether an annotation asks not to look inside: `quote`, and `opaque` around other things."""
+    if isinstance(note, quote):
+        return True
+    return isinstance(note, opaque) and not isinstance(
+        cast("opaque[Any]", note).unwrap(), (Promise, State)
+    )
 
 
 def parts(value: Any) -> Iterator[Any]:
@@ -77,28 +89,28 @@ def parts(value: Any) -> Iterator[Any]:
         return
     if isinstance(value, dict):
         mapping = cast("dict[Any, Any]", value)
-        if not is_data(mapping.values()):
-            yield from mapping.values()
-        if not is_data(mapping.keys()):
-            yield from mapping.keys()
+        for half in (mapping.values(), mapping.keys()):
+            if not is_data(half):
+                yield from half
     elif isinstance(value, (list, tuple, set, frozenset)):
         items = cast("list[Any]", value)
         if not is_data(items):
             yield from items
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            if hasattr(value, field.name):
-                yield getattr(value, field.name)
+        names = [field.name for field in dataclasses.fields(value)]
+        yield from (getattr(value, name) for name in names if hasattr(value, name))
     elif is_pydantic(kind):
         yield from value.__dict__.values()
 
 
 def is_data(items: Any) -> bool:
-    """Whether a large container starts with so many atoms of one type that it is plain data."""
+    """Whether a large container starts with so many atoms that it is plain data."""
     if len(items) <= _LARGE:
         return False
     kinds = set(map(type, _first(items)))
-    return len(kinds) == 1 and kinds <= ATOMS
+    if isinstance(items, (list, tuple)):
+        kinds.update(map(type, cast("Sequence[Any]", items)[-_TAIL:]))
+    return kinds <= ATOMS
 
 
 def _first(items: Iterable[Any]) -> Iterator[Any]:
@@ -127,9 +139,7 @@ def _resolve(value: Any, visit: Visit, forgiving: bool, memo: dict[int, Any]) ->
         return visit(Upstream("", value, forgiving))
     if isinstance(value, BaseAnnotation):
         inner: Any = cast("BaseAnnotation[Any]", value).unwrap()
-        if isinstance(value, quote):
-            return inner
-        if isinstance(value, opaque) and not isinstance(inner, (Promise, State)):
+        if is_closed(value):
             return inner
         return _resolve(inner, visit, isinstance(value, allow_failure), memo)
     if id(value) in memo:
@@ -144,16 +154,7 @@ def _rebuild(value: Any, replace: Visit) -> Any:
     if isinstance(value, dict):
         return _rebuild_dict(cast("dict[Any, Any]", value), replace)
     if isinstance(value, (list, tuple, set, frozenset)):
-        old = cast("list[Any]", value)
-        if is_data(old):
-            return old
-        items = [replace(item) for item in old]
-        if all(new is was for new, was in zip(items, old, strict=True)):
-            return old
-        kind = getattr(kind, "resolves_to", kind)
-        if hasattr(kind, "_make"):
-            return kind._make(items)
-        return kind(items) if kind in {list, tuple, set, frozenset} else _like(kind, items)
+        return _rebuild_items(cast("list[Any]", value), replace)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _rebuild_dataclass(value, replace)
     if is_pydantic(kind):
@@ -165,8 +166,20 @@ def _rebuild(value: Any, replace: Visit) -> Any:
     return value
 
 
+def _rebuild_items(old: list[Any], replace: Visit) -> Any:
+    if is_data(old):
+        return old
+    items = [replace(item) for item in old]
+    if all(new is was for new, was in zip(items, old, strict=True)):
+        return old
+    kind: Any = getattr(type(old), "resolves_to", type(old))
+    if hasattr(kind, "_make"):  # a named tuple
+        return kind._make(items)
+    return _like(kind, items)
+
+
 def _like(kind: Any, items: list[Any]) -> Any:
-    """Return a container of a user's subclass, or a plain list if it cannot be made so."""
+    """Return a container of the given class, or a plain list if a user's cannot be made so."""
     try:
         return kind(items)
     except TypeError:
@@ -236,9 +249,9 @@ def _not_completed(state: State, run: Run | None) -> str:
     return f"Upstream {noun} run '{number}' did not reach a 'COMPLETED' state."
 
 
-def check_arguments(bound: dict[str, Any]) -> None:
+def check_arguments(named: Iterable[tuple[str, Any]]) -> None:
     """Raise `CellistError` if a run record is passed where a value is expected."""
-    for name, value in bound.items():
+    for name, value in named:
         if isinstance(value, Run):
             message = (
                 f"Parameter {name!r} was given a {type(value).__name__}. Pass its state, its "

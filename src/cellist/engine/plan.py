@@ -20,15 +20,16 @@ Hook = Callable[..., Any]
 class Shape:
     """The signature of a function, ready for checking and binding calls."""
 
-    __slots__ = ("most", "names", "needed", "needs_keywords", "signature")
+    __slots__ = ("most", "names", "needed", "needs_keywords", "positional", "signature", "star")
 
     def __init__(self, signature: inspect.Signature) -> None:
         self.signature = signature
         parameters = signature.parameters.values()
         positional = [p for p in parameters if p.kind in _POSITIONAL]
         self.needed = sum(p.default is p.empty for p in positional)
-        star = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.most = 1 << 30 if star else len(positional)
+        self.positional = tuple(p.name for p in positional)
+        self.star = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+        self.most = 1 << 30 if self.star else len(positional)
         self.needs_keywords = any(
             p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters
         )
@@ -45,6 +46,13 @@ class Shape:
         bound = self._bind(args, kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
+
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return each argument of a call with the name of the parameter it belongs to."""
+        named = list(zip(self.positional, args, strict=False))
+        named += [(self.star or "", value) for value in args[len(self.positional) :]]
+        named += kwargs.items()
+        return named
 
     def call_of(self, parameters: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments that give these parameters by name."""

@@ -31,7 +31,7 @@ from cellist.engine.commands import (
 from cellist.engine.execution import Execution
 from cellist.engine.promise import Promise
 from cellist.engine.threads import Worker
-from cellist.engine.timeouts import ThreadCall, timeout_error
+from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import call_later
 from cellist.engine.waiting import run_awaitable
 from cellist.exceptions import CancelledRun, IllegalTransition
@@ -52,12 +52,15 @@ class Pool(Protocol):
         """Call user code on behalf of the work and return its value."""
         ...
 
+    def replace(self, worker: Worker) -> None:
+        """Give the place of a worker that is stuck in user code to another."""
+        ...
+
 
 class Work:
     """A submitted run on its way: its steps, its context and where it stands."""
 
     __slots__ = (
-        "call",
         "context",
         "next",
         "phase",
@@ -81,7 +84,6 @@ class Work:
         self.started = False
         self.next: Outcome | None = None
         self.worker: Worker | None = None
-        self.call: ThreadCall | None = None
         promise.work = self
         x.stop = self.cancel
 
@@ -89,7 +91,7 @@ class Work:
         """Queue the work, or park it until its inputs are final."""
         waiting = [p for p in self.x.waits or () if p.outcome is None]
         if waiting:
-            self._park_on(waiting)
+            self.park_on(waiting)
         else:
             self.phase = QUEUED
             self.pool.push(self)
@@ -123,9 +125,8 @@ class Work:
                 self.ticket += 1
                 self.worker = None
                 self.next = Err(CancelledRun("Cancelled.")) if self.started else None
-            call, worker = self.call, self.worker
         if waits:
-            self.context.run(advance, self)
+            carry_on(self, None)
             return
         if self.phase is DONE:
             return
@@ -133,9 +134,12 @@ class Work:
             self.x.run.enter(CANCELLING, None, "Cancel requested, still running.")
         except IllegalTransition:
             return  # it ended, or was asked before
-        if call is not None:
-            call.stop()
-        elif worker is not None:
+        self.halt()
+
+    def halt(self) -> None:
+        """Ask the code that runs now to stop."""
+        worker = self.worker
+        if worker is not None:
             worker.stop(self.x)
 
     def _park(self) -> int:
@@ -146,7 +150,8 @@ class Work:
             self.ticket += 1
             return self.ticket
 
-    def _park_on(self, promises: Sequence[Promise]) -> None:
+    def park_on(self, promises: Sequence[Promise]) -> None:
+        """Let go of the generator until all promises are final."""
         ticket = self._park()
         left = [len(promises) + 1]
 
@@ -161,7 +166,8 @@ class Work:
             promise.on_settled(one_less)
         one_less()
 
-    def _park_until(self, command: Sleep) -> None:
+    def park_until(self, command: Sleep) -> None:
+        """Let go of the generator until a moment, or until the run is woken."""
         ticket = self._park()
         waker = command.waker
 
@@ -177,24 +183,6 @@ class Work:
 
         waker.listen(woken)
 
-    def _park_on_call(self, command: Invoke) -> None:
-        """Call code with a time limit in a thread of its own: at the deadline the run goes on."""
-        ticket = self._park()
-        seconds = command.timeout or 0.0
-
-        def call() -> Any:
-            return self.pool.invoke(command, self, None)
-
-        def done(outcome: Outcome) -> None:
-            timer.cancel()
-            self.call = None
-            self.resume(ticket, outcome)
-
-        timer = call_later(
-            seconds, lambda: running.expire(timeout_error(seconds, self.x.plan.is_flow))
-        )
-        self.call = running = ThreadCall(call, self.x, done)
-
     def finish(self, outcome: Outcome) -> None:
         """Settle the promise."""
         self.phase = DONE
@@ -203,8 +191,72 @@ class Work:
         self.promise.settle(outcome)
 
 
-def advance(work: Work) -> None:
-    """Carry a run on until it ends or parks. Runs inside the work's context."""
+class TimedCall:
+    """User code with a time limit in a worker's thread.
+
+    Its outcome is claimed once: by its end or by the clock. If it is the clock, the run goes on in
+    another thread and this one, with the code in it that does not stop, has lost its place.
+    """
+
+    __slots__ = ("_claimed", "command", "context", "work", "worker")
+
+    def __init__(self, work: Work, command: Invoke) -> None:
+        self.work = work
+        self.command = command
+        # A copy, because the run may go on in its own context while this code still runs.
+        self.context = contextvars.copy_context()
+        self.worker: Worker | None = None
+        self._claimed = False
+
+    def run(self, worker: Worker | None) -> bool:
+        """Call the code; whether the work is still this thread's afterwards."""
+        work = self.work
+        self.worker = worker
+        timer = call_later(self.command.timeout or 0.0, self.expire)
+        outcome = self.context.run(_invoke, self.command, work)
+        timer.cancel()
+        if not self._claim():
+            return False
+        work.next = outcome
+        return True
+
+    def _claim(self) -> bool:
+        with _lock:
+            mine = not self._claimed
+            self._claimed = True
+        return mine
+
+    def expire(self) -> None:
+        """Let the run go on without its code, and ask the code to stop."""
+        if not self._claim():
+            return
+        work, worker = self.work, self.worker
+        seconds = self.command.timeout or 0.0
+        if worker is not None:
+            worker.stop(work.x)
+            work.pool.replace(worker)
+        with _lock:
+            work.worker = None
+            work.phase = QUEUED
+            work.next = Err(timeout_error(seconds, work.x.plan.is_flow))
+        work.pool.push(work)
+
+
+def carry_on(work: Work, worker: Worker | None) -> bool:
+    """Carry claimed work on until it ends or parks; whether the worker has kept its place."""
+    call = work.context.run(advance, work)
+    while call is not None:
+        if not call.run(worker):
+            return False
+        call = work.context.run(advance, work)
+    return True
+
+
+def advance(work: Work) -> TimedCall | None:
+    """Carry a run on until it ends or parks, or return the next call, if it has a time limit.
+
+    Runs inside the work's context.
+    """
     outcome, work.next = work.next, None
     work.started = True
     steps = work.steps
@@ -213,24 +265,24 @@ def advance(work: Work) -> None:
             command = steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it
             if isinstance(command, Invoke):
                 if command.timeout is not None:
-                    work._park_on_call(command)
-                    return
+                    return TimedCall(work, command)
                 outcome = _invoke(command, work)
             elif isinstance(command, Offload):
                 outcome = _call(command)
             elif isinstance(command, Wait):
                 waiting = [p for p in command.promises if p.outcome is None]
                 if waiting:
-                    work._park_on(waiting)
-                    return
+                    work.park_on(waiting)
+                    return None
                 outcome = NOTHING
             else:
-                work._park_until(command)
-                return
+                work.park_until(command)
+                return None
     except StopIteration as stop:
         work.finish(stop.value)
     except BaseException as fault:
         work.finish(Err(fault))
+    return None
 
 
 def _invoke(command: Invoke, work: Work) -> Outcome:

@@ -11,6 +11,7 @@ The usual case, a task without inputs to wait for, hooks or cache, passes only `
 from Running to the invocation; everything rare is in a sub-generator of its own.
 """
 
+import inspect
 from typing import Any
 
 from cellist.engine.commands import (
@@ -34,6 +35,7 @@ from cellist.engine.promise import Promise
 from cellist.exceptions import (
     CancelledRun,
     FlowRunTimeoutError,
+    IllegalTransition,
     TaskRunTimeoutError,
     UpstreamTaskError,
 )
@@ -54,12 +56,12 @@ CANCEL_MESSAGE = "Cancelled on request."
 STOP_MESSAGE = "Stopped by an interrupt of the kernel."
 
 
-def run_steps(x: Execution) -> Steps[Outcome]:
+def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for speed: the usual case is a walk through `if`s
     """Take a run from Pending to its final state and return its outcome."""
     run, plan = x.run, x.plan
     try:
         if x.cancelling:
-            return _end(x, CancelledRun(CANCEL_MESSAGE))
+            return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
         if x.waits is not None:
             problem = yield from _take_inputs(x)
             if problem is not None:
@@ -69,7 +71,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:
             if problem is not None:
                 return problem
         if x.cancelling:
-            return _end(x, CancelledRun(CANCEL_MESSAGE))
+            return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
         run.enter(RUNNING)
         if plan.hooks:
             yield from _hooks(x, "on_running")
@@ -82,7 +84,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:
         while True:
             outcome = yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async)
             if (
-                outcome.__class__ is Ok
+                isinstance(outcome, Ok)
                 and not plan.is_flow
                 and not x.cancelling
                 and not is_special(outcome.value)
@@ -96,29 +98,28 @@ def run_steps(x: Execution) -> Steps[Outcome]:
             ended = yield from _conclude(x, outcome)
             if ended is not None:
                 return ended
-    finally:
-        if not run.is_final and not _is_settled(x):
-            # The driver was interrupted between two steps, or we have a fault of our own.
+    except IllegalTransition:
+        if not x.cancelling or run.is_final:
+            raise
+        return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))  # asked for a moment ago
+    except BaseException:
+        # The driver was interrupted between two steps, or we have a fault of our own.
+        if not run.is_final:
             run.enter(CRASHED, None, "Execution was aborted before it could end.")
-
-
-def _is_settled(x: Execution) -> bool:
-    """Whether the run ended in a state that is not final but lasts: its inputs never came."""
-    return x.run.state is not None and x.run.state.name == "NotReady"
+        raise
 
 
 def _take_inputs(x: Execution) -> Steps[Outcome | None]:
     """Wait for the promises among the inputs and put their values in place."""
-    named = [*zip(x.plan.shape.names, x.args, strict=False), *x.kwargs.items()]
     waiting = [promise for promise in x.waits or () if promise.outcome is None]
     if waiting:
         outcome = yield Wait(waiting)
         if isinstance(outcome, Err):
-            return _end(x, outcome.error)
+            return (yield from _end(x, outcome.error))
     try:
         for upstream in find_upstream([("wait_for", x.wait_for)]):
             value_of(upstream)
-        check_arguments(dict(named))
+        check_arguments(x.plan.shape.named(x.args, x.kwargs))
         x.args = tuple(resolve(value, value_of) for value in x.args)
         x.kwargs = {name: resolve(value, value_of) for name, value in x.kwargs.items()}
     except UpstreamTaskError as error:
@@ -149,30 +150,46 @@ def _prepare(x: Execution) -> Steps[Outcome | None]:
 
 def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
     """Decide what an attempt led to. `None` means that another attempt is to be made."""
+    if isinstance(outcome, Ok) and inspect.isgenerator(outcome.value):
+        outcome = yield Invoke(list, (outcome.value,), {}, x.plan.timeout, False)
+    if isinstance(outcome, Ok) and isinstance(x, FlowExecution):
+        outcome = yield from _wait_for_children(x, outcome)
     if isinstance(outcome, Err):
         error = trim(outcome.error)
-        if not isinstance(error, Exception):
-            return _end(x, error)
-        if x.cancelling:
-            return _end(x, error)
-        yield from _drop_children(x)
+        if not isinstance(error, Exception) or x.cancelling:
+            return (yield from _end(x, error))
+        stopped = yield from _drop_children(x)
+        if stopped is not None:
+            return (yield from _end(x, stopped.error))
         return (yield from _failed_attempt(x, error, None))
-    value = outcome.value
-    if isinstance(x, FlowExecution):
-        waiting = [promise for promise in promises_in(value) if promise.outcome is None]
-        waiting += [child for child in list(x.children) if child.outcome is None]
-        if waiting:
-            waited = yield Wait(waiting)
-            if isinstance(waited, Err):
-                return _end(x, waited.error)
     if x.cancelling:
-        if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and not is_special(value):
-            yield from _store(x, value)  # the work is done: a rerun shall not do it again
-        return _end(x, CancelledRun(CANCEL_MESSAGE))
+        return (yield from _end_of_cancelled(x, outcome.value))
     try:
-        conclusion = conclude(value, x.plan.is_flow)
+        conclusion = conclude(outcome.value, x.plan.is_flow)
     except Exception as error:
         return (yield from _failed_attempt(x, trim(error), None))
+    return (yield from _enter_conclusion(x, conclusion))
+
+
+def _wait_for_children(x: FlowExecution, outcome: Ok) -> Steps[Outcome]:
+    """Wait for what a flow returned and for what it started."""
+    waiting = [promise for promise in promises_in(outcome.value) if promise.outcome is None]
+    waiting += [child for child in list(x.children) if child.outcome is None]
+    if waiting:
+        waited = yield Wait(waiting)
+        if isinstance(waited, Err):
+            return waited
+    return outcome
+
+
+def _end_of_cancelled(x: Execution, value: Any) -> Steps[Outcome]:
+    """End a run whose code came to its end although it was asked to stop."""
+    if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and not is_special(value):
+        yield from _store(x, value)  # the work is done: a rerun shall not do it again
+    return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
+
+
+def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | None]:
     if conclusion.type is COMPLETED:
         if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and conclusion.plain:
             yield from _store(x, conclusion.data)
@@ -180,6 +197,10 @@ def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
     if conclusion.type is FAILED:
         return (yield from _failed_attempt(x, conclusion.error, conclusion))
     x.run.enter(conclusion.type, conclusion.name, conclusion.message)
+    if x.plan.hooks and conclusion.type is CANCELLED:
+        yield from _hooks(x, "on_cancellation", conclusion.data)
+    if x.plan.is_flow:
+        return Err(conclusion.error)
     return Given(conclusion.value, conclusion.data)
 
 
@@ -195,18 +216,18 @@ def _failed_attempt(
         if delay:
             word = yield from _wait_for_retry(x, delay, message)
             if isinstance(word, BaseException):
-                return _end(x, word)
+                return (yield from _end(x, word))
             if word == "give_up":
                 return (yield from _fail(x, error, None, message, given))
+        if isinstance(x, FlowExecution):
+            x.failures.clear()  # those of the attempt before
         run.enter(RUNNING, None if plan.is_flow else "Retrying")
         if plan.hooks:
             yield from _hooks(x, "on_running")
         return None
     if plan.retries:
-        noun = plan.noun
-        x.services.log(
-            x, 40, f"{noun} run failed with exception: {error!r} - Retries are exhausted"
-        )
+        text = f"{plan.noun} run failed with exception: {error!r} - Retries are exhausted"
+        x.services.log(x, 40, text)
     return (yield from _fail(x, error, None, message, given))
 
 
@@ -259,9 +280,10 @@ def _log_retry(x: Execution, error: BaseException, delay: float) -> None:
 
 def _failure_message(x: Execution, error: BaseException) -> str:
     noun = x.plan.noun
-    if isinstance(error, (TaskRunTimeoutError, FlowRunTimeoutError)):
+    own = FlowRunTimeoutError if x.plan.is_flow else TaskRunTimeoutError
+    if isinstance(error, own) and x.plan.timeout is not None:
         return f"{noun} run exceeded timeout of {x.plan.timeout} second(s)"
-    if isinstance(error, TimeoutError) and not x.plan.is_flow:
+    if isinstance(error, TimeoutError):
         return f"{noun} run failed due to timeout: {error!r}"
     gap = ": " if x.plan.is_flow else " "
     return f"{noun} run encountered an exception{gap}{type(error).__name__}: {one_line(error)}"
@@ -304,34 +326,53 @@ def _store(x: Execution, value: Any) -> Steps[None]:
     yield Offload(x.services.cache.remember, x, value, seconds)
 
 
-def _end(x: Execution, error: BaseException) -> Outcome:
+def _end(x: Execution, error: BaseException) -> Steps[Outcome]:
     """End a run that was cancelled, interrupted or crashed. No retries; the error goes on."""
     run = x.run
     if isinstance(x, FlowExecution):
         x.services.cancel_children(x)
+    hook, data = "on_cancellation", error
     if x.cancelling or isinstance(error, CancelledRun):
         run.enter(CANCELLED, None, CANCEL_MESSAGE)
-        return Err(error if isinstance(error, CancelledRun) else CancelledRun(_who(x)))
-    if x.services.interrupted():
+        data = error if isinstance(error, CancelledRun) else CancelledRun(_who(x))
+    elif _is_cancelled_above(x):
+        run.enter(CANCELLED, None, CANCEL_MESSAGE)  # and the error goes on to who is to stop
+    elif x.services.interrupted():
         run.enter(CANCELLED, None, STOP_MESSAGE)
     else:
+        hook = "on_crashed"
         run.error = describe(error)
         run.enter(CRASHED, None, crash_message(error))
-    return Err(error)
+    if x.plan.hooks:
+        yield from _hooks(x, hook, data)
+    return Err(data)
+
+
+def _is_cancelled_above(x: Execution) -> bool:
+    """Whether somebody asked a run to stop that this one is part of."""
+    above = x.parent
+    while above is not None:
+        if above.cancelling:
+            return True
+        above = above.parent
+    return False
 
 
 def _who(x: Execution) -> str:
     return f"{x.plan.noun} run {x.run.name!r} was cancelled."
 
 
-def _drop_children(x: Execution) -> Steps[None]:
-    """After a failed body: cancel what has not started, wait for what has."""
+def _drop_children(x: Execution) -> Steps[Err | None]:
+    """After a failed body: cancel what has not started, wait for what has.
+
+    Returns the interrupt that ended the waiting, if one did.
+    """
     if not isinstance(x, FlowExecution) or not x.children:
-        return
+        return None
     x.services.cancel_children(x, only_waiting=True)
     waiting: list[Promise] = [child for child in list(x.children) if child.outcome is None]
-    if waiting:
-        yield Wait(waiting)
+    outcome = (yield Wait(waiting)) if waiting else NOTHING
+    return outcome if isinstance(outcome, Err) else None
 
 
 def _hooks(x: Execution, which: str, data: Any = NOTHING) -> Steps[None]:

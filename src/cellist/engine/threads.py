@@ -29,7 +29,7 @@ class CodeStopped(CancelledError):
 class Worker:
     """One thread. `run` hands it a function; `stop` stops the code it is running for somebody."""
 
-    __slots__ = ("_lock", "_ready", "_work", "ident", "owner", "pool")
+    __slots__ = ("_lock", "_ready", "_work", "ident", "is_away", "owner", "pool")
 
     def __init__(self) -> None:
         self._work: Callable[[], object] | None = None
@@ -38,6 +38,9 @@ class Worker:
         self.owner: Any = None
         """Whom the user code running now belongs to; `None` between pieces of user code."""
         self.pool: Any = None
+        """The pool in which the worker has a place."""
+        self.is_away = False
+        """Whether the worker waits and its place is given to other work meanwhile."""
         self.ident = 0
         thread = threading.Thread(
             target=self._loop, name=f"cellist-worker-{next(_numbers)}", daemon=True
@@ -85,10 +88,13 @@ class Worker:
         with self._lock:
             if self.owner is not owner:
                 return False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.ident), ctypes.py_object(CodeStopped)
-            )
+            stop_code_in(self.ident)
             return True
+
+
+def stop_code_in(ident: int) -> None:
+    """Have the interpreter raise `CodeStopped` in a thread when it next runs Python code."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(CodeStopped))
 
 
 def _checkpoint() -> None:

@@ -11,10 +11,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from cellist.engine.commands import Err, Ok, Outcome
-from cellist.engine.threads import CodeStopped, Worker, run_in_thread
+from cellist.engine.threads import CodeStopped, Worker, run_in_thread, this_worker
 from cellist.exceptions import FlowRunTimeoutError, TaskRunTimeoutError
 
 
@@ -148,11 +149,14 @@ def call_in_thread(call: Callable[[], Any], seconds: float, is_flow: bool, owner
         outcomes.append(outcome)
         finished.set()
 
+    caller = this_worker()
+    pool: Any = caller.pool if caller is not None else None
     running = ThreadCall(call, owner, done)
     try:
-        if not finished.wait(seconds):
-            running.expire(timeout_error(seconds, is_flow))
-            finished.wait()
+        with pool.released(caller) if pool is not None else nullcontext():
+            if not finished.wait(seconds):
+                running.expire(timeout_error(seconds, is_flow))
+                finished.wait()
     except BaseException:
         running.stop()
         raise

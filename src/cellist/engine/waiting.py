@@ -13,6 +13,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Sequence
+from importlib import import_module
 from typing import Any
 
 from cellist.engine.promise import Promise
@@ -115,8 +116,7 @@ def run_nested(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[Any]) -> An
     An interrupt cancels the inner task before it goes on: nest-asyncio2 by itself would leave it
     running.
     """
-    import nest_asyncio2
-
+    nest_asyncio2: Any = import_module("nest_asyncio2")  # untyped
     nest_asyncio2.apply(loop)
     task = asyncio.ensure_future(awaitable, loop=loop)
     try:

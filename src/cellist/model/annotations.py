@@ -11,11 +11,12 @@ class BaseAnnotation(tuple[T], Generic[T]):
     __slots__ = ()
 
     def __new__(cls, value: T) -> "BaseAnnotation[T]":
+        """Wrap a value."""
         return super().__new__(cls, (value,))
 
     def unwrap(self) -> T:
         """Return the bare value."""
-        return tuple.__getitem__(self, 0)
+        return super().__getitem__(0)
 
     @property
     def value(self) -> T:
@@ -27,13 +28,13 @@ class BaseAnnotation(tuple[T], Generic[T]):
         return type(self)(value)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and tuple.__eq__(self, other)  # pyright: ignore[reportArgumentType] - other has the type of self here
+        return type(self) is type(other) and super().__eq__(other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        return hash((type(self), tuple.__hash__(self)))
+        return hash((type(self), super().__hash__()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.unwrap()!r})"

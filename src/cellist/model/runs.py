@@ -5,6 +5,7 @@ and each change publishes one event. A run holds no result and, once it is final
 arguments, so keeping runs costs little: about a kilobyte each.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -51,6 +52,8 @@ class RunUpdated(NamedTuple):
     what: str
 
 
+_log = logging.getLogger("cellist")
+
 Event = StateChanged | LogWritten | RunUpdated
 Sink = Callable[[Event], object]
 
@@ -84,6 +87,17 @@ class ErrorInfo(NamedTuple):
 
 _changing = threading.Lock()
 """Held for the instant in which a state changes: a cancel may come from any thread."""
+
+
+_faulty: set[str] = set()
+
+
+def _report_fault(sink: Sink) -> None:
+    """Log the exception at hand, once for each kind of sink."""
+    name = getattr(sink, "__qualname__", type(sink).__qualname__)
+    if name not in _faulty:
+        _faulty.add(name)
+        _log.exception("%s failed; the run goes on without it", name)
 
 
 class Run:
@@ -152,7 +166,7 @@ class Run:
         self.where: str | None = None
 
     def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> State:
-        """Change the state and publish the change. Raises `IllegalTransition` and changes nothing."""
+        """Change the state and publish it. Raises `IllegalTransition` and then changes nothing."""
         at = time.time_ns()
         with _changing:
             last = self.state
@@ -170,28 +184,31 @@ class Run:
                     self.first_running = at
             self.state = state
             self.states.append(state)
-        event = StateChanged(self, state)
-        for sink in self.sinks:
-            sink(event)
+        self._publish(StateChanged(self, state))
         return state
+
+    def _publish(self, event: Event) -> None:
+        """Tell the sinks. A fault of one of them must not fail the run."""
+        for sink in self.sinks:
+            try:
+                sink(event)
+            except Exception:
+                _report_fault(sink)
 
     def announce(self, what: str) -> None:
         """Publish that something besides the state became known."""
-        event = RunUpdated(self, what)
-        for sink in self.sinks:
-            sink(event)
+        self._publish(RunUpdated(self, what))
 
     def log(self, level: int, message: str) -> None:
         """Publish a log record of this run."""
-        event = LogWritten(self, time.time_ns(), level, message)
-        for sink in self.sinks:
-            sink(event)
+        self._publish(LogWritten(self, time.time_ns(), level, message))
 
     def _story(self, kind: StateType, name: str | None) -> str:
         seen = " → ".join(state.name for state in self.states)
         return (
             f"Run {self.name!r} cannot enter {name or DEFAULT_NAMES[kind]} ({kind.value}) "
-            f"from {self.states[-1].name} ({self.states[-1].type.value}). Its states so far: {seen}."
+            f"from {self.states[-1].name} ({self.states[-1].type.value}). "
+            f"Its states so far: {seen}."
         )
 
     @property
@@ -284,7 +301,8 @@ class Run:
         return copy
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(id={str(self.id)!r}, name={self.name!r}, state={self.state_name})"
+        kind = type(self).__name__
+        return f"{kind}(id={str(self.id)!r}, name={self.name!r}, state={self.state_name})"
 
 
 class TaskRun(Run):

@@ -129,7 +129,7 @@ class State:
         timestamp: datetime | None = None,
         at: int = 0,
     ) -> None:
-        self.type = type if type.__class__ is StateType else StateType(type)
+        self.type = type if isinstance(type, StateType) else StateType(type)
         self.name = name or DEFAULT_NAMES[self.type]
         self.message = message
         self._data = data
@@ -207,7 +207,7 @@ class State:
         """Whether no other state can follow."""
         return self.type in FINAL
 
-    def result(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:
+    def result(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:  # noqa: ARG002 - Prefect's signature
         """Return the value of a completed run, or raise what ended it.
 
         With `raise_on_failure=False` the exception object is returned instead of raised.
@@ -223,7 +223,12 @@ class State:
         details.flow_run_id = details.task_run_id = details.transition_id = None
         return self.model_copy(update={"state_details": details, **updates})
 
-    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False) -> "State":
+    def model_copy(
+        self,
+        *,
+        update: dict[str, Any] | None = None,
+        deep: bool = False,  # noqa: ARG002 - pydantic's signature
+    ) -> "State":
         """Return a copy with a new id and timestamp and the given fields replaced."""
         values: dict[str, Any] = {
             "type": self.type,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cellist.engine.commands import Invoke
+from cellist.engine.commands import Err, Invoke
 from cellist.engine.drivers import drive
 from cellist.engine.scheduler import DONE, QUEUED, Work
 from cellist.engine.threads import Worker
@@ -22,6 +22,8 @@ class InlinePool:
         outcome = work.context.run(drive, work.steps, x)
         work.phase = DONE
         work.promise.settle(outcome)
+        if isinstance(outcome, Err) and x.services.interrupted():
+            raise outcome.error  # the stop button stops the caller too, not only this run
 
     def start(self, work: Work) -> None:
         """Carry the work out now."""
@@ -32,6 +34,9 @@ class InlinePool:
         """Call user code in this thread."""
         del work, worker
         return command.fn(*command.args, **command.kwargs)
+
+    def replace(self, worker: Worker) -> None:
+        """There are no places: limits of time are kept by the driver."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from cellist.engine.commands import Err, Outcome, Steps
 from cellist.engine.drivers import adrive
-from cellist.engine.execution import Execution
+from cellist.engine.execution import Execution, current
 from cellist.engine.promise import Promise
 from cellist.engine.waiting import begin_work, end_work, running_loop
 from cellist.exceptions import IllegalTransition
@@ -19,7 +19,7 @@ _session_loop: asyncio.AbstractEventLoop | None = None
 class LoopWork:
     """A run on its way on a loop. `cancel` may be called from any thread."""
 
-    __slots__ = ("loop", "promise", "steps", "task", "x")
+    __slots__ = ("loop", "promise", "started", "steps", "task", "x")
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class LoopWork:
         self.promise = promise
         self.loop = loop
         self.task: asyncio.Task[None] | None = None
+        self.started = False
         promise.work = self
         x.stop = self.cancel
 
@@ -49,6 +50,8 @@ class LoopWork:
         self.task = self.loop.create_task(self._run())
 
     async def _run(self) -> None:
+        self.started = True
+        current.set(self.x)
         try:
             outcome = await adrive(self.steps, self.x)
         except BaseException as fault:
@@ -66,10 +69,16 @@ class LoopWork:
                 self.x.run.enter(CANCELLING, None, "Cancel requested, still running.")
             except IllegalTransition:
                 return
+        self.halt()
+
+    def halt(self) -> None:
+        """Interrupt what the run awaits."""
         self.loop.call_soon_threadsafe(self._cancel_task)
 
     def _cancel_task(self) -> None:
-        if self.task is not None:
+        # A task that is cancelled before its first step never runs at all, and its run would never
+        # end; the steps of one that has not started see by themselves that they are cancelled.
+        if self.task is not None and self.started:
             self.task.cancel()
 
 

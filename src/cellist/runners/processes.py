@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from typing import Any
 
 from cellist.engine.commands import Invoke
@@ -19,10 +20,14 @@ from cellist.exceptions import CrashedRun, SerializationError
 from cellist.runners.threads import ThreadPool
 
 
+def _cloudpickle() -> Any:
+    """Return the module, loaded when the first task goes to a process."""
+    return import_module("cloudpickle")  # untyped
+
+
 def run_pickled(payload: bytes) -> bytes:
     """Call a pickled function in this process and return its pickled value or exception."""
-    import cloudpickle
-
+    cloudpickle = _cloudpickle()
     fn, args, kwargs = cloudpickle.loads(payload)
     try:
         answer: tuple[bool, Any] = (True, fn(*args, **kwargs))
@@ -67,8 +72,7 @@ class ProcessPool(ThreadPool):
         """
         if command.fn is not work.x.fn:
             return super().invoke(command, work, worker)
-        import cloudpickle
-
+        cloudpickle = _cloudpickle()
         try:
             payload = cloudpickle.dumps((command.fn, tuple(command.args), dict(command.kwargs)))
         except Exception as error:

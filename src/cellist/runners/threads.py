@@ -8,12 +8,12 @@ place back meanwhile, so that nested submission cannot deadlock, however small t
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 from cellist.engine.commands import Invoke
-from cellist.engine.scheduler import Work, advance
+from cellist.engine.scheduler import Work, carry_on
 from cellist.engine.threads import Worker, borrow, this_worker
 from cellist.engine.timers import call_later
 
@@ -29,7 +29,7 @@ class ThreadPool:
         self.most = min(max_workers or sys.maxsize, sys.maxsize)
         self._bound = self.most if max_workers else _UNBOUNDED
         self._queue: deque[Work] = deque()
-        self._returning: deque[threading.Event] = deque()
+        self._returning: deque[tuple[Worker, threading.Event]] = deque()
         self._lock = threading.Lock()
         self._busy = 0
         self._served = 0
@@ -40,9 +40,12 @@ class ThreadPool:
         work.begin()
 
     def push(self, work: Work) -> None:
-        """Take ready work."""
+        """Take ready work; what has begun goes first, so that runs end before others begin."""
         with self._lock:
-            self._queue.append(work)
+            if work.started:
+                self._queue.appendleft(work)
+            else:
+                self._queue.append(work)
             if self._busy >= min(_AT_ONCE, self._bound):
                 if self._busy < self._bound and not self._watching:
                     self._watching = True
@@ -68,22 +71,32 @@ class ThreadPool:
     def _serve(self) -> None:
         """Carry out queued work until there is none left."""
         worker = this_worker()
+        assert worker is not None  # only workers are given this to run
         while True:
-            with self._lock:
-                if self._returning:  # a worker that waited goes on in this one's place
-                    self._returning.popleft().set()
-                    return
-                if not self._queue:
-                    self._busy -= 1
-                    return
-                work = self._queue.popleft()
-                self._served += 1
+            work = self._next()
+            if work is None:
+                return
             if work.take(worker):
-                if worker is not None:
-                    worker.pool = self
-                work.context.run(advance, work)
-                if worker is not None:
-                    worker.pool = None
+                worker.pool = self
+                kept = carry_on(work, worker)
+                worker.pool = None
+                if not kept:
+                    return
+
+    def _next(self) -> Work | None:
+        """Return the work to do next; `None` when the worker that asks has to go."""
+        with self._lock:
+            while self._returning:  # a worker that waited goes on in this one's place
+                waiter, place = self._returning.popleft()
+                place.set()
+                if waiter.pool is self:
+                    waiter.is_away = False
+                    return None
+            if not self._queue or self._busy > self.most:
+                self._busy -= 1
+                return None
+            self._served += 1
+            return self._queue.popleft()
 
     def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
         """Call user code in this thread."""
@@ -92,9 +105,10 @@ class ThreadPool:
         return worker.call(work.x, command.fn, command.args, command.kwargs)
 
     @contextmanager
-    def released(self) -> Iterator[None]:
-        """Give the calling worker's place to other work while it waits."""
+    def released(self, worker: Worker) -> Generator[None]:
+        """Give a worker's place to other work while it waits."""
         with self._lock:
+            worker.is_away = True
             start = bool(self._queue)
             if not start:
                 self._busy -= 1
@@ -103,29 +117,41 @@ class ThreadPool:
         try:
             yield
         finally:
-            self._take_place()
+            self._take_place(worker)
 
-    def _take_place(self) -> None:
+    def _take_place(self, worker: Worker) -> None:
         with self._lock:
+            if worker.pool is not self:
+                worker.is_away = False
+                return  # its code was given up meanwhile
             if self._busy < self.most:
                 self._busy += 1
+                worker.is_away = False
                 return
             place = threading.Event()
-            self._returning.append(place)
+            self._returning.append((worker, place))
         place.wait()
+
+    def replace(self, worker: Worker) -> None:
+        """Give the place of a worker that is stuck in user code to another."""
+        with self._lock:
+            if worker.is_away:
+                self._busy += 1  # one more for a moment: its place went to somebody before
+            worker.is_away = False
+            worker.pool = None
+        borrow().run(self._serve)
 
     def close(self) -> None:
         """Nothing to do: threads return by themselves when the queue is empty."""
 
 
 @contextmanager
-def place_released() -> Iterator[None]:
+def place_released() -> Generator[None]:
     """Give the place of the worker whose thread this is, if any, to other work."""
     worker = this_worker()
     pool = worker.pool if worker is not None else None
     if worker is None or pool is None:
         yield
         return
-    with pool.released():
+    with pool.released(worker):
         yield
-    worker.pool = pool
