@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cellist.model.reasons import Change, Component, Reason
+from cellist.model.reasons import CODE_KINDS, Change, Component, Reason
 
 _ORDER = (
     "source",
@@ -27,7 +27,6 @@ _ORDER = (
     "run",
     "policy",
 )
-_CODE = {"source", "function", "class", "module"}
 _MOST_NAMED = 3
 _DAY = 86_400
 _WIDTH = 60
@@ -91,7 +90,7 @@ def _summary(one: Component, before: str, after: str, added: bool, removed: bool
         return f"{label} is new"
     if removed:
         return f"{label} is no longer used"
-    if one.kind in _CODE:
+    if one.kind in CODE_KINDS:
         return f"{label} changed{_where(before, after)}"
     if before == after or not before or not after:
         return f"{label} changed"
@@ -110,16 +109,6 @@ def _where(before: str, after: str) -> str:
         line = new[start].strip() if start < end else ""
         return f" (line {start + 1}: `{_clip(line)}`)" if line else f" (line {start + 1})"
     return ""
-
-
-def diff(change: Change) -> str:
-    """Return a unified diff of a changed piece of code, empty for other changes."""
-    if change.kind not in _CODE:
-        return ""
-    lines = difflib.unified_diff(
-        change.before.splitlines(), change.after.splitlines(), "before", "after", lineterm="", n=2
-    )
-    return "\n".join(lines)
 
 
 def _clip(text: str) -> str:

@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 );
 """
 _PICK = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(COLUMNS)))
-WRITE_RUNS = f"INSERT OR REPLACE INTO runs SELECT {_PICK} FROM json_each(?)"
+WRITE_RUNS = f"INSERT OR REPLACE INTO runs SELECT {_PICK} FROM json_each(?)"  # noqa: S608 - constants
 WRITE_LOGS = (
     "INSERT INTO logs SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
     "json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)"
@@ -69,9 +69,7 @@ def connect(target: str, *, is_uri: bool = False) -> sqlite3.Connection:
         target, timeout=_BUSY_MS / 1000, uri=is_uri, check_same_thread=False, isolation_level=None
     )
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise NewerFile
+        _refuse_newer(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
@@ -80,6 +78,11 @@ def connect(target: str, *, is_uri: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_newer(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] > VERSION:
+        raise NewerFile
 
 
 def move_aside(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Runs as DataFrames. pandas is imported when one is asked for."""
 
+import importlib
 from typing import Any
 
 from cellist.history.records import RunRecord
@@ -26,8 +27,7 @@ COLUMNS = (
 
 def frame_of(rows: list[dict[str, Any]], flow_names: dict[str, str]) -> Any:
     """Return one line per run: times in UTC, durations and savings in seconds."""
-    import pandas as pd
-
+    pd = _pandas()
     table = [_line(row, flow_names) for row in rows]
     frame = pd.DataFrame(table, columns=pd.Index(COLUMNS))
     for name in ("start", "end"):
@@ -39,8 +39,13 @@ def frame_of(rows: list[dict[str, Any]], flow_names: dict[str, str]) -> Any:
     return frame
 
 
+def _pandas() -> Any:
+    """Return pandas, untyped: its types are only partly known."""
+    return importlib.import_module("pandas")
+
+
 def _line(row: dict[str, Any], flow_names: dict[str, str]) -> list[Any]:
-    why = row.get("why") or {}
+    why: dict[str, Any] = row.get("why") or {}
     error = row.get("error")
     started, ended = row["started"], row["ended"]
     flow = row["flow"]
@@ -66,8 +71,7 @@ def _line(row: dict[str, Any], flow_names: dict[str, str]) -> list[Any]:
 
 def comparison(before: RunRecord, after: RunRecord) -> Any:
     """Return the facts in which two runs differ, one line each."""
-    import pandas as pd
-
+    pd = _pandas()
     left, right = before.facts(), after.facts()
     lines = [
         [fact, left.get(fact), right.get(fact)]

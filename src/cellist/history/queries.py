@@ -73,7 +73,8 @@ class Reader:
             wanted.append("created >= ?")
             values.append(int(since.timestamp() * 1_000_000_000))
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-        return self._read(f"SELECT * FROM runs {where} ORDER BY id DESC LIMIT ?", [*values, limit])
+        sql = f"SELECT * FROM runs {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - made of constants
+        return self._read(sql, [*values, limit])
 
     def _flow_id(self, flow: Any) -> str:
         text = str(getattr(flow, "id", flow)).replace("-", "")

@@ -51,10 +51,12 @@ class RunRecord:
         self.why: dict[str, Any] | None = row.get("why")
         self.cache_key: str | None = row.get("cache_key")
         self.result: str | None = row.get("result")
-        self.error: tuple[str, str, str] | None = tuple(row["error"]) if row.get("error") else None
+        error: list[str] | None = row.get("error")
+        self.error = (error[0], error[1], error[2]) if error else None
+        """Type, text and traceback of what the run raised."""
+        states: list[Any] = row.get("states") or []
         self.states = [
-            StateRecord(name, kind, message, _time(at))
-            for name, kind, message, at in row.get("states") or []
+            StateRecord(name, kind, message, _time(at)) for name, kind, message, at in states
         ]
         self.logs = [LogRecord(_time(log["at"]), log["level"], log["message"]) for log in logs]
         self.children = [RunRecord(child, [], []) for child in children]
@@ -135,8 +137,8 @@ class RunRecord:
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
             for name, text in self._lines()
         )
-        title = html.escape(f"{self.kind} run {self.name}")
-        return f"<table><thead><tr><th colspan=2>{title}</th></tr></thead><tbody>{cells}</tbody></table>"
+        title = f"<th colspan=2>{html.escape(f'{self.kind} run {self.name}')}</th>"
+        return f"<table><thead><tr>{title}</tr></thead><tbody>{cells}</tbody></table>"
 
 
 def _time(nanoseconds: int) -> datetime:

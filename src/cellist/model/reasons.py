@@ -1,5 +1,6 @@
 """Why a task run was a hit or a miss: the named parts of a cache key, and what is said of them."""
 
+import difflib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -73,8 +74,22 @@ class Reason:
             "outcome": self.outcome,
             "code": self.code,
             "sentence": self.sentence,
-            "changes": [change._asdict() for change in self.changes],
+            "changes": [{**change._asdict(), "diff": diff(change)} for change in self.changes],
             "recorded_at": self.recorded_at,
             "saved": self.saved,
             "notes": list(self.notes),
         }
+
+
+CODE_KINDS = frozenset({"source", "function", "class", "module"})
+"""Kinds of components whose text is source code."""
+
+
+def diff(change: Change) -> str:
+    """Return a unified diff of a changed piece of code, empty for other changes."""
+    if change.kind not in CODE_KINDS:
+        return ""
+    lines = difflib.unified_diff(
+        change.before.splitlines(), change.after.splitlines(), "before", "after", lineterm="", n=2
+    )
+    return "\n".join(lines)

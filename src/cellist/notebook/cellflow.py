@@ -7,7 +7,7 @@ time limits, waiting for submitted runs, states and history are those of any flo
 
 import asyncio
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from cellist import settings
 from cellist.calling import finish, new_execution
@@ -107,7 +107,7 @@ class CellFlow:
                 this_cell().namespace[self.options.output] = self.value
         raise StopAsyncIteration
 
-    async def __aenter__(self) -> "CellFlow":
+    async def __aenter__(self) -> Self:
         """Start the clock of an attempt."""
         if self.flow.timeout_seconds is not None:
             self._expired = False
@@ -134,9 +134,7 @@ class CellFlow:
         await self.advance(outcome)
         if self._wants_body or not isinstance(self._outcome, Err):
             return True
-        if self._outcome.error is error and not self._is_stop(error):
-            return False
-        return True
+        return self._outcome.error is not error or self._is_stop(error)
 
     def _as_the_run_sees_it(self, error: BaseException) -> BaseException:
         if isinstance(error, asyncio.CancelledError):

@@ -3,6 +3,7 @@
 import platform
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -104,12 +105,13 @@ def _why(words: list[str]) -> Any:
     if reason is None:
         _say(f"{record.name}: nothing was looked up in the cache.")
         return
-    sentence = reason["sentence"] if isinstance(reason, dict) else reason.sentence
-    _say(f"{record.name} {sentence}")
-    changes = reason.get("changes", []) if isinstance(reason, dict) else reason.changes
-    for change in changes:
-        summary = change["summary"] if isinstance(change, dict) else change.summary
-        _say(f"  - {summary}")
+    _say(f"{record.name} {reason['sentence']}")
+    for change in reason["changes"]:
+        _say(f"  - {change['summary']}")
+        if change["diff"]:
+            _say(textwrap.indent(change["diff"], "      "))
+    for note in reason["notes"]:
+        _say(f"  note: {note}")
 
 
 def _cancel(words: list[str]) -> None:

@@ -35,10 +35,11 @@ def has_front_end(shell: Any) -> bool:
     if "google.colab" in sys.modules or "VSCODE_PID" in os.environ:
         return True
     try:
-        parent: Any = shell.kernel.get_parent("shell")
+        parent: dict[str, Any] | None = shell.kernel.get_parent("shell")
     except Exception:
         return False
-    return bool((parent or {}).get("metadata", {}).get("cellId"))
+    metadata: dict[str, Any] = (parent or {}).get("metadata") or {}
+    return bool(metadata.get("cellId"))
 
 
 def ui_for(shell: Any, wanted: str) -> str:

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from IPython.core import magic_arguments as arguments
 from IPython.core.error import UsageError
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from cellist.task_runners import (
     ProcessPoolTaskRunner,
@@ -19,6 +19,7 @@ _RUNNERS: dict[str, type[TaskRunner]] = {
     "processes": ProcessPoolTaskRunner,
     "sequential": SequentialTaskRunner,
 }
+_arguments = cast("Any", arguments)  # IPython does not say its types
 _NOT_IN_NAMES = re.compile(r"[/%&><]")
 
 
@@ -71,28 +72,38 @@ def _seconds(text: str) -> float:
 _delay.__name__, _count.__name__, _seconds.__name__ = "delay", "whole number", "seconds"
 
 
-@magic_arguments()
-@argument("name", nargs="?", help="Name of the flow; default: the number of the cell.")
-@argument("--retries", type=_count, default=0, help="How often to run a failed cell again.")
-@argument(
+@_arguments.magic_arguments()
+@_arguments.argument("name", nargs="?", help="Name of the flow; default: the number of the cell.")
+@_arguments.argument(
+    "--retries", type=_count, default=0, help="How often to run a failed cell again."
+)
+@_arguments.argument(
     "--retry-delay",
     type=_delay,
     default=0.0,
     metavar="S",
     help="Seconds before a retry; several, separated by commas, for one retry after the other.",
 )
-@argument("--timeout", type=_seconds, default=None, metavar="S", help="Time limit in seconds.")
-@argument(
+@_arguments.argument(
+    "--timeout", type=_seconds, default=None, metavar="S", help="Time limit in seconds."
+)
+@_arguments.argument(
     "--runner",
     choices=sorted(_RUNNERS),
     default="threads",
     help="Where submitted tasks run.",
 )
-@argument("--refresh", action="store_true", help="Run tasks although a result is cached.")
-@argument("--no-cache", action="store_true", help="Neither read nor write the cache.")
-@argument("--tag", action="append", default=[], metavar="T", help="Tag of the flow run; repeatable.")
-@argument("-o", "--output", default=None, metavar="VAR", help="Variable for the flow's result.")
-@argument("-q", "--quiet", action="store_true", help="Show no board.")
+@_arguments.argument(
+    "--refresh", action="store_true", help="Run tasks although a result is cached."
+)
+@_arguments.argument("--no-cache", action="store_true", help="Neither read nor write the cache.")
+@_arguments.argument(
+    "--tag", action="append", default=[], metavar="T", help="Tag of the flow run; repeatable."
+)
+@_arguments.argument(
+    "-o", "--output", default=None, metavar="VAR", help="Variable for the flow's result."
+)
+@_arguments.argument("-q", "--quiet", action="store_true", help="Show no board.")
 def flow_magic(line: str, cell: str | None = None) -> None:
     """Run the cell as a flow: its tasks are recorded, cached and shown on a board below.
 
@@ -106,7 +117,7 @@ def flow_magic(line: str, cell: str | None = None) -> None:
 
 def parse_flow_line(line: str) -> FlowOptions:
     """Return the options on a `%%flow` line. Raises `UsageError` saying what is wrong."""
-    given: Any = parse_argstring(flow_magic, line)  # pyright: ignore[reportUnknownVariableType] - IPython is untyped here
+    given = _arguments.parse_argstring(flow_magic, line)
     if given.name and _NOT_IN_NAMES.search(given.name):
         message = f"%%flow: the name {given.name!r} must not contain any of / % & > <"
         raise UsageError(message)

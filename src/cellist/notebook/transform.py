@@ -42,7 +42,7 @@ class WrapFlowBody(ast.NodeTransformer):
         self.interactivity = "last_expr"
         """IPython's `ast_node_interactivity`: which expressions are displayed."""
 
-    def visit_Module(self, node: ast.Module) -> ast.Module:  # noqa: N802 - the name ast gives it
+    def visit_Module(self, node: ast.Module) -> ast.Module:
         """Wrap the body if the module is a flow cell."""
         if not node.body or not _opens_flow(node.body[0]):
             return node
