@@ -15,9 +15,11 @@ import pytest
 
 from tests.caching.edits import EDITS, HIT
 from tests.caching.harder_edits import HARDER
+from tests.caching.odd_edits import ODD
 
 ROOT = Path(__file__).parents[2]
-CORPUS = [*EDITS, *HARDER]
+CORPUS = [*EDITS, *HARDER, *ODD]
+pytestmark = pytest.mark.slow
 WAYS = [("plain", "statements"), ("wrapped", "ipython")]
 
 

@@ -430,6 +430,29 @@ def test_a_task_counts_as_its_function(monkeypatch):
     assert closure_of(namespace["f"]).digest != first.digest
 
 
+def test_things_of_cellist_count_as_nothing_or_by_their_key():
+    class File:
+        def __init__(self, content):
+            self.content = content
+
+        def __cellist_key__(self):
+            return self.content
+
+    class Setting:
+        pass
+
+    File.__module__ = Setting.__module__ = "cellist.sources"
+    namespace = cell("def f(x):\n    return x, S\n")
+    namespace["S"] = Setting()
+    file = File("a")
+    first = closure_of(namespace["f"], depends_on=(file,))
+    assert not first.untracked
+    namespace["S"] = Setting()
+    assert closure_of(namespace["f"], depends_on=(file,)).digest == first.digest
+    file.content = "b"
+    assert closure_of(namespace["f"], depends_on=(file,)).digest != first.digest
+
+
 def test_an_unchanged_closure_costs_little():
     namespace = cell(
         "TH = 0.5\nNAMES = ['a', 'b']\ndef a(x):\n    return x.strip()\n"

@@ -273,8 +273,8 @@ class Builder:
             lines.extend(edges)
             if node.what not in {"root", "value"}:
                 own += [f"{label}={t}" for label, t in node.edges if _is_own(label, t)]
-                if node.what in {"class", "module"}:
-                    own += [label for label, _ in node.edges]
+                if node.what != "function":
+                    own += [f"{label}>{self._name_of(target)}" for label, target in node.edges]
                 digest = blake3("\n".join(own).encode("utf-8", "surrogatepass")).hexdigest()
                 self._add(node.kind, node.name, digest, node.text)
         lines.extend(self._versions())
@@ -287,6 +287,10 @@ class Builder:
             tuple(self.nodes),
             frozenset(self.reads),
         )
+
+    def _name_of(self, target: str | int) -> str:
+        """Return the name of a node, nothing for what has a component or is in the digest."""
+        return self.nodes[target].name if isinstance(target, int) else ""
 
     def _versions(self) -> Iterator[str]:
         for top in sorted(self.packages):

@@ -79,7 +79,7 @@ def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
             return CodeText(file.shape_at(node), file.text_of(node), names)
     note = ""
     file = Path(code.co_filename)
-    if file.exists():
+    if file.exists() and "@pytest_ar" not in namespace:  # pytest rewrites what asserts
         note = f"{file.name} changed on disk and was not reloaded"
     return CodeText(_shape_of_code(code), "", names, note)
 

@@ -39,7 +39,6 @@ class Kind(NamedTuple):
 
 
 _DATA = Kind("data")
-_NOTHING = Kind("nothing")
 
 
 def kind_of(value: object) -> Kind:
@@ -62,8 +61,7 @@ def kind_of(value: object) -> Kind:
 
 def _object(value: Any, kind: type[Any]) -> Kind:
     if is_cellist(value):
-        function = getattr(value, "fn", None)
-        return Kind("task", inner=function) if callable(function) else _NOTHING
+        return _own(value, kind)
     named = _found_in_library(value, kind)
     if named is not None:
         return named
@@ -83,12 +81,20 @@ def _object(value: Any, kind: type[Any]) -> Kind:
     return _DATA
 
 
+def _own(value: Any, kind: type[Any]) -> Kind:
+    function = getattr(value, "fn", None)
+    if callable(function):
+        return Kind("task", inner=function)
+    # File, Env and the like say by a key of their own what they stand for.
+    return _DATA if hasattr(kind, "__cellist_key__") else Kind("nothing", kind.__qualname__)
+
+
 def _function(value: Any) -> Kind:
     home = home_of_globals(value.__globals__)
     if home.tracked:
         return Kind("function")
     if home.package == OWN:
-        return _NOTHING
+        return Kind("nothing", value.__code__.co_qualname)
     wrapper = library_closure(value)
     if wrapper is not None:
         return Kind("wrapper", wrapper.tag, inner=wrapper)
@@ -124,7 +130,7 @@ def _module(name: str) -> Kind:
 
 def _library(module: str, name: str) -> Kind:
     if home_of_module(module).package == OWN:
-        return _NOTHING
+        return Kind("nothing", name)
     path = public_path(module, name)
     return Kind("library", path.rstrip("."), module)
 
