@@ -31,7 +31,8 @@ def frame_of(rows: list[dict[str, Any]], flow_names: dict[str, str]) -> Any:
     table = [_line(row, flow_names) for row in rows]
     frame = pd.DataFrame(table, columns=pd.Index(COLUMNS))
     for name in ("start", "end"):
-        frame[name] = pd.to_datetime(frame[name], unit="ns", utc=True)
+        moments = pd.to_datetime(frame[name], unit="ns", utc=True)
+        frame[name] = moments.astype("datetime64[ns, UTC]")
     for name in ("duration", "saved"):
         frame[name] = frame[name].astype("float64")
     frame["attempts"] = frame["attempts"].astype("int64")

@@ -28,6 +28,8 @@ _LAZY_PAUSE = 0.5
 _IDLE_AFTER = 100
 _MOST_AT_ONCE = 20_000
 _LONGEST_MESSAGE = 10_000
+_MOST_HELD = 100_000
+_HELD_BY_OTHERS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _memory_names = itertools.count()
 
 
@@ -48,6 +50,8 @@ class History(Reader):
         self._connection: sqlite3.Connection | None = None
         self._session = 0
         self._inode: tuple[int, int] | None = None
+        self._held: list[tuple[list[Any], list[Any]]] = []
+        """Rows of runs and logs that could not be written while another process held the file."""
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._rounds = 0
@@ -87,8 +91,8 @@ class History(Reader):
             closing = self._closing
             idle = 0 if self._queue else idle + 1
             try:
-                while self._queue:
-                    self._write_batch()
+                while (self._queue or self._held) and self._write_batch():
+                    pass
             except Exception as error:
                 self._warn("write", f"cellist could not write its history: {error}.")
             with self._written:
@@ -115,23 +119,28 @@ class History(Reader):
                 runs[run.number] = run
         return runs, logs
 
-    def _write_batch(self) -> None:
+    def _write_batch(self) -> bool:
+        """Write a batch; `False` if the file is held by somebody and it must be tried later."""
         runs, logs = self._take_batch()
         connection = self._open()
         if connection is None:
-            return
+            return True
         rows = [row_of(run, self._session) for run in runs.values()]
         for run in runs.values():
             if run.state is not None and run.state.type in FINAL:
                 run.call = None  # recorded; the arguments need not be kept alive any longer
+        self._held.append((rows, logs))
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(database.WRITE_RUNS, (_json(rows),))
-            if logs:
-                connection.execute(database.WRITE_LOGS, (_json(logs),))
+            for held_rows, held_logs in self._held:
+                connection.execute(database.WRITE_RUNS, (_json(held_rows),))
+                if held_logs:
+                    connection.execute(database.WRITE_LOGS, (_json(held_logs),))
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
-            self._recover(connection, error)
+            return self._recover(connection, error)
+        self._held.clear()
+        return True
 
     def _open(self) -> sqlite3.Connection | None:
         """Return the connection; opened anew if the file was taken away."""
@@ -175,18 +184,23 @@ class History(Reader):
     def _is_same_file(self) -> bool:
         return self.path is None or self._identity() == self._inode
 
-    def _recover(self, connection: sqlite3.Connection, error: sqlite3.DatabaseError) -> None:
-        """Go on after a failed write: the batch is lost for the record, not for the runs."""
+    def _recover(self, connection: sqlite3.Connection, error: sqlite3.DatabaseError) -> bool:
+        """Go on after a failed write; `False` if the batch is kept for another try."""
         try:
             connection.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # there may be no transaction left
         if isinstance(error, sqlite3.OperationalError):
             self._warn("write", f"cellist could not write its history: {error}.")
-            return
+            held = error.sqlite_errorcode in _HELD_BY_OTHERS
+            if held and sum(len(rows) for rows, _ in self._held) < _MOST_HELD:
+                return False
+            self._held.clear()  # a full disk: the batch is lost for the record, not for the runs
+            return True
         connection.close()
         self._connection = None
         self._set_aside(error)
+        return True
 
     def _set_aside(self, error: Exception) -> None:
         assert self.path is not None

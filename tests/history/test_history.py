@@ -1,0 +1,303 @@
+"""The history: written behind the runs' backs, read as frames and records, never in the way."""
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from cellist.exceptions import ObjectNotFound
+from cellist.history import History, database
+from cellist.model.reasons import Change, Reason
+from cellist.model.runs import ErrorInfo, FlowRun, TaskRun
+from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
+
+
+class Definition:
+    """Stands for a task or flow."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version = None
+        self.key = name
+
+
+@pytest.fixture
+def warned() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def history(tmp_path: Path, warned: list[str]):
+    one = History(tmp_path / "history.sqlite", on_warning=warned.append)
+    yield one
+    one.close()
+
+
+def task_run(history: History, name: str = "clean", *, flow=None, tags=(), call=None) -> TaskRun:
+    run = TaskRun(Definition(name), flow, flow, [history.sink], frozenset(tags))
+    run.call = call
+    return run
+
+
+def finish(run: TaskRun) -> TaskRun:
+    run.enter(PENDING)
+    run.enter(RUNNING)
+    run.enter(COMPLETED)
+    return run
+
+
+def test_a_run_pays_one_append_per_event(history: History) -> None:
+    assert isinstance(history.sink.__self__, deque)
+
+
+def test_runs_can_be_read_after_a_flush_newest_first(history: History) -> None:
+    first = finish(task_run(history, "load", tags=["nightly"]))
+    second = finish(task_run(history))
+    assert history.flush(5)
+    rows = history.runs()
+    assert [row["id"] for row in rows] == [second.id.hex, first.id.hex]
+    assert rows[0]["state"] == "Completed"
+    assert [state[0] for state in rows[0]["states"]] == ["Pending", "Running", "Completed"]
+    assert rows[1]["tags"] == ["nightly"]
+
+
+def test_filters_choose_runs(history: History) -> None:
+    flow = FlowRun(Definition("etl"), None, None, [history.sink], frozenset())
+    flow.name = "brave-otter"
+    flow.enter(PENDING)
+    flow.enter(RUNNING)
+    inside = finish(task_run(history, "load", flow=flow, tags=["x"]))
+    flow.enter(COMPLETED)
+    failed = task_run(history, "train")
+    failed.enter(PENDING)
+    failed.enter(RUNNING)
+    failed.enter(FAILED, None, "boom")
+    history.flush(5)
+    names = lambda **filters: [row["definition"] for row in history.runs(**filters)]
+    assert names(kind="flow") == ["etl"]
+    assert names(name="load") == ["load"]
+    assert names(flow="etl") == ["load"]
+    assert names(flow="brave-otter") == ["load"]
+    assert names(flow=flow.id) == ["load"]
+    assert names(state="failed") == ["train"]
+    assert names(tag="x") == ["load"]
+    assert names(limit=1) == ["train"]
+    assert history.run("brave-otter").children[0].id == inside.id.hex
+
+
+def test_a_frame_has_the_same_columns_and_types_when_empty(history: History) -> None:
+    empty = history.frame()
+    finish(task_run(history))
+    history.flush(5)
+    full = history.frame()
+    assert list(empty.columns) == list(full.columns)
+    assert len(empty) == 0
+    assert str(full["start"].dtype) == str(empty["start"].dtype) == "datetime64[ns, UTC]"
+    assert full["duration"].iloc[0] > 0
+    assert str(full["duration"].dtype) == "float64"
+    assert full["reused"].dtype == bool
+
+
+def test_a_record_tells_the_whole_story(history: History) -> None:
+    run = task_run(history, "fetch", call=(("http://x",), {"tries": [1, 2]}))
+    run.why = Reason(
+        "miss",
+        "changed",
+        "ran: helper `clean` changed",
+        (Change("function", "clean", "def clean(): 1", "def clean(): 2", "helper changed"),),
+    )
+    run.enter(PENDING)
+    run.enter(RUNNING)
+    run.log(20, "trying")
+    run.enter(SCHEDULED, "AwaitingRetry", "503")
+    run.enter(RUNNING, "Retrying")
+    run.error = ErrorInfo("ValueError", "<b>no</b>", "Traceback …")
+    run.enter(FAILED, None, "gave up")
+    history.flush(5)
+    record = history.run(run.id.hex[:20])
+    assert [state.name for state in record.states] == [
+        "Pending",
+        "Running",
+        "AwaitingRetry",
+        "Retrying",
+        "Failed",
+    ]
+    assert [attempt.ended_in for attempt in record.attempts] == ["AwaitingRetry", "Failed"]
+    assert record.inputs == {"args[0]": "'http://x'", "tries": "[1, 2]"}
+    assert record.why is not None
+    assert "-def clean(): 1" in record.why["changes"][0]["diff"]
+    assert record.error == ("ValueError", "<b>no</b>", "Traceback …")
+    assert record.logs[0].message == "trying"
+    assert "helper `clean` changed" in repr(record)
+    assert "<b>no</b>" not in record._repr_html_()
+    assert "&lt;b&gt;no&lt;/b&gt;" in record._repr_html_()
+
+
+def test_arguments_are_let_go_once_recorded(history: History) -> None:
+    run = finish(task_run(history, call=(([1, 2, 3],), {})))
+    history.flush(5)
+    assert run.call is None
+    assert run.inputs == {"args[0]": "[1, 2, 3]"}
+
+
+def test_an_unknown_name_is_answered_with_near_ones(history: History) -> None:
+    finish(task_run(history, "clean_weather"))
+    history.flush(5)
+    with pytest.raises(ObjectNotFound, match=r"Near to it: .*clean_weather"):
+        history.run("clean_wether")
+
+
+def test_compare_lists_only_what_differs(history: History) -> None:
+    one = finish(task_run(history, call=((1,), {})))
+    two = finish(task_run(history, call=((2,), {})))
+    history.flush(5)
+    frame = history.compare(one.id.hex, two.id.hex)
+    facts = dict(zip(frame["fact"], frame.iloc[:, 1:].to_numpy().tolist(), strict=True))
+    assert facts["input args[0]"] == ["1", "2"]
+    assert "definition" not in facts
+
+
+def test_durations_of_completed_runs_are_known(history: History) -> None:
+    finish(task_run(history))
+    history.flush(5)
+    (seconds,) = history.durations("clean")
+    assert 0 < seconds < 5
+
+
+def test_a_second_process_sees_and_adds_runs(history: History, tmp_path: Path) -> None:
+    finish(task_run(history, "here"))
+    history.flush(5)
+    code = f"""
+    from pathlib import Path
+    import tests.history.test_history as t
+    from cellist.history import History
+    h = History(Path({str(history.path)!r}), on_warning=print)
+    t.finish(t.task_run(h, "there"))
+    h.close()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
+    assert {row["definition"] for row in history.runs()} == {"here", "there"}
+
+
+def test_runs_of_a_dead_process_are_crashed_and_those_of_a_living_one_are_not(
+    history: History, tmp_path: Path
+) -> None:
+    mine = task_run(history, "mine")
+    mine.enter(PENDING)
+    mine.enter(RUNNING)
+    history.flush(5)
+    code = f"""
+    import os
+    from pathlib import Path
+    import tests.history.test_history as t
+    from cellist.history import History
+    from cellist.model.states import PENDING, RUNNING
+    h = History(Path({str(history.path)!r}), on_warning=print)
+    run = t.task_run(h, "killed")
+    run.enter(PENDING); run.enter(RUNNING)
+    h.flush(10)
+    os.kill(os.getpid(), 9)
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=60)
+    assert killed.returncode == -9
+    other = History(history.path, on_warning=print)
+    finish(task_run(other, "later"))
+    other.flush(5)
+    states = {row["definition"]: row["state"] for row in other.runs()}
+    assert states == {"mine": "Running", "killed": "Crashed", "later": "Completed"}
+    assert "went away" in (other.run("killed").states[-1].message or "")
+    other.close()
+
+
+def test_a_damaged_file_is_moved_aside_with_one_warning(tmp_path: Path, warned: list[str]) -> None:
+    path = tmp_path / "history.sqlite"
+    path.write_bytes(b"this is not a database, whatever its name says" * 100)
+    history = History(path, on_warning=warned.append)
+    finish(task_run(history))
+    assert history.flush(5)
+    assert len(history.runs()) == 1
+    history.close()
+    assert len(warned) == 1
+    assert "damaged" in warned[0]
+    assert list(tmp_path.glob("history.sqlite.corrupt-*"))
+
+
+def test_a_newer_file_is_left_alone(tmp_path: Path, warned: list[str]) -> None:
+    path = tmp_path / "history.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
+    connection.close()
+    before = path.read_bytes()
+    history = History(path, on_warning=warned.append)
+    finish(task_run(history))
+    history.flush(5)
+    assert len(history.runs()) == 1
+    history.close()
+    assert path.read_bytes() == before
+    assert "newer version" in warned[0]
+
+
+def test_a_place_that_cannot_be_written_means_memory_only(
+    tmp_path: Path, warned: list[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    history = History(tmp_path / "file" / "history.sqlite", on_warning=warned.append)
+    finish(task_run(history))
+    history.flush(5)
+    assert len(history.runs()) == 1
+    assert len(warned) == 1
+    history.close()
+
+
+def test_a_file_taken_away_is_made_anew(history: History, warned: list[str]) -> None:
+    finish(task_run(history, "before"))
+    history.flush(5)
+    assert history.path is not None
+    for part in history.path.parent.glob("history.sqlite*"):
+        part.unlink()
+    finish(task_run(history, "after"))
+    history.flush(5)
+    assert [row["definition"] for row in history.runs()] == ["after"]
+
+
+def test_a_locked_file_costs_a_warning_and_no_run(
+    history: History, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_MS", 100)
+    finish(task_run(history, "first"))
+    history.flush(5)
+    assert history.path is not None
+    history._connection.execute("PRAGMA busy_timeout = 100")  # pyright: ignore[reportOptionalMemberAccess]
+    blocker = sqlite3.connect(history.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    run = finish(task_run(history, "while locked"))
+    history.flush(5)
+    assert run.is_final
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    finish(task_run(history, "after"))
+    history.flush(5)
+    assert {row["definition"] for row in history.runs()} == {"first", "while locked", "after"}
+
+
+def test_the_queue_keeps_nothing_alive_after_a_batch(history: History) -> None:
+    for _ in range(1000):
+        finish(task_run(history))
+    history.flush(10)
+    assert not history.sink.__self__
+    assert len(history.runs(limit=2000)) == 1000
+
+
+def test_closing_writes_what_is_left(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.sqlite", on_warning=print)
+    finish(task_run(history))
+    history.close()
+    again = History(tmp_path / "history.sqlite", on_warning=print)
+    assert len(again.runs()) == 1
+    again.close()
+    time.sleep(0)
