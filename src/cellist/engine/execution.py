@@ -56,6 +56,7 @@ class Execution:
     __slots__ = (
         "__weakref__",
         "args",
+        "began",
         "cache_note",
         "cancelling",
         "definition",
@@ -96,6 +97,8 @@ class Execution:
         self.waits: list[Promise] | None = None
         """Promises among the inputs and `wait_for`."""
         self.wait_for: Any = None
+        self.began = 0
+        """When the present attempt of a cached task was invoked, nanoseconds since the epoch."""
         self.cancelling = False
         """Set once somebody asked to cancel; the engine looks at every step."""
         self.stop: Callable[[], object] | None = None

@@ -81,6 +81,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
             hit = yield Offload(x.services.cache.look_up, x)
             if isinstance(hit, Ok) and hit.value is not None:
                 return (yield from _complete(x, hit.value.value, Conclusion(COMPLETED, "Cached")))
+            x.began = x.services.now()
         while True:
             outcome = yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async)
             if (
@@ -222,6 +223,7 @@ def _failed_attempt(
         if isinstance(x, FlowExecution):
             x.failures.clear()  # those of the attempt before
         run.enter(RUNNING, None if plan.is_flow else "Retrying")
+        x.began = x.services.now()
         if plan.hooks:
             yield from _hooks(x, "on_running")
         return None
@@ -321,8 +323,7 @@ def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome
 
 def _store(x: Execution, value: Any) -> Steps[None]:
     """Put the result into the cache before Completed is announced, so that who hears can fetch."""
-    state = x.run.state
-    seconds = (x.services.now() - (state.at if state else 0)) / 1_000_000_000
+    seconds = (x.services.now() - x.began) / 1_000_000_000
     yield Offload(x.services.cache.remember, x, value, seconds)
 
 
