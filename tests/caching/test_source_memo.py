@@ -1,5 +1,6 @@
 """A closure found once is given again, unless anything it was made from has changed."""
 
+import copy
 import functools
 import gc
 import importlib
@@ -405,6 +406,14 @@ def test_code_inside_values_counts():
     assert digest_value({"f": again["a"], "c": other["C"]()}) != before
     other = cell("def a(x):\n    return 2\n")
     assert digest_value({"f": other["a"], "c": again["C"]()}) != before
+
+
+def test_copying_an_instance_changes_no_class():
+    namespace = cell("class C:\n    def __init__(self): self.v = 1\ndef f(x):\n    return C()\n")
+    before = closure_of(namespace["f"]).digest
+    copy.copy(namespace["C"]())
+    assert "__slotnames__" in vars(namespace["C"])
+    assert closure_of(namespace["f"]).digest == before
 
 
 def test_a_task_counts_as_its_function(monkeypatch):

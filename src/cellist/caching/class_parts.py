@@ -24,6 +24,7 @@ _BOOKKEEPING = frozenset(
         "__weakref__",
         "__doc__",
         "__firstlineno__",
+        "__slotnames__",  # what `copyreg` leaves behind when an instance is copied
         "__static_attributes__",
         "__annotations__",
         "__annotate__",
