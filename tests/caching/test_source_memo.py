@@ -416,6 +416,16 @@ def test_copying_an_instance_changes_no_class():
     assert closure_of(namespace["f"]).digest == before
 
 
+def test_the_first_instance_changes_no_class():
+    namespace = cell(
+        "from typing import Protocol\nclass P(Protocol):\n    def go(self): return 1\n"
+        "class C(P):\n    a = 1\ndef f(x):\n    return C()\n"
+    )
+    before = closure_of(namespace["f"]).digest
+    namespace["f"](1)
+    assert closure_of(namespace["f"]).digest == before
+
+
 def test_a_task_counts_as_its_function(monkeypatch):
     class Task:
         """What a task is to a source digest."""

@@ -185,6 +185,8 @@ def _is_generated(cls: type[Any], name: str, value: Any) -> bool:
     function = getattr(value, "__func__", value)
     function = getattr(function, "__wrapped__", function)
     if not is_function(function):
+        if name == "__init__" and value is object.__init__:
+            return True  # put there by Protocol when the first instance is made
         return name == "__hash__" and value is None and "__eq__" in vars(cls)
     filename = function.__code__.co_filename
     if filename.startswith("<attrs generated"):
