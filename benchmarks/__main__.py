@@ -52,11 +52,15 @@ def options() -> argparse.Namespace:
 
 
 def environment(folder: str) -> dict[str, str]:
-    """Return the environment of a benchmark: no settings of the user's, a store of its own."""
+    """Return the environment of a benchmark: no settings of the user's, a store of its own.
+
+    Compiled modules are kept, as they are where packages are installed: the start of a process
+    would otherwise be the time to compile ours.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("CELLIST_", "PREFECT_"))
+        if not name.startswith(("CELLIST_", "PREFECT_", "PYTHONDONTWRITE"))
     }
     home, secret = Path(folder) / "home", Path(folder) / "secret"
     return {

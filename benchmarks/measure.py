@@ -41,7 +41,7 @@ class Size:
         return max(min(least, usual), int(usual * self.share))
 
 
-SIZES = {"full": Size(15, 1.0), "quick": Size(7, 0.3), "smoke": Size(1, 0.002, warm=False)}
+SIZES = {"full": Size(11, 1.0), "quick": Size(7, 0.3), "smoke": Size(1, 0.002, warm=False)}
 
 
 @dataclass(frozen=True)

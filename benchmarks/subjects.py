@@ -104,4 +104,4 @@ def settle() -> None:
     """Write what waits in the background, so that the next contender has the machine."""
     session = get_session()
     session.store.flush(60)
-    session.history.flush()
+    session.history.flush(60)
