@@ -291,6 +291,25 @@ def test_a_frame_costs_what_changed_not_what_there_is(view, story):
     assert sorted(spent)[20] < 0.002
 
 
+def test_ten_thousand_outermost_runs_cost_no_more(view, story):
+    runs = [story.begin(story.task("fetch"), i) for i in range(10_000)]
+    view.snapshot()
+    spent = []
+    for i, run in enumerate(runs[5_000:5_040]):
+        story.enter(run, 20_000 + i, COMPLETED)
+        begin = time.perf_counter()
+        view.changes()
+        spent.append(time.perf_counter() - begin)
+    assert sorted(spent)[20] < 0.002
+    assert view.header()["start"] == START // 1_000_000
+    assert len(view.header()["cancel"]) == 50
+    for run in runs[:5_000] + runs[5_040:]:
+        story.enter(run, 30_000, COMPLETED)
+    header = view.changes()["header"]
+    assert (header["look"], header["end"]) == ("completed", START // 1_000_000 + 30_000_000)
+    assert header["cancel"] == []
+
+
 def test_many_states_between_two_frames_are_read_once(view, story):
     run = story.task("step")
     for _ in range(50):

@@ -25,7 +25,7 @@ from cellist.board.wording import (
 )
 from cellist.model.runs import Run
 
-MAX_LANES = 12
+MAX_LANES = 40
 """Rows of bars one group gets in the timeline; with more at once, bars share a lane."""
 
 _REASONS_KEPT = 50
@@ -155,6 +155,12 @@ class Group:
             return None
         return (self.ended - (self.began or self.ended)) / 1e9
 
+    @property
+    def pitch(self) -> int:
+        """How high a lane of the timeline is, in pixels; many lanes are drawn thin."""
+        lanes = len(self.lanes)
+        return 14 if lanes < 2 else 7 if lanes <= 12 else 4
+
     def detail(self) -> str:
         """Return the second line of the node: progress, or duration for a single run."""
         if self.total > 1:
@@ -179,6 +185,7 @@ class Group:
             "why": reasons_text(self.reasons),
             "error": self.error,
             "lanes": len(self.lanes),
+            "pitch": self.pitch,
             "more": more_text(self.total - self.sent),
             "run": self.rows[0].hex if self.total == 1 else None,
         }

@@ -25,7 +25,6 @@ MAX_GRAPH_NODES = 80
 """Above this the graph is left out of the record: it would be unreadable and large."""
 
 _LABEL = 190
-_LANE = 7
 _FONT = 'font-family="system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif"'
 _DASHES = {"data": "", "call": ' stroke-dasharray="5 4"', "order": ' stroke-dasharray="1 4"'}
 
@@ -116,15 +115,13 @@ def _timeline(view: View, groups: Sequence[Group], top: float) -> tuple[str, flo
     for group in groups:
         if not group.lanes:
             continue
-        lanes = max(1, len(group.lanes))
-        height = max(20, lanes * _LANE + 8)
+        height = max(20, len(group.lanes) * group.pitch + 8)
         parts.append(
             f'<text x="10" y="{y + 13:.0f}" fill="{TEXT}">{escaped(clipped(group.name, 26))}</text>'
             f'<path d="M{_LABEL} {y + height - 2:.0f}H{WIDTH - 12}" stroke="{RULE}" '
             'stroke-width="0.5"/>'
         )
-        thick = _LANE - 1 if lanes > 1 else 11
-        parts += _bars(group, view, begin, per_ms, y + 2, thick)
+        parts += _bars(group, view, begin, per_ms, y + 2)
         y += height
     parts.append(
         f'<text x="{_LABEL}" y="{y + 12:.0f}" fill="{MUTED}" font-size="11">0</text>'
@@ -141,15 +138,14 @@ def _last(row: Row, view: View) -> int:
     return view.latest // 1_000_000
 
 
-def _bars(
-    group: Group, view: View, begin: int, per_ms: float, top: float, thick: float
-) -> list[str]:
+def _bars(group: Group, view: View, begin: int, per_ms: float, top: float) -> list[str]:
     """Return the bars of a group, one path for each look and shade."""
     paths: dict[tuple[str, bool], list[str]] = {}
+    thick = min(group.pitch - 1, 11)
     for row in group.rows:
         if not row.sent or row.lane is None:
             continue
-        y = top + row.lane * _LANE
+        y = top + row.lane * group.pitch
         for look, start, end in row.bars():
             x = _LABEL + (start - begin) * per_ms
             width = max(1.5, ((end or _last(row, view)) - start) * per_ms)

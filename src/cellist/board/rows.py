@@ -37,6 +37,7 @@ class Row:
     __slots__ = (
         "group",
         "index",
+        "is_root",
         "lane",
         "logs",
         "look",
@@ -54,6 +55,7 @@ class Row:
         self.look = "pending"
         self.lane: int | None = None
         self.logs: deque[str] | None = None
+        self.is_root = False
         self.sent = False
         self.shade = False
         """Neighbours in a lane differ in shade, or they would look like one bar."""

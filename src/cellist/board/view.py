@@ -15,6 +15,7 @@ from typing import Any, cast
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
 from cellist.board.palette import LOOKS, OVER
+from cellist.board.roots import Roots
 from cellist.board.rows import Row, milliseconds
 from cellist.board.wording import (
     amount,
@@ -58,7 +59,7 @@ class View:
         self._by_spot: dict[tuple[int | None, int], Group] = {}
         self._by_place: dict[tuple[int | None, tuple[str, str]], Group] = {}
         self._children: dict[int | None, list[Group]] = {}
-        self._roots: list[Row] = []
+        self._roots = Roots()
         self._waiting: dict[int, Row] = {}
         self._changed_groups: dict[int, Group] = {}
         self._changed_rows: dict[int, Row] = {}
@@ -125,8 +126,8 @@ class View:
     def header(self) -> dict[str, Any]:
         """Return the line on the whole: state, times, counts, what reuse saved, what is next."""
         look, word = self._overall()
-        begin = min((row.began for row in self._roots), default=0)
-        end = 0 if self._active else max((row.ended for row in self._roots), default=0)
+        begin = self._roots.began
+        end = 0 if self._active else self._roots.ended
         reused = sum(group.reused for group in self.groups)
         saved = saved_text(sum(group.saved for group in self.groups), reused)
         took = duration((end - begin) / 1e9) if end else None
@@ -142,7 +143,7 @@ class View:
             "counts": ordered(self.counts),
             "saved": saved,
             "next": self._next_retry(),
-            "cancel": [row.hex for row in self._roots if "cancel" in row.controls()][:50],
+            "cancel": [row.hex for row in self._roots.stoppable()],
             "sentence": summary(
                 self.title, word, self.counts, [saved, f"It took {took}" if took else None]
             ),
@@ -150,12 +151,10 @@ class View:
 
     def _overall(self) -> tuple[str, str]:
         """Return look and word of the board: of its only flow, or of all it holds."""
-        if len(self._roots) == 1:
-            return self._roots[0].look, word_of(self._roots[0].run.state)
-        tally: dict[str, int] = {}
-        for row in self._roots:
-            tally[row.look] = tally.get(row.look, 0) + 1
-        look = look_of_many(tally)
+        only = self._roots.only
+        if only is not None:
+            return only.look, word_of(only.run.state)
+        look = look_of_many(self._roots.counts)
         return look, LOOKS[look].word
 
     def _next_retry(self) -> dict[str, Any] | None:
@@ -191,7 +190,7 @@ class View:
         group = self._group_for(run, caller_row.group if caller_row else None)
         row = self.rows[run.number] = group.add(run)
         if caller_row is None:
-            self._roots.append(row)
+            self._roots.add(row)
         if run.kind != "flow":
             self.counts["pending"] = self.counts.get("pending", 0) + 1
         self._active += 1
@@ -231,6 +230,8 @@ class View:
         state = run.state
         look = look_of(state)
         if look != row.look:
+            if row.is_root:
+                self._roots.move(row, look)
             self._count(row, look)
             group.move(row, look)
         if state is not None and state.at > self.latest:

@@ -84,7 +84,8 @@ function start(model, el) {
 
   function paint() {
     frame = 0;
-    if (store.seq < 0) return;
+    // A notebook takes cells out of the page that are scrolled away; coming back changes the size.
+    if (store.seq < 0 || !el.isConnected) return;
     header.paint();
     painters[visible].paint();
     tick();

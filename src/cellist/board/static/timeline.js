@@ -7,8 +7,6 @@ import { h, keyed, s, setAttr, setText } from "./dom.js";
 import { duration, niceStep } from "./time.js";
 
 const TICKS = 6;
-const TALL = 12;
-const LANE = 7;
 
 /** @param {number} ms */
 const tickText = (ms) => duration(ms).replace(".0 s", " s").replace(" 00 s", "").replace(" 00 min", "");
@@ -66,9 +64,9 @@ export function makeTimeline(store, open) {
    * @param {Map<string, Element>} known
    * @param {import("./types.js").Row} row
    * @param {number} index
-   * @param {number} height
+   * @param {number} pitch  How high a lane is.
    */
-  function paintBar(drawing, known, row, index, height) {
+  function paintBar(drawing, known, row, index, pitch) {
     const [look, start, end] = /** @type {import("./types.js").Bar[]} */ (row.bars)[index];
     const key = `${row.id}-${index}`;
     let bar = /** @type {SVGElement | undefined} */ (known.get(key));
@@ -80,15 +78,15 @@ export function makeTimeline(store, open) {
       known.set(key, bar);
       drawing.append(bar);
     }
-    const y = (row.lane ?? 0) * (height === TALL ? 0 : LANE) + 1;
+    const y = (row.lane ?? 0) * pitch + 1;
     const x = start - origin();
     setAttr(bar, "class", `cellist-stretch is-${look}${row.shade ? " is-shaded" : ""}`);
     if (tag === "rect") {
       setAttr(bar, "x", String(x));
       setAttr(bar, "y", String(y));
-      setAttr(bar, "height", String(height - 1));
+      setAttr(bar, "height", String(pitch - 2));
     } else {
-      const middle = String(y + height / 2 - 0.5);
+      const middle = String(y + pitch / 2 - 1);
       setAttr(bar, "x1", String(x));
       setAttr(bar, "y1", middle);
       setAttr(bar, "y2", middle);
@@ -119,19 +117,18 @@ export function makeTimeline(store, open) {
     setAttr(label, "class", `cellist-band-name is-${group.look}`);
     setAttr(label, "title", group.label);
     setAttr(label, "aria-label", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
-    const height = group.lanes > 1 ? LANE - 1 : TALL;
-    const total = group.lanes > 1 ? group.lanes * LANE + 2 : TALL + 2;
+    const total = group.lanes * group.pitch + 2;
     setAttr(drawing, "data-height", String(total));
     const style = /** @type {HTMLElement} */ (drawing).style;
     if (style.height !== `${total}px`) style.height = `${total}px`;
     setAttr(drawing, "viewBox", `0 0 ${shownSpan} ${total}`);
     const known = /** @type {Map<string, Element>} */ (bars.get(band));
-    const tall = band.getAttribute("data-height") !== String(height);
-    setAttr(band, "data-height", String(height));
+    const repaint = band.getAttribute("data-pitch") !== String(group.pitch);
+    setAttr(band, "data-pitch", String(group.pitch));
     for (const row of store.byGroup.get(group.id)?.values() ?? []) {
-      if (painted.has(row) && !tall) continue;
+      if (painted.has(row) && !repaint) continue;
       painted.add(row);
-      (row.bars ?? []).forEach((_, index) => paintBar(drawing, known, row, index, height));
+      (row.bars ?? []).forEach((_, index) => paintBar(drawing, known, row, index, group.pitch));
     }
   }
 

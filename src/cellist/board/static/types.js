@@ -42,6 +42,7 @@
  * @property {string} why
  * @property {string | null} error
  * @property {number} lanes
+ * @property {number} pitch
  * @property {string | null} more
  * @property {string | null} run
  * @property {string} [took]

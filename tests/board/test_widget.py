@@ -1,0 +1,92 @@
+"""The screen in Jupyter: two outputs in the right order, updates from any thread, no leak."""
+
+import contextvars
+import threading
+from typing import Any
+
+import IPython.display
+import pytest
+
+from cellist.board import widget
+from cellist.board.live import Board
+from cellist.model.states import COMPLETED
+from tests.board.fakes import Story
+
+CELL = contextvars.ContextVar("cell", default="none")
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """What was displayed: data, options, and the cell of the context it was displayed in."""
+    found = []
+
+    def publish(data, **how):
+        found.append((data, how, CELL.get()))
+
+    monkeypatch.setattr(IPython.display, "publish_display_data", publish)
+    return found
+
+
+@pytest.fixture
+def board(published):
+    made = Board("crawl", control=lambda action, run: None, ui="widget")
+    token = CELL.set("A")
+    made.show()
+    CELL.reset(token)
+    return made
+
+
+def test_the_widget_comes_first_and_the_record_under_its_own_id(board, published):
+    (first, how_first, _), (second, how_second, _) = published
+    assert set(first) == {widget._WIDGET_VIEW, "text/plain"}
+    assert first[widget._WIDGET_VIEW]["model_id"]
+    assert how_first == {}
+    assert set(second) == {"text/html", "text/plain"}
+    assert f'data-cellist-static="{board.ident}"' in second["text/html"]
+    assert second["text/plain"] == "crawl: pending."
+    assert how_second == {"transient": {"display_id": f"cellist-{board.ident}"}}
+
+
+def test_showing_twice_shows_once(board, published):
+    board.show()
+    assert len(published) == 2
+
+
+def test_the_record_is_updated_in_the_cell_it_belongs_to_also_from_a_thread(board, published):
+    story = Story(lambda event: board.apply((event,)))
+    story.complete(story.task("fetch"), 0, 1)
+    thread = threading.Thread(target=board.close)
+    thread.start()
+    thread.join()
+    data, how, cell = published[-1]
+    assert cell == "A"
+    assert how == {"transient": {"display_id": f"cellist-{board.ident}"}, "update": True}
+    assert "fetch" in data["text/html"]
+    assert data["text/plain"] == "crawl: completed. 1 task run: 1 completed. It took 1.0 s."
+
+
+def test_messages_of_the_page_reach_the_board(board, monkeypatch):
+    screen = board._screen
+    sent = []
+    monkeypatch.setattr(screen._widget, "send", sent.append)
+    screen._widget._msg_callbacks(screen._widget, {"kind": "hello"}, [])
+    assert [message["kind"] for message in sent] == ["snapshot"]
+
+
+def test_html_boards_make_no_widget(published):
+    Board("crawl", control=lambda action, run: None, ui="html").show()
+    assert [set(data) for data, _, _ in published] == [{"text/html", "text/plain"}]
+
+
+def test_only_the_latest_boards_stay_to_be_asked(published, monkeypatch):
+    monkeypatch.setattr(widget, "KEPT", 2)
+    monkeypatch.setattr(widget, "_retired", widget.deque())
+    boards = [Board("crawl", control=lambda action, run: None, ui="widget") for _ in range(4)]
+    for board in boards:
+        board.show()
+        story = Story(lambda event, board=board: board.apply((event,)))
+        story.enter(story.begin(story.task("fetch"), 0), 1, COMPLETED)
+        board.close()
+    screens: list[Any] = [board._screen for board in boards]
+    assert [screen._widget is None for screen in screens] == [True, True, False, False]
+    assert published[-1][0]["text/plain"].startswith("crawl: completed.")
