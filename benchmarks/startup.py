@@ -14,7 +14,6 @@ IMPORTS = {
     OURS: "from cellist import flow, task",
     "joblib": "import joblib",
     "pipefunc": "import pipefunc",
-    "pandas": "import pandas",
 }
 PROGRAMS = {
     OURS: "from cellist import task\n\n\n@task\ndef same(x):\n    return x\n\n\nsame(1)\n",
@@ -68,7 +67,7 @@ def starting(path: Path) -> Callable[[], float]:
 def startup(size: Size) -> Iterator[Row]:
     """`import cellist`, and process start to the first task result."""
     imports = {name: importing(text) for name, text in here(IMPORTS).items()}
-    peers = {"joblib": at_most(0.15, "150,000 µs"), "pipefunc": None, "pandas": None}
+    peers = {"joblib": at_most(0.15, "150,000 µs"), "pipefunc": None}
     yield from interleave(size.heavy(), imports).rows("import", peers)
     programs = {}
     for name, text in here(PROGRAMS).items():

@@ -24,7 +24,7 @@ ROWS = {
     "array": 4,
     "arguments": 2,
     "source": 2,
-    "startup": 6,
+    "startup": 5,
     "scale": 4,
     "store": 7,
 }
