@@ -7,13 +7,17 @@ belongs to another platform by its nature.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests import chromium
+
+if TYPE_CHECKING:
+    from tests.sessions import Recorder
 
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")  # jupyter_core warns until one has decided
 
@@ -36,6 +40,15 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CELLIST_HOME", str(home))
     monkeypatch.setenv("CELLIST_SECRET_DIR", str(tmp_path / "cellist-secret"))
     return home
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Generator["Recorder"]:
+    """A session of the test's own; at the end each transition in it must be in the table."""
+    from tests.sessions import recorded_session
+
+    with recorded_session(tmp_path / "session") as recorder:
+        yield recorder
 
 
 def pytest_configure(config: pytest.Config) -> None:

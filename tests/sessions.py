@@ -1,10 +1,15 @@
-"""A session for one test, and a check of everything that happened in it."""
+"""A session for one test, a check of all that happened in it, and four ways to carry out a run."""
 
-from collections.abc import Generator
+import asyncio
+import functools
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from cellist.model.runs import Event, Run, StateChanged
+from cellist import State, Task, task
+from cellist.cache_policies import NO_CACHE
+from cellist.model.runs import Event, LogWritten, Run, StateChanged
 from cellist.model.states import TRANSITIONS
 from cellist.session import Session, use_session
 
@@ -12,47 +17,90 @@ from cellist.session import Session, use_session
 class Recorder:
     """Keeps every event of a session, and reads runs back from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.events: list[Event] = []
-
-    def __call__(self, event: Event) -> None:
-        self.events.append(event)
+        session.sinks.append(self.events.append)
 
     @property
     def runs(self) -> list[Run]:
         """Every run that was announced, in order."""
-        seen = dict.fromkeys(e.run.number for e in self.events if isinstance(e, StateChanged))
-        by_number = {e.run.number: e.run for e in self.events}
-        return [by_number[number] for number in seen]
+        return list({id(e.run): e.run for e in self.events}.values())
 
     def of(self, name: str) -> list[Run]:
         """The runs of the task or flow of this name."""
         return [run for run in self.runs if run.definition.name == name]
 
+    def one(self, name: str) -> Run:
+        """The only run of the task or flow of this name."""
+        (run,) = self.of(name)
+        return run
+
     def logs(self) -> list[str]:
-        return [e.message for e in self.events if hasattr(e, "message")]  # pyright: ignore[reportAttributeAccessIssue]
+        """What runs logged, in order."""
+        return [event.message for event in self.events if isinstance(event, LogWritten)]
 
     def check(self) -> None:
-        """Fail unless each run went by the table of transitions, once at a time."""
+        """Fail unless each run went by the table of transitions and told of each state once."""
         for run in self.runs:
             told = [e.state for e in self.events if isinstance(e, StateChanged) and e.run is run]
             assert sorted(told, key=lambda state: state.at) == run.states
-            assert told[0].name == "Pending"
+            assert run.states[0].name == "Pending"
             for before, after in zip(run.states, run.states[1:], strict=False):
                 assert after.type in TRANSITIONS[before.type], run.states
-                assert after.timestamp > before.timestamp
-            assert run.attempts == sum(state.is_running() for state in run.states)
+                assert after.timestamp > before.timestamp, run.states
+            assert run.run_count == sum(state.is_running() for state in run.states)
 
 
 @contextmanager
-def recorded_session(directory: Path) -> Generator[tuple[Session, Recorder]]:
-    recorder = Recorder()
+def recorded_session(directory: Path) -> Generator[Recorder]:
+    """Use a session of its own for a while, and check at the end what went on in it."""
     session = Session(directory=directory)
-    session.sinks.append(recorder)
+    recorder = Recorder(session)
     with use_session(session):
-        yield session, recorder
+        yield recorder
     recorder.check()
+    assert session.live == {}
 
 
 def names(run: Run) -> list[str]:
+    """The names of the states of a run."""
     return [state.name for state in run.states]
+
+
+WAYS = ("drive", "adrive", "submit", "submit async")
+
+
+def as_task(way: str, fn: Callable[..., Any], **options: Any) -> Task[..., Any]:
+    """Make a task of sync code for a way to carry it out, a coroutine function where it takes one.
+
+    Caching is off unless asked for.
+    """
+    options.setdefault("cache_policy", NO_CACHE)
+    if way not in {"adrive", "submit async"}:
+        return task(fn, **options)
+
+    @functools.wraps(fn)
+    async def as_coroutine(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0)
+        return fn(*args, **kwargs)
+
+    return task(as_coroutine, **options)
+
+
+def final_state(way: str, t: Any, *args: Any, **kwargs: Any) -> State:
+    """Run a task in one of the ways and return its final state."""
+    if way == "drive":
+        return t(*args, return_state=True, **kwargs)
+    if way == "adrive":
+        return asyncio.run(t(*args, return_state=True, **kwargs))
+    return t.submit(*args, return_state=True, **kwargs)
+
+
+def outcome(way: str, t: Any, *args: Any, **kwargs: Any) -> Any:
+    """Run a task in one of the ways and return its value or raise its error."""
+    if way == "drive":
+        return t(*args, **kwargs)
+    if way == "adrive":
+        return asyncio.run(t(*args, **kwargs))
+    return t.submit(*args, **kwargs).result(timeout=30)

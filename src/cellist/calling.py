@@ -33,7 +33,7 @@ from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
 from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, TaskRun
-from cellist.model.states import PENDING, State
+from cellist.model.states import CANCELLED, PENDING, State
 from cellist.runners.loops import LoopWork, loop_for
 from cellist.session import Session, get_session
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -186,7 +186,11 @@ def finish(x: Execution) -> None:
         if x.runner is not None:
             x.runner.close()
             x.runner = None
-        unseen = [promise for promise in x.failures if not promise.observed]
+        unseen = [
+            promise
+            for promise in x.failures
+            if not promise.observed and promise.run.state_type is not CANCELLED
+        ]
         if unseen and x.run.state is not None and x.run.state.is_completed():
             names = ", ".join(sorted({promise.run.name for promise in unseen})[:_MOST_NAMED])
             x.services.log(x, 30, f"{len(unseen)} failed run(s) nobody looked at: {names}")
