@@ -14,7 +14,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from cellist.board.live import Board
@@ -46,7 +48,10 @@ class Feed:
         self._leaving: set[str] = set()
         """Cells that are over while runs they started are not."""
         self._lock = threading.RLock()
-        self._wake = threading.Event()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Wakes the thread. Not an `Event`: a signal handler may change a run while the thread it
+        interrupted is in this very `sink`, and of all ways to wake a thread only this is safe then.
+        """
         self._asleep = False
         self._thread: threading.Thread | None = None
 
@@ -55,7 +60,8 @@ class Feed:
         if self._boards:
             self._queue.append(event)
             if self._asleep:
-                self._wake.set()
+                self._asleep = False
+                self._bell.put(None)
 
     def attach(self, cell_token: CellToken, board: Board) -> None:
         """Send the events of runs started from this cell execution to this board."""
@@ -66,7 +72,7 @@ class Feed:
                     target=self._loop, name="cellist-board", daemon=True
                 )
                 self._thread.start()
-        self._wake.set()
+        self._bell.put(None)
 
     def finish(self, cell_token: CellToken) -> None:
         """Draw the end of a cell execution, in the calling thread, before this returns.
@@ -101,11 +107,18 @@ class Feed:
                 due = self._turn()
             spent = time.perf_counter() - begin
             time.sleep(min(max(FRAME, spent * _SHARE), _LONGEST_PAUSE))
-            self._asleep = True
-            if not self._queue:  # looked at after the flag: a sink that missed it left an event
-                self._wake.wait(due)
-            self._asleep = False
-            self._wake.clear()
+            self._rest(due)
+
+    def _rest(self, due: float | None) -> None:
+        """Sleep until something happens, or for `due` seconds."""
+        self._asleep = True
+        if not self._queue:  # looked at after the flag: a sink that missed it left an event
+            with suppress(Empty):
+                self._bell.get(timeout=due)
+        self._asleep = False
+        with suppress(Empty):
+            while True:
+                self._bell.get_nowait()
 
     def _turn(self) -> float | None:
         """Draw a frame of every board; return the seconds until one wants to be drawn anyway."""

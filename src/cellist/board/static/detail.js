@@ -20,10 +20,8 @@ export function makeDetail(store, row) {
   if (row.why) add("why", row.why);
   if (row.error) add("error", h("span", { class: "is-error" }, row.error));
   const bars = row.bars ?? [];
-  const attempts = bars.filter(([look]) => look !== "waiting");
-  if (attempts.length > 1) {
-    add("attempts", h("ol", {}, ...bars.map(([look, start, end]) => h("li", { class: `is-${look}` },
-      `${store.icon(look)} ${store.word(look)}${end === null ? "" : `, ${duration(end - start)}`}`))));
+  if (bars.filter(([look]) => look !== "waiting").length > 1) {
+    add("attempts", h("ul", {}, ...attemptLines(store, bars)));
   }
   if (row.inputs?.length) {
     add("inputs", h("ul", {}, ...row.inputs.map(([name, text]) => h("li", {}, h("code", {}, `${name} = ${text}`)))));
@@ -34,4 +32,20 @@ export function makeDetail(store, row) {
   if (row.where) add("ran on", row.where);
   if (!list.children.length) add("state", row.word);
   return list;
+}
+
+/**
+ * One line per attempt and per wait between two.
+ * @param {import("./store.js").Store} store
+ * @param {import("./types.js").Bar[]} bars
+ */
+function attemptLines(store, bars) {
+  let number = 0;
+  return bars.map(([look, start, end]) => {
+    const time = end === null ? "" : duration(end - start);
+    if (look === "waiting") return h("li", { class: "is-waiting" }, time ? `waited ${time}` : "waiting");
+    number += 1;
+    return h("li", { class: `is-${look}` },
+      `attempt ${number}: ${store.icon(look)} ${store.word(look)}${time && `, ${time}`}`);
+  });
 }
