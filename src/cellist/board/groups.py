@@ -59,9 +59,11 @@ class Group:
         self.lanes: list[Row] = []
         """The run that used each lane last."""
         self.reasons: Counter[str] = Counter()
+        """Why runs that were not reused ran."""
         self.began = 0
         self.ended = 0
         self.reused = 0
+        self._hit = ""
         self.saved = 0.0
         self.sources: dict[int, int] = {}
         """Group id → how many dependencies lead from it to this group."""
@@ -107,11 +109,22 @@ class Group:
         row.reasoned = True
         why = row.run.why
         sentence = str(why)
-        if sentence in self.reasons or len(self.reasons) < _REASONS_KEPT:
-            self.reasons[sentence] += 1
         if getattr(why, "outcome", None) == "hit":
             self.reused += 1
             self.saved += getattr(why, "saved", None) or 0.0
+            self._hit = sentence
+        elif sentence in self.reasons or len(self.reasons) < _REASONS_KEPT:
+            self.reasons[sentence] += 1
+
+    @property
+    def why(self) -> str:
+        """Why the runs ran or did not. Hits differ in what each saved, so they are summed up."""
+        reasons = dict(self.reasons)
+        if self.reused == 1:
+            reasons[self._hit] = 1
+        elif self.reused:
+            reasons[f"reused, saved {duration(self.saved)}"] = self.reused
+        return reasons_text(reasons)
 
     def take_lane(self, row: Row) -> None:
         """Give a run that started a lane of the timeline: the first whose last run was over."""
@@ -182,7 +195,7 @@ class Group:
             "detail": self.detail(),
             "counts": ordered(self.counts),
             "label": f"{self.name}: {counts_text(self.counts)}",
-            "why": reasons_text(self.reasons),
+            "why": self.why,
             "error": self.error,
             "lanes": len(self.lanes),
             "pitch": self.pitch,

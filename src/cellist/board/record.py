@@ -25,7 +25,6 @@ from cellist.board.wording import (
     duration,
     error_line,
     more_text,
-    reasons_text,
     word_of,
 )
 
@@ -93,7 +92,7 @@ def _took(seconds: float | None) -> str:
 def _why(group: Group) -> str:
     """Return the reasons of a group, or its last failure where that says more."""
     text = group.error if group.look in TROUBLE else None
-    return clipped(text or reasons_text(group.reasons), 200)
+    return clipped(text or group.why, 200)
 
 
 def _details(view: View) -> str:

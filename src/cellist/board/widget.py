@@ -60,6 +60,7 @@ class JupyterScreen:
                 receive(content)
 
             self._widget.on_msg(hand_over)
+            _answer_while_blocked(self._widget)
             view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
             _publish({_WIDGET_VIEW: view, "text/plain": "cellist board"})
         self._transient = {"display_id": f"cellist-{ident}"}
@@ -84,3 +85,18 @@ class JupyterScreen:
             old = _retired.popleft()
             old._widget.close()
             old._widget = None
+
+
+def _answer_while_blocked(widget: Any) -> None:
+    """Have clicks handled in the subshell that the page sends them to, if it has one.
+
+    ipykernel 7.4 would bring them back to the main thread, where they wait as long as a
+    synchronous body runs. Nothing here touches the loop of that thread, so a subshell will do.
+    """
+    comm = widget.comm
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = _where_it_was_sent
+
+
+def _where_it_was_sent(_data: object, subshell: str | None) -> str | None:
+    return subshell
