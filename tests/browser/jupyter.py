@@ -176,11 +176,7 @@ def open_notebook(page: Page, app: str, address: str, file: Path) -> Notebook:
     return notebook
 
 
-def forget_kernels(address: str, directory: Path) -> None:
+def forget_kernels(page: Page, directory: Path) -> None:
     """End all sessions, so that a notebook opened next starts without state."""
-    with urllib.request.urlopen(f"{address}/api/sessions") as answer:
-        sessions = json.load(answer)
-    for one in sessions:
-        request = urllib.request.Request(f"{address}/api/sessions/{one['id']}", method="DELETE")
-        urllib.request.urlopen(request)
+    page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     shutil.rmtree(directory / "work" / ".ipynb_checkpoints", ignore_errors=True)
