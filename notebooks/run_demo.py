@@ -11,10 +11,12 @@ Exit code 0: both runs went through and the second computed nothing again. 1: a 
 import argparse
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +27,9 @@ HERE = Path(__file__).resolve().parent
 OUTPUT = HERE / "executed"
 CELL_SECONDS = 900
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-WIDTH = 98
+MOST_RUNS = 100_000
+MOST_REASONS = 4
+REASON_WIDTH = 90
 
 
 class CellFailed(Exception):
@@ -75,8 +79,8 @@ class Progress:
 
 def first_line(source: str) -> str:
     """Return the line that says best what a cell does, shortened."""
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("#", "@"))]
+    lines = [line for line in source.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("%", "def ", "async def ", "class "))]
     return textwrap.shorten((telling or lines)[0], 54, placeholder=" ...")
 
 
@@ -93,6 +97,8 @@ def execute(notebook: Path, number: int, output: Path) -> Execution:
         timeout=CELL_SECONDS,
         kernel_name="python3",
         store_widget_state=False,
+        record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(output)}},
         on_cell_start=progress.start,
         on_cell_executed=progress.complete,
@@ -135,8 +141,8 @@ def task_runs(since: datetime) -> Any:
     """Return the task runs that began after a moment, from the history."""
     import cellist
 
-    runs = cellist.runs()
-    return runs[(runs["kind"] == "task") & (runs["start"] >= since)]
+    runs = cellist.runs(kind="task", since=since, limit=MOST_RUNS)
+    return runs.iloc[::-1]  # oldest first
 
 
 def shown(path: Path) -> str:
@@ -147,54 +153,67 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def computed(execution: Execution) -> Any:
-    """Return the runs whose result was computed although it could have been reused."""
-    runs = execution.runs
-    return runs[
-        (runs["outcome"] == "miss")
-        & (runs["state_type"] == "COMPLETED")
-        & (runs["code"] != "refreshed")
-    ]
+def computed_again(execution: Execution) -> list[str]:
+    """Return the tasks of the runs that found no stored result although one was looked for."""
+    import cellist
+
+    ran = execution.runs[~execution.runs["reused"]]
+    found: list[str] = []
+    for run in ran[ran["state_type"] == "COMPLETED"].itertuples():
+        why: Any = cellist.run(run.id).why or {}
+        if why.get("outcome") == "miss" and why.get("code") != "refreshed":
+            found.append(run.definition)
+    return found
 
 
-def reused(execution: Execution) -> Any:
-    """Return the runs that took a stored result."""
-    runs = execution.runs
-    return runs[runs["outcome"] == "hit"]
-
-
-def report(execution: Execution, fresh: bool) -> Iterator[str]:
+def report(execution: Execution, *, empty: bool) -> Iterator[str]:
     """Yield the lines about one execution: what ran, what was reused, and the reasons."""
-    runs, hits = execution.runs, reused(execution)
-    saved = float(hits["saved"].fillna(0).sum())
-    yield f"Run {execution.number}" + (", from an empty store" if fresh else "")
-    yield f"  {len(runs)} task runs: {len(hits)} reused, {len(runs) - len(hits)} ran"
-    yield f"  {execution.seconds:.1f} s in all, {saved:.1f} s of computing saved by reuse"
+    runs = execution.runs
+    hits = int(runs["reused"].sum())
+    yield f"Run {execution.number}" + (", from an empty store" if empty else "")
+    yield f"  {len(runs)} task runs: {hits} reused, {len(runs) - hits} ran"
+    saved = runs["saved"].sum()
+    yield f"  {execution.seconds:.1f} s in all; reuse saved {saved:.1f} s of computing"
     yield ""
-    yield f"  {'task':<20}{'ran':>5}{'reused':>8}{'seconds':>9}  why it ran"
-    for name, group in runs.groupby("task", sort=False):
-        ran = group[group["outcome"] != "hit"]
-        counts = f"{len(ran):>5}{len(group) - len(ran):>8}{ran['seconds'].sum():>9.1f}"
-        head = f"  {name:<20}{counts}  "
-        for count, sentence in reasons(ran):
-            yield textwrap.shorten(head + f"{count} × {sentence}", 160, placeholder=" ...")
+    yield f"  {'task':<16}{'ran':>5}{'reused':>8}{'seconds':>9}   why it ran"
+    for name, group in runs.groupby("definition", sort=False):
+        ran = group[~group["reused"]]
+        seconds = ran["duration"].sum()
+        head = f"  {name:<16}{len(ran):>5}{len(group) - len(ran):>8}{seconds:>9.1f}   "
+        for line in reasons(ran):
+            yield head + line
             head = " " * len(head)
         if ran.empty:
             yield head + "-"
     yield ""
 
 
-def reasons(ran: Any) -> list[tuple[int, str]]:
-    """Return how many runs gave which reason, the most frequent first."""
-    counts = ran["why"].fillna("").value_counts()
-    return [(int(count), str(sentence) or "not cached") for sentence, count in counts.items()]
+def reasons(ran: Any) -> list[str]:
+    """Return the reasons of runs, the most frequent first, each with how many runs gave it."""
+    counts = Counter(reason(ident) for ident in ran["id"]).most_common()
+    lines = [
+        textwrap.shorten(f"{count} × {why}", REASON_WIDTH, placeholder=" ...")
+        for why, count in counts
+    ]
+    more = len(lines) - MOST_REASONS
+    return [*lines[:MOST_REASONS], f"and {more} other reasons"] if more > 1 else lines
+
+
+def reason(ident: str) -> str:
+    """Return why a run ran. The values of arguments are left out, so that equal reasons are one."""
+    import cellist
+
+    why: Any = cellist.run(ident).why or {"sentence": "nothing was looked up", "changes": []}
+    if why["changes"] and all(change["kind"] == "argument" for change in why["changes"]):
+        return "other arguments: " + ", ".join(change["name"] for change in why["changes"])
+    return why["sentence"].removeprefix("ran: ")
 
 
 def verdict(second: Execution) -> tuple[int, str]:
     """Return the exit code and the sentence that sums the demo up."""
-    again, hits = computed(second), len(reused(second))
-    if len(again):
-        names = ", ".join(sorted(set(again["task"])))
+    again, hits = computed_again(second), int(second.runs["reused"].sum())
+    if again:
+        names = ", ".join(sorted(set(again)))
         return 3, f"The second run computed {len(again)} results again without need: {names}."
     if not hits:
         return 3, "The second run reused nothing: no result of this notebook is cached."
@@ -228,7 +247,7 @@ def demonstrate(notebook: Path, output: Path, fresh: bool) -> int:
         executions.append(execute(notebook, number, output))
         print()
     for execution in executions:
-        print(*report(execution, fresh=empty and execution.number == 1), sep="\n")
+        print(*report(execution, empty=empty and execution.number == 1), sep="\n")
     code, sentence = verdict(executions[1])
     print(sentence)
     if not empty:
@@ -237,8 +256,15 @@ def demonstrate(notebook: Path, output: Path, fresh: bool) -> int:
         )
     print("\nThe executed notebooks, with the record of each run under its cell:")
     print(*(f"  {shown(execution.path)}" for execution in executions), sep="\n")
-    print("To open them in JupyterLab: make lab, then the folder executed on the left.")
+    print(f"To open them in JupyterLab: {how_to_open(output)}")
     return code
+
+
+def how_to_open(output: Path) -> str:
+    """Return what to type to see the executed notebooks."""
+    if output.is_relative_to(HERE):
+        return f"make lab, then the folder {output.relative_to(HERE)} on the left."
+    return f"{sys.executable} -m jupyterlab --notebook-dir={shlex.quote(str(output))}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
