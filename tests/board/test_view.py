@@ -2,13 +2,14 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from cellist.board.palette import LOOKS
 from cellist.board.view import GROUP_LIMIT, NOTABLE_LIMIT, View
 from cellist.model.reasons import Reason
-from cellist.model.runs import StateChanged
+from cellist.model.runs import ErrorInfo, StateChanged
 from cellist.model.states import (
     CANCELLED,
     CANCELLING,
@@ -210,6 +211,19 @@ def test_logs_reach_the_row_and_only_the_last_stay(view, story):
     for i in range(20):
         run.log(20, f"line {i}")
     assert rows(view)[run.name]["logs"] == [f"line {i}" for i in range(14, 20)]
+
+
+def test_a_traceback_names_no_place_of_this_machine(view, story):
+    run = story.fail(story.task("fetch"), 1, 2)
+    run.error = ErrorInfo(
+        "ValueError",
+        "no",
+        'File "/tmp/ipykernel_31177/4083141584.py", line 6, in fetch\n'
+        f'File "{Path.home()}/lib/http.py", line 1, in get\nValueError: no',
+    )
+    assert rows(view)[run.name]["trace"] == (
+        'File "<cell>", line 6, in fetch\nFile "~/lib/http.py", line 1, in get\nValueError: no'
+    )
 
 
 def test_a_patch_holds_only_what_changed(view, story):

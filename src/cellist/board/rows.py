@@ -5,7 +5,9 @@ is only ever appended to by its engine, so reading it from the feed's thread is 
 missed comes with the next event.
 """
 
+import re
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellist.board.palette import OVER
@@ -23,6 +25,7 @@ Bar = tuple[str, int, int | None]
 _TEXT_LIMIT = 120
 _INPUTS_SHOWN = 12
 _TRACE_LINES = 12
+_CELL_FILE = re.compile(r'File "[^"\n]*ipykernel_\d+[^"\n]*"')
 _TRACE_LIMIT = 1600
 
 
@@ -138,11 +141,16 @@ class Row:
 
 
 def trace_tail(run: Run) -> str | None:
-    """Return the end of the traceback of a failed run."""
+    """Return the end of the traceback of a failed run, without what only this machine knows.
+
+    A record is committed and shown to others: ipykernel's name for a cell changes with every
+    kernel, and where somebody's home is concerns nobody.
+    """
     if run.error is None or not run.error.traceback:
         return None
     lines = run.error.traceback[-4 * _TRACE_LIMIT :].rstrip().splitlines()[-_TRACE_LINES:]
-    return "\n".join(lines)[-_TRACE_LIMIT:]
+    text = _CELL_FILE.sub('File "<cell>"', "\n".join(lines)[-_TRACE_LIMIT:])
+    return text.replace(f'File "{Path.home()}/', 'File "~/')
 
 
 def _bar_look(state: State, after: State | None) -> str | None:
