@@ -42,9 +42,12 @@ class Recorder:
 
     def check(self) -> None:
         """Fail unless each run went by the table of transitions and told of each state once."""
+        told: dict[int, list[State]] = {}
+        for event in self.events:
+            if isinstance(event, StateChanged):
+                told.setdefault(event.run.number, []).append(event.state)
         for run in self.runs:
-            told = [e.state for e in self.events if isinstance(e, StateChanged) and e.run is run]
-            assert sorted(told, key=lambda state: state.at) == run.states
+            assert sorted(told[run.number], key=lambda state: state.at) == run.states
             assert run.states[0].name == "Pending"
             for before, after in zip(run.states, run.states[1:], strict=False):
                 assert after.type in TRANSITIONS[before.type], run.states

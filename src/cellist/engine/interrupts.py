@@ -14,7 +14,9 @@ from types import FrameType
 from typing import Any
 
 from cellist.engine import drivers
+from cellist.engine.timers import call_later
 
+_PATIENCE = 0.1  # seconds in which the main thread should notice a signal
 _SYNC_CODE = (drivers.drive.__code__, drivers.perform.__code__)
 
 
@@ -61,7 +63,20 @@ class Guard:
     def interrupt_main(self) -> None:
         """Interrupt the code on the main thread on behalf of one run that was cancelled."""
         self.expected = True
-        signal.raise_signal(signal.SIGINT) if _on_main() else _signal_main()
+        self._kick()
+
+    def _kick(self) -> None:
+        """Send a signal, again and again until it is noticed.
+
+        One that arrives just before a blocking call begins is noticed only when that call ends.
+        """
+        if not self.expected or not self._depth:
+            self.expected = False
+        elif _on_main():
+            signal.raise_signal(signal.SIGINT)
+        else:
+            _signal_main()
+            call_later(_PATIENCE, self._kick)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.expected:

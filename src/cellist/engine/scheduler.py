@@ -52,8 +52,8 @@ class Pool(Protocol):
         """Call user code on behalf of the work and return its value."""
         ...
 
-    def replace(self, worker: Worker) -> None:
-        """Give the place of a worker that is stuck in user code to another."""
+    def replace(self, worker: Worker, work: "Work") -> None:
+        """Give the place of a worker stuck in user code to another, which goes on with the work."""
         ...
 
 
@@ -165,6 +165,7 @@ class Work:
         for promise in promises:
             promise.on_settled(one_less)
         one_less()
+        self._notice_cancel(ticket)
 
     def park_until(self, command: Sleep) -> None:
         """Let go of the generator until a moment, or until the run is woken."""
@@ -182,6 +183,12 @@ class Work:
             self.resume(ticket, Ok(waker.word))
 
         waker.listen(woken)
+        self._notice_cancel(ticket)
+
+    def _notice_cancel(self, ticket: int) -> None:
+        """Wake up again if somebody asked to cancel while the run was about to park."""
+        if self.x.cancelling:
+            self.resume(ticket, Err(CancelledRun("Cancelled.")))
 
     def finish(self, outcome: Outcome) -> None:
         """Settle the promise."""
@@ -234,12 +241,14 @@ class TimedCall:
         seconds = self.command.timeout or 0.0
         if worker is not None:
             worker.stop(work.x)
-            work.pool.replace(worker)
         with _lock:
             work.worker = None
             work.phase = QUEUED
             work.next = Err(timeout_error(seconds, work.x.plan.is_flow))
-        work.pool.push(work)
+        if worker is not None:
+            work.pool.replace(worker, work)
+        else:
+            work.pool.push(work)
 
 
 def carry_on(work: Work, worker: Worker | None) -> bool:

@@ -35,7 +35,7 @@ class InlinePool:
         del work, worker
         return command.fn(*command.args, **command.kwargs)
 
-    def replace(self, worker: Worker) -> None:
+    def replace(self, worker: Worker, work: Work) -> None:
         """There are no places: limits of time are kept by the driver."""
 
     def close(self) -> None:

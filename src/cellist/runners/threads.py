@@ -72,10 +72,12 @@ class ThreadPool:
         """Carry out queued work until there is none left."""
         worker = this_worker()
         assert worker is not None  # only workers are given this to run
+        is_new = True
         while True:
-            work = self._next()
+            work = self._next(is_new)
             if work is None:
                 return
+            is_new = False
             if work.take(worker):
                 worker.pool = self
                 kept = carry_on(work, worker)
@@ -83,8 +85,11 @@ class ThreadPool:
                 if not kept:
                     return
 
-    def _next(self) -> Work | None:
-        """Return the work to do next; `None` when the worker that asks has to go."""
+    def _next(self, is_new: bool) -> Work | None:
+        """Return the work to do next; `None` when the worker that asks has to go.
+
+        There may be one worker too many after `replace`; it goes when it has done something.
+        """
         with self._lock:
             while self._returning:  # a worker that waited goes on in this one's place
                 waiter, place = self._returning.popleft()
@@ -92,7 +97,7 @@ class ThreadPool:
                 if waiter.pool is self:
                     waiter.is_away = False
                     return None
-            if not self._queue or self._busy > self.most:
+            if not self._queue or (self._busy > self.most and not is_new):
                 self._busy -= 1
                 return None
             self._served += 1
@@ -132,9 +137,10 @@ class ThreadPool:
             self._returning.append((worker, place))
         place.wait()
 
-    def replace(self, worker: Worker) -> None:
-        """Give the place of a worker that is stuck in user code to another."""
+    def replace(self, worker: Worker, work: Work) -> None:
+        """Give the place of a worker stuck in user code to another, which goes on with the work."""
         with self._lock:
+            self._queue.appendleft(work)
             if worker.is_away:
                 self._busy += 1  # one more for a moment: its place went to somebody before
             worker.is_away = False
