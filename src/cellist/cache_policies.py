@@ -10,7 +10,10 @@ A policy of one's own is a subclass with `compute_key`, or a function through `c
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, cast
+
+from blake3 import blake3
 
 from cellist.caching.digests import digest_value
 from cellist.caching.source import SourceClosure, closure_of
@@ -18,6 +21,7 @@ from cellist.model.previews import short
 from cellist.model.reasons import Component
 
 Components = list[Component]
+_KEY_VERSION = "cellist-key 2"
 
 
 @dataclass(slots=True)
@@ -116,8 +120,17 @@ def _hex(number: Any) -> str | None:
 
 def join(components: Iterable[Component]) -> str:
     """Return the key that stands for named components: 64 hex digits."""
-    parts = sorted((one.kind, one.name, one.digest) for one in components)
-    return digest_value(("cellist-key", 1, tuple(parts)))
+    parts = sorted(
+        f"{len(kind)}:{kind}{len(name)}:{name}{len(digest)}:{digest}"
+        for kind, name, digest, _ in components
+    )  # the lengths tell where each part ends, so that no two keys read the same
+    parts.append(_KEY_VERSION)
+    return blake3("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _task_component(identity: str) -> Component:
+    return Component("task", "task", digest_value(identity))
 
 
 @dataclass
@@ -138,7 +151,7 @@ class Inputs(CachePolicy):
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return one component for each argument, and one for the task."""
-        found = [] if self.shared else [Component("task", "task", digest_value(request.identity))]
+        found = [] if self.shared else [_task_component(request.identity)]
         for name, value in request.arguments.items():
             if name not in self.exclude:
                 text = short(value) if request.texts else ""

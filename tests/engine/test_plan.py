@@ -1,0 +1,69 @@
+"""Binding a call without `inspect` gives what `inspect` gives, and refuses what it refuses."""
+
+import inspect
+from inspect import Parameter
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cellist.engine.plan import Shape
+from cellist.exceptions import ParameterBindError
+
+KINDS = [
+    Parameter.POSITIONAL_ONLY,
+    Parameter.POSITIONAL_OR_KEYWORD,
+    Parameter.VAR_POSITIONAL,
+    Parameter.KEYWORD_ONLY,
+    Parameter.VAR_KEYWORD,
+]
+NAMES = "abcdef"
+
+
+@st.composite
+def signatures(draw) -> inspect.Signature:
+    kinds = sorted(draw(st.lists(st.sampled_from(KINDS), max_size=len(NAMES))))
+    parameters: list[Parameter] = []
+    has_default = False
+    for name, kind in zip(NAMES, kinds, strict=False):
+        if kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            if all(one.kind is not kind for one in parameters):
+                parameters.append(Parameter(name, kind))
+            continue
+        optional = draw(st.booleans())
+        if kind is not Parameter.KEYWORD_ONLY:
+            optional = has_default = optional or has_default
+        default = f"default of {name}" if optional else Parameter.empty
+        parameters.append(Parameter(name, kind, default=default))
+    return inspect.Signature(parameters)
+
+
+PLAIN = inspect.signature(lambda a, b=2, *, c=3: None)
+
+
+@given(
+    signatures(),
+    st.lists(st.integers(), max_size=6).map(tuple),
+    st.dictionaries(st.sampled_from([*NAMES, "unknown"]), st.integers(), max_size=4),
+)
+@example(PLAIN, (1,), {})
+@example(PLAIN, (), {"c": 5, "a": 1})
+@example(PLAIN, (1,), {"a": 1})
+@example(PLAIN, (1, 2, 3), {})
+def test_binding_is_that_of_inspect(signature, args, kwargs) -> None:
+    shape = Shape(signature)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        with pytest.raises(ParameterBindError):
+            shape.bind(args, kwargs)
+        return
+    bound.apply_defaults()
+    found = shape.bind(args, kwargs)
+    assert list(found.items()) == list(bound.arguments.items())
+
+
+def test_bound_arguments_are_the_callers_own_dictionary() -> None:
+    shape = Shape(PLAIN)
+    shape.bind((1,), {})["a"] = "changed"
+    assert shape.bind((1,), {}) == {"a": 1, "b": 2, "c": 3}
