@@ -56,12 +56,17 @@ class Notebook:
         self.outside: list[str] = []
         self.errors: list[str] = []
         page.on("request", self._note_request)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", self._note_error)
 
     def _note_request(self, request: Any) -> None:
         inside = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")
         if not request.url.startswith(inside):
             self.outside.append(request.url)
+
+    def _note_error(self, error: Any) -> None:
+        """Keep errors of our module, which anywidget loads from a blob; others are not ours."""
+        if "blob:" in (error.stack or ""):
+            self.errors.append(str(error))
 
     def run(self, index: int, *, wait: bool = True) -> None:
         """Run a cell; with `wait`, to its end."""
@@ -75,13 +80,8 @@ class Notebook:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
 
     def save(self) -> Any:
-        """Save as the menu does and return the notebook on disk."""
-        before = self.file.stat().st_mtime_ns
-        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-        for _ in range(100):
-            if self.file.stat().st_mtime_ns != before:
-                break
-            time.sleep(0.1)
+        """Save and return the notebook on disk."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
         return nbformat.read(self.file, as_version=4)
 
 

@@ -76,7 +76,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
         if plan.hooks:
             yield from _hooks(x, "on_running")
         if plan.cache.__class__ is Reason:
-            run.why = plan.cache
+            run.why = None if plan.is_flow else plan.cache
         else:
             hit = yield Offload(x.services.cache.look_up, x)
             if isinstance(hit, Ok) and hit.value is not None:
@@ -118,7 +118,7 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
         if isinstance(outcome, Err):
             return (yield from _end(x, outcome.error))
     try:
-        for upstream in find_upstream([("wait_for", x.wait_for)]):
+        for upstream in find_upstream([("wait_for", x.wait_for)])[0]:
             value_of(upstream)
         check_arguments(x.plan.shape.named(x.args, x.kwargs))
         x.args = tuple(resolve(value, value_of) for value in x.args)

@@ -62,7 +62,7 @@ def _clip(text: str | None) -> str | None:
 
 
 def inputs_of(run: Run) -> dict[str, str] | None:
-    """Return short forms of the arguments by name, made once for a run."""
+    """Return short forms of the arguments by name, made once for a run that has started."""
     if run.inputs is None and run.call is not None:
         args, kwargs = run.call
         names = _names(run)
@@ -71,6 +71,8 @@ def inputs_of(run: Run) -> dict[str, str] | None:
             found[names[index] if index < len(names) else f"args[{index}]"] = short(value)
         for name, value in list(kwargs.items())[:_MOST_INPUTS]:
             found[str(name)] = short(value)
+        if not run.attempts and not run.is_final:
+            return found  # futures among them have no values yet
         run.inputs = found
     return run.inputs
 
