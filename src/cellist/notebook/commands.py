@@ -140,7 +140,7 @@ def _doctor(words: list[str]) -> None:
     del words
     session = get_session()
     shell = get_ipython()
-    _say(f"cellist {_version("cellist")}, Python {platform.python_version()}, {sys.platform}")
+    _say(f"cellist {_version('cellist')}, Python {platform.python_version()}, {sys.platform}")
     _say("  " + ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
     kernel = "a Jupyter kernel" if in_kernel(shell) else "a terminal"
     _say(f"Runs in {kernel}; shows its boards as {ui_for(shell, settings.refresh().ui)}.")
