@@ -97,8 +97,8 @@ def overruled(plan: Plan, mode: str) -> Plan:
 def _note_inputs(x: Execution, wait_for: Any) -> None:
     """Find the promises and states among the inputs, and where plain results came from."""
     named = x.plan.shape.named(x.args, x.kwargs)
-    found = find_upstream([*named, ("wait_for", wait_for)])
-    if found:
+    found, treated = find_upstream([*named, ("wait_for", wait_for)])
+    if treated:
         x.wait_for = wait_for
         x.waits = [one.source for one in found if isinstance(one.source, Promise)]
         _check_no_circle(x)

@@ -11,9 +11,9 @@ run it returns has failed; futures in its return value are replaced by their val
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from cellist.calling import call_async, call_here
 from cellist.decorated import Decorated, Hook
@@ -35,6 +35,7 @@ from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
 from cellist.model.reasons import Reason
 from cellist.model.retries import check_delays, check_jitter, check_retries
+from cellist.model.states import State
 from cellist.settings import Settings
 from cellist.task_plans import delays_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -43,6 +44,7 @@ from cellist.validation import make_validator, words
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _NOT_IN_NAMES = "/%&><"
 _FLOW_NOT_CACHED = Reason("off", "flow", "ran: flows are not cached, their tasks are")
@@ -177,7 +179,20 @@ class Flow(Decorated, Generic[P, R]):
         """
         return self._validator(parameters)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def __call__(
+        self: "Flow[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State]: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State: ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow here; a coroutine function gives an awaitable.
 
         `return_state=True` gives the final state instead of the value. Raises the user's own
@@ -187,7 +202,7 @@ class Flow(Decorated, Generic[P, R]):
         return_state: Any = kwargs.pop("return_state", False) if kwargs else False
         wait_for: Any = kwargs.pop("wait_for", None) if kwargs else None
         if self.isasync:
-            return cast("R", call_async(self, args, kwargs, wait_for, return_state))
+            return call_async(self, args, kwargs, wait_for, return_state)
         return call_here(self, args, kwargs, wait_for, return_state)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -210,10 +225,11 @@ class BoundFlow(Flow[P, R]):
     def _add_hook(self, kind: str, fn: Hook) -> Hook:
         return self._base._add_hook(kind, fn)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> R:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow with the instance as its first argument."""
         __tracebackhide__ = True
-        return self._base(self._instance, *args, **kwargs)
+        base: Any = self._base
+        return base(self._instance, *args, **kwargs)
 
     def with_options(self, **options: Any) -> Self:
         """Return a bound copy with some options changed."""

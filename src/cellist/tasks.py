@@ -14,9 +14,9 @@ A `Task` is immutable; `with_options` gives a changed copy.
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
 from cellist.calling import call_async, call_here, submit
@@ -47,6 +47,7 @@ from cellist.taskkeys import task_input_hash, task_key_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _log = logging.getLogger("cellist")
 
@@ -178,7 +179,20 @@ class Task(Decorated, Generic[P, R]):
     def _make_plan(self, now: Settings) -> Plan:
         return plan_of_task(self, now)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def __call__(
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State]: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State: ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task here; a coroutine function gives an awaitable.
 
         `return_state=True` gives the final state instead of the value; `wait_for=` takes futures
@@ -188,9 +202,17 @@ class Task(Decorated, Generic[P, R]):
         __tracebackhide__ = True
         return_state, wait_for = _take(kwargs)
         if self.isasync:
-            return cast("R", call_async(self, args, kwargs, wait_for, return_state))
+            return call_async(self, args, kwargs, wait_for, return_state)
         return call_here(self, args, kwargs, wait_for, return_state)
 
+    @overload
+    def submit(  # pyright: ignore[reportOverlappingOverload] - the first that fits counts
+        self, *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> State: ...
+    @overload
+    def submit(
+        self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, **kwargs: Any
+    ) -> PrefectFuture[T]: ...
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]: ...
     @overload
@@ -208,7 +230,13 @@ class Task(Decorated, Generic[P, R]):
             return future.state
         return future
 
-    def map(self, *args: Any, **kwargs: Any) -> PrefectFutureList | list[State]:
+    @overload
+    def map(  # pyright: ignore[reportOverlappingOverload] - the first that fits counts
+        self, *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> list[State]: ...
+    @overload
+    def map(self, *args: Any, **kwargs: Any) -> PrefectFutureList: ...
+    def map(self, *args: Any, **kwargs: Any) -> Any:
         """Start a run for each element of the iterable arguments and return their futures.
 
         `unmapped(x)` passes the same value to every run, and so do strings and other values that
@@ -268,18 +296,21 @@ class BoundTask(Task[P, R]):
     def _add_hook(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         return self._base._add_hook(kind, fn)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> R:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task with the instance as its first argument."""
         __tracebackhide__ = True
-        return self._base(self._instance, *args, **kwargs)
+        base: Any = self._base
+        return base(self._instance, *args, **kwargs)
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         """Submit the task with the instance as its first argument."""
-        return self._base.submit(self._instance, *args, **kwargs)
+        base: Any = self._base
+        return base.submit(self._instance, *args, **kwargs)
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """Map the task with the instance as the first argument of every run."""
-        return self._base.map(unmapped(self._instance), *args, **kwargs)
+        base: Any = self._base
+        return base.map(unmapped(self._instance), *args, **kwargs)
 
     def submit_to(
         self, runner: Any, parameters: dict[str, Any], wait_for: Any

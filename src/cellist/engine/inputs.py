@@ -44,17 +44,26 @@ def may_hold_upstream(args: Iterable[Any], kwargs: dict[str, Any]) -> bool:
     return bool(kwargs) and any(value.__class__ not in ATOMS for value in kwargs.values())
 
 
-def find_upstream(named: Iterable[tuple[str, Any]]) -> list[Upstream]:
-    """Return the promises and states inside the named arguments, in order."""
+def find_upstream(named: Iterable[tuple[str, Any]]) -> tuple[list[Upstream], bool]:
+    """Return the promises and states inside the named arguments, in order.
+
+    The second value says whether the arguments must be resolved before the function may have
+    them: for those found, for annotations to be stripped, or for run records to be refused.
+    """
     found: list[Upstream] = []
+    treated = False
     for name, value in named:
         if value.__class__ not in ATOMS:
-            _search(value, name, found)
-    return found
+            treated |= _search(value, name, found)
+    return found, treated or bool(found)
 
 
-def _search(value: Any, name: str, found: list[Upstream]) -> None:
-    """Search by a stack and not by recursion, so that no depth is too great."""
+def _search(value: Any, name: str, found: list[Upstream]) -> bool:
+    """Search by a stack and not by recursion, so that no depth is too great.
+
+    Returns whether there was an annotation or a run record.
+    """
+    treated = False
     seen: set[int] = set()
     stack: list[tuple[Any, bool]] = [(value, False)]
     while stack:
@@ -62,6 +71,8 @@ def _search(value: Any, name: str, found: list[Upstream]) -> None:
         if isinstance(item, (Promise, State)):
             found.append(Upstream(name, item, forgiving))
             continue
+        if isinstance(item, (BaseAnnotation, Run)):
+            treated = True
         if isinstance(item, BaseAnnotation):
             note = cast("BaseAnnotation[Any]", item)
             if not is_closed(note):
@@ -71,6 +82,7 @@ def _search(value: Any, name: str, found: list[Upstream]) -> None:
             seen.add(id(item))
             inner = [(one, forgiving) for one in parts(item) if one.__class__ not in ATOMS]
             stack.extend(reversed(inner))
+    return treated
 
 
 def is_closed(note: Any) -> bool:
