@@ -293,6 +293,61 @@ def test_the_queue_keeps_nothing_alive_after_a_batch(history: History) -> None:
     assert len(history.runs(limit=2000)) == 1000
 
 
+def until(is_true, seconds: float = 5.0) -> bool:
+    """Wait until something holds, asking often; whether it came to hold."""
+    end = time.monotonic() + seconds
+    while not is_true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return is_true()
+
+
+def test_a_long_run_can_be_read_before_it_ends_and_while_nobody_waits(history: History) -> None:
+    run = task_run(history, "train", call=((3,), {}))
+    run.enter(PENDING)
+    run.enter(RUNNING)
+    assert until(lambda: bool(history.runs(state="running")))
+    run.enter(COMPLETED)
+    assert until(lambda: bool(history.runs(state="completed")))
+    assert len(history.runs()) == 1
+
+
+def test_a_flush_shows_a_run_that_has_just_begun(history: History) -> None:
+    run = task_run(history, "train")
+    run.enter(PENDING)
+    assert history.flush(5)
+    assert [row["state"] for row in history.runs()] == ["Pending"]
+
+
+def test_batches_of_all_sizes_are_written_whole(history: History) -> None:
+    written = 0
+    for size in (1, 15, 16, 17, 129, 1100, 2500):
+        for _ in range(size):
+            finish(task_run(history))
+        written += size
+        assert history.flush(20)
+        assert len(history.runs(limit=10_000)) == written
+
+
+def test_odd_texts_come_back_and_cost_no_other_run(history: History, warned: list[str]) -> None:
+    odd = 'lone \ud800 "quoted" \\ \x00 ü'
+    run = task_run(history, "ümläut", tags=[odd], call=((odd,), {odd: odd}))
+    run.name = "name \ud800"
+    run.preview = odd
+    run.enter(PENDING)
+    run.enter(FAILED, odd, odd)
+    broken = task_run(history, "broken", call=(("one",), None, "not a call"))
+    finish(broken)
+    finish(task_run(history, "next"))
+    assert history.flush(5)
+    (row,) = history.runs(name="ümläut")
+    assert row["result"] == odd
+    assert row["states"][-1][2] == odd
+    assert row["tags"] == [odd]
+    assert row["inputs"].keys() == {"args[0]", odd}
+    assert {row["definition"] for row in history.runs()} == {"ümläut", "next"}
+    assert len(warned) == 1
+
+
 def test_closing_writes_what_is_left(tmp_path: Path) -> None:
     history = History(tmp_path / "history.sqlite", on_warning=print)
     finish(task_run(history))

@@ -3,8 +3,9 @@
 One writer per process in WAL mode; readers open connections of their own. A file that is damaged
 is moved aside and a fresh one begun; one written by a newer cellist is left alone.
 
-Rows arrive as one JSON text per batch and are spread by `json_each`, because each statement gives
-up and retakes the GIL, which a busy main thread makes slow: a batch must not need one per run.
+A batch of rows is one statement, because each gives up and retakes the GIL, which a busy main
+thread makes slow. The statement has a few sizes, so that SQLite need not compile it every time;
+what is left of one is filled with NULLs, which are not written.
 """
 
 import os
@@ -12,6 +13,7 @@ import socket
 import sqlite3
 import time
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,8 @@ CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, pid INTEGER, host TEXT, boot TEXT, born TEXT, started INTEGER
 );
 """
-_PICK = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(COLUMNS)))
-WRITE_RUNS = f"INSERT OR REPLACE INTO runs SELECT {_PICK} FROM json_each(?)"  # noqa: S608 - constants
+_ROW = f"({', '.join('?' * len(COLUMNS))})"
+_SIZES = (16, 128, 1024)
 WRITE_LOGS = (
     "INSERT INTO logs SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
     "json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)"
@@ -78,6 +80,24 @@ def connect(target: str, *, is_uri: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def write_runs(connection: sqlite3.Connection, values: list[Any]) -> None:
+    """Write rows, given as one flat list, in place of older ones of the same runs."""
+    width = len(COLUMNS)
+    most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    sizes = [size for size in _SIZES if size <= most]
+    for start in range(0, len(values), sizes[-1] * width):
+        part = values[start : start + sizes[-1] * width]
+        size = next(size for size in sizes if size * width >= len(part))
+        part += [None] * (size * width - len(part))
+        connection.execute(_write_statement(size), part)
+
+
+@cache
+def _write_statement(size: int) -> str:
+    rows = ", ".join([_ROW] * size)
+    return f"INSERT OR REPLACE INTO runs SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"  # noqa: S608 - constants
 
 
 def _refuse_newer(connection: sqlite3.Connection) -> None:

@@ -1,7 +1,10 @@
 """The history: events are appended to a queue, and a thread of its own writes them down.
 
 A run pays one `deque.append` per event. The thread wakes ten times a second while there is
-something to write, folds the events of a batch by run, and writes the rows of the runs concerned.
+something to write, folds the events of a batch by run, and writes the rows of the runs concerned:
+at once when they are final, else when nothing has happened to them for a moment, since most runs
+are over before they could be read. After each batch it leaves the interpreter to the user's code
+for some times as long as it had it itself, unless somebody waits for the history.
 Memory is the truth of the living process: whatever happens to the file, no run fails or slows.
 """
 
@@ -12,12 +15,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from cellist.history import database
 from cellist.history.queries import Reader
-from cellist.history.rows import row_of
+from cellist.history.rows import Rows
 from cellist.model.ids import as_hex
 from cellist.model.locations import ensure
 from cellist.model.runs import Event, LogWritten, Run
@@ -26,7 +30,16 @@ from cellist.model.states import FINAL
 _PAUSE = 0.1
 _LAZY_PAUSE = 0.5
 _IDLE_AFTER = 100
-_MOST_AT_ONCE = 20_000
+_MOST_AT_ONCE = 3000
+_YOUNG = 200_000_000
+"""Nanoseconds an unfinished run must stay as it is to be written."""
+_BUSY_YOUNG = 1_000_000_000
+_BUSY = 2000
+"""Unfinished runs from which on they must stay so for longer."""
+_REST = 5
+_LONGEST_REST = 0.2
+_MOST_WAITING = 200_000
+"""Events from which on the thread does not rest."""
 _LONGEST_MESSAGE = 10_000
 _MOST_HELD = 100_000
 _HELD_BY_OTHERS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -50,11 +63,14 @@ class History(Reader):
         self._connection: sqlite3.Connection | None = None
         self._session = 0
         self._inode: tuple[int, int] | None = None
+        self._young: dict[Run, None] = {}
+        """Unfinished runs that are not written as they are now, by when they last changed."""
         self._held: list[tuple[list[Any], list[Any]]] = []
         """Rows of runs and logs that could not be written while another process held the file."""
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._rounds = 0
+        self._waiters = 0
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="cellist-history", daemon=True)
         self._thread.start()
@@ -69,9 +85,15 @@ class History(Reader):
         if not self._thread.is_alive():
             return False
         with self._written:
+            self._waiters += 1
             goal = self._rounds + 2  # the round going on may have missed the newest events
             self._wake.set()
-            return self._written.wait_for(lambda: self._rounds >= goal or self._again(), timeout)
+            try:
+                return self._written.wait_for(
+                    lambda: self._rounds >= goal or self._again(), timeout
+                )
+            finally:
+                self._waiters -= 1
 
     def _again(self) -> bool:
         self._wake.set()
@@ -89,10 +111,9 @@ class History(Reader):
             self._wake.wait(_LAZY_PAUSE if idle > _IDLE_AFTER else _PAUSE)
             self._wake.clear()
             closing = self._closing
-            idle = 0 if self._queue else idle + 1
+            idle = 0 if self._queue or self._young else idle + 1
             try:
-                while (self._queue or self._held) and self._write_batch():
-                    pass
+                self._write_all()
             except Exception as error:
                 self._warn("write", f"cellist could not write its history: {error}.")
             with self._written:
@@ -103,37 +124,66 @@ class History(Reader):
                     self._connection.close()
                 return
 
-    def _take_batch(self) -> tuple[dict[int, Run], list[list[Any]]]:
-        """Take events off the queue: the runs they concern, and rows of the log."""
-        runs: dict[int, Run] = {}
-        logs: list[list[Any]] = []
-        take = self._queue.popleft
-        for _ in range(min(len(self._queue), _MOST_AT_ONCE)):
-            event = take()
-            run = event.run
-            if isinstance(event, LogWritten):
-                logs.append(
-                    [as_hex(run.number), event.at, event.level, event.message[:_LONGEST_MESSAGE]]
-                )
-            else:
-                runs[run.number] = run
-        return runs, logs
+    def _write_all(self) -> None:
+        """Write until nothing is left that is due, with rests in between."""
+        while True:
+            began = time.thread_time()
+            runs, logs = self._take_batch()
+            if not (runs or logs or self._held):
+                return
+            is_written = self._write_batch(runs, logs)
+            if not is_written or not (self._queue or self._young or self._held):
+                return
+            if not self._in_haste and len(self._queue) < _MOST_WAITING:
+                rest = _REST * (time.thread_time() - began)
+                self._wake.wait(min(rest, _LONGEST_REST))
 
-    def _write_batch(self) -> bool:
+    @property
+    def _in_haste(self) -> bool:
+        """Whether somebody waits until all that happened can be read."""
+        return self._waiters > 0 or self._closing
+
+    def _take_batch(self) -> tuple[list[Run], list[list[Any]]]:
+        """Take events off the queue: the runs that are due to be written, and rows of the log."""
+        take = self._queue.popleft
+        events = [take() for _ in range(min(len(self._queue), _MOST_AT_ONCE))]
+        changed = dict.fromkeys([event[0] for event in events if event.__class__ is not LogWritten])
+        logs = [
+            [as_hex(event.run.number), event.at, event.level, event.message[:_LONGEST_MESSAGE]]
+            for event in events
+            if isinstance(event, LogWritten)
+        ]
+        young = self._young
+        due: list[Run] = []
+        for run in changed:
+            young.pop(run, None)
+            if run.state is not None and run.state.type in FINAL:
+                due.append(run)
+            else:
+                young[run] = None
+        for run in self._grown():
+            del young[run]
+            due.append(run)
+        return due, logs
+
+    def _grown(self) -> list[Run]:
+        """Return the unfinished runs that have been as they are for long enough."""
+        young = self._young
+        if self._in_haste:
+            return list(young)
+        latest = time.time_ns() - (_BUSY_YOUNG if len(young) > _BUSY else _YOUNG)
+        return list(takewhile(lambda run: run.states[-1].at <= latest, young))
+
+    def _write_batch(self, runs: list[Run], logs: list[list[Any]]) -> bool:
         """Write a batch; `False` if the file is held by somebody and it must be tried later."""
-        runs, logs = self._take_batch()
         connection = self._open()
         if connection is None:
             return True
-        rows = [row_of(run, self._session) for run in runs.values()]
-        for run in runs.values():
-            if run.state is not None and run.state.type in FINAL:
-                run.call = None  # recorded; the arguments need not be kept alive any longer
-        self._held.append((rows, logs))
+        self._held.append((self._rows_of(runs), logs))
         try:
             connection.execute("BEGIN IMMEDIATE")
             for held_rows, held_logs in self._held:
-                connection.execute(database.WRITE_RUNS, (_json(held_rows),))
+                database.write_runs(connection, held_rows)
                 if held_logs:
                     connection.execute(database.WRITE_LOGS, (_json(held_logs),))
             connection.execute("COMMIT")
@@ -141,6 +191,19 @@ class History(Reader):
             return self._recover(connection, error)
         self._held.clear()
         return True
+
+    def _rows_of(self, runs: list[Run]) -> list[Any]:
+        """Return the rows as a flat list; a run that cannot be put down costs no other."""
+        rows = Rows(self._session)
+        values: list[Any] = []
+        for run in runs:
+            try:
+                rows.add(run, values)
+            except Exception as error:
+                self._warn("row", f"cellist could not write a run to its history: {error}.")
+            if run.state is not None and run.state.type in FINAL:
+                run.call = None  # recorded; the arguments need not be kept alive any longer
+        return values
 
     def _open(self) -> sqlite3.Connection | None:
         """Return the connection; opened anew if the file was taken away."""
@@ -193,7 +256,9 @@ class History(Reader):
         if isinstance(error, sqlite3.OperationalError):
             self._warn("write", f"cellist could not write its history: {error}.")
             held = error.sqlite_errorcode in _HELD_BY_OTHERS
-            if held and sum(len(rows) for rows, _ in self._held) < _MOST_HELD:
+            if held and sum(len(rows) for rows, _ in self._held) < _MOST_HELD * len(
+                database.COLUMNS
+            ):
                 return False
             self._held.clear()  # a full disk: the batch is lost for the record, not for the runs
             return True

@@ -1,83 +1,155 @@
 """A run as a row: what is written of it, read from the live run in one go.
 
 A row is a list in the order of `database.COLUMNS`; its last element is a document with all that is
-shown but not searched for.
+shown but not searched for, as JSON text without what is empty. Rows are made while the user's code
+wants the interpreter, so what most runs have is put together from ready pieces of text, and only
+what few runs have goes through the JSON encoder.
 """
 
+import json
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
 from cellist.model.runs import Run
-from cellist.model.states import FINAL
+from cellist.model.states import FINAL, State, StateType
 
 _LONGEST = 10_000
 _MOST_INPUTS = 50
+_TYPES = {kind: kind.value for kind in StateType}
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
-def row_of(run: Run, session: int) -> list[Any]:
-    """Return the row of a run as it is now."""
-    states = list(run.states)
-    last = states[-1]
-    why = run.why
-    is_over = last.type in FINAL
-    flow, parent = run.flow, run.parent
-    document = {
-        "states": [[s.name, s.type.value, _clip(s.message), s.at] for s in states],
-        "inputs": inputs_of(run),
-        "upstream": {
-            name: [as_hex(number) for number in numbers]
-            for name, numbers in (run.upstream or {}).items()
-        },
-        "why": why.as_dict() if why is not None else None,
-        "cache_key": run.cache_key,
-        "result": run.preview,
-        "error": list(run.error) if run.error is not None else None,
-        "tags": sorted(run.tags),
-        "running": run.running_ns,
-        "where": run.where,
-        "key": getattr(run.definition, "identity", run.definition.name),
-    }
-    return [
-        as_hex(run.number),
-        run.kind,
-        run.name,
-        run.definition.name,
-        as_hex(flow.number) if flow is not None else None,
-        as_hex(parent.number) if parent is not None else None,
-        session,
-        last.name,
-        last.type.value,
-        states[0].at,
-        run.first_running or None,
-        last.at if is_over else None,
-        run.attempts,
-        why.outcome if why is not None else None,
-        document,
+class _Heads(dict[tuple[str, StateType], str]):
+    """How a state without a message begins in a document: `["Running","RUNNING",null,`."""
+
+    def __missing__(self, key: tuple[str, StateType]) -> str:
+        name, kind = key
+        text = f'[{quoted(name)},"{_TYPES[kind]}",null,'
+        if len(self) < 1000:  # names are the user's to choose
+            self[key] = text
+        return text
+
+
+_heads = _Heads()
+
+
+class Rows:
+    """Makes the rows of one batch; what runs of the same task or flow share is found once."""
+
+    def __init__(self, session: int) -> None:
+        self.session = session
+        self._shared: dict[int, tuple[str, tuple[str, ...], str]] = {}
+        """By the id of the definition, which the runs of the batch keep alive."""
+        self._hex: dict[int, str] = {}
+
+    def add(self, run: Run, into: list[Any]) -> None:
+        """Append the values of a run's row, as it is now, to a flat list."""
+        name, parameters, tail = self._shared.get(id(run.definition)) or self._share(run)
+        states = run.states[:]
+        last, why = states[-1], run.why
+        flow, parent = run.flow, run.parent
+        into += (
+            as_hex(run.number),
+            run.kind,
+            _storable(run.name),
+            name,
+            flow and self._id_of(flow),
+            parent and self._id_of(parent),
+            self.session,
+            _storable(last.name),
+            _TYPES[last.type],
+            states[0].at,
+            run.first_running or None,
+            last.at if last.type in FINAL else None,
+            run.attempts,
+            None if why is None else why.outcome,
+            _document(run, states, inputs_of(run, parameters), tail),
+        )
+
+    def _share(self, run: Run) -> tuple[str, tuple[str, ...], str]:
+        definition = run.definition
+        key = getattr(definition, "identity", definition.name)
+        shared = _storable(definition.name), parameters_of(run), f'"key":{quoted(str(key))}}}'
+        self._shared[id(definition)] = shared
+        return shared
+
+    def _id_of(self, run: Run) -> str:
+        known = self._hex.get(run.number)
+        if known is None:
+            known = self._hex[run.number] = as_hex(run.number)
+        return known
+
+
+def _document(run: Run, states: list[State], inputs: dict[str, str] | None, tail: str) -> str:
+    told = [
+        f"{_heads[state.name, state.type]}{state.at}]"
+        if state.message is None
+        else _encode([state.name, _TYPES[state.type], _clip(state.message), state.at])
+        for state in states
     ]
+    text = f'{{"states":[{",".join(told)}],'
+    if inputs:
+        shown = [f"{quoted(name)}:{quoted(form)}" for name, form in inputs.items()]
+        text += f'"inputs":{{{",".join(shown)}}},'
+    if run.running_ns:
+        text += f'"running":{run.running_ns},'
+    if run.why is not None or run.upstream or run.error is not None or run.tags:
+        text += _rarer(run)
+    if run.preview is not None:
+        text += f'"result":{quoted(run.preview)},'
+    if run.where is not None:
+        text += f'"where":{quoted(run.where)},'
+    return text + tail
 
 
-def _clip(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _LONGEST else text[:_LONGEST] + "…"
+def _rarer(run: Run) -> str:
+    """Return the members of the document that a run without reason, input or fault lacks."""
+    why, error = run.why, run.error
+    found: dict[str, Any] = {}
+    if run.upstream:
+        found["upstream"] = {
+            name: [as_hex(number) for number in numbers] for name, numbers in run.upstream.items()
+        }
+    if why is not None:
+        found["why"] = why.as_dict()
+        found["cache_key"] = run.cache_key
+    if error is not None:
+        found["error"] = list(error)
+    if run.tags:
+        found["tags"] = sorted(run.tags)
+    return f"{_encode(found)[1:-1]},"
 
 
-def inputs_of(run: Run) -> dict[str, str] | None:
-    """Return short forms of the arguments by name, made once for a run that has started."""
-    if run.inputs is None and run.call is not None:
-        args, kwargs = run.call
-        names = _names(run)
+def _storable(text: str) -> str:
+    """Return a text without lone surrogates, which SQLite refuses with all that stands beside."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def inputs_of(run: Run, parameters: tuple[str, ...]) -> dict[str, str] | None:
+    """Return short forms of the arguments by name, made once for a run."""
+    call = run.call
+    if run.inputs is None and call is not None:
+        args, kwargs = call
         found: dict[str, str] = {}
-        for index, value in enumerate(args[:_MOST_INPUTS]):
-            found[names[index] if index < len(names) else f"args[{index}]"] = short(value)
-        for name, value in list(kwargs.items())[:_MOST_INPUTS]:
-            found[str(name)] = short(value)
-        if not run.attempts and not run.is_final:
-            return found  # futures among them have no values yet
+        if args:
+            for index, value in enumerate(args[:_MOST_INPUTS]):
+                name = parameters[index] if index < len(parameters) else f"args[{index}]"
+                found[name] = short(value)
+        if kwargs:
+            for name, value in list(kwargs.items())[:_MOST_INPUTS]:
+                found[str(name)] = short(value)
         run.inputs = found
     return run.inputs
 
 
-def _names(run: Run) -> tuple[str, ...]:
+def parameters_of(run: Run) -> tuple[str, ...]:
+    """Return the names of the parameters of what a run executes, empty if they are not known."""
     plan = getattr(run.definition, "plan", None)
     if not callable(plan):
         return ()
