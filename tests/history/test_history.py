@@ -22,7 +22,7 @@ class Definition:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.version = None
+        self.version: str | None = None
         self.key = name
 
 

@@ -43,6 +43,8 @@ class Rows:
         self._shared: dict[int, tuple[str, tuple[str, ...], str]] = {}
         """By the id of the definition, which the runs of the batch keep alive."""
         self._hex: dict[int, str] = {}
+        self._off: dict[int, tuple[Any, str]] = {}
+        """Reasons not to cache, with their texts, by their ids: the runs of a task share one."""
 
     def add(self, run: Run, into: list[Any]) -> None:
         """Append the values of a run's row, as it is now, to a flat list."""
@@ -65,7 +67,7 @@ class Rows:
             last.at if last.type in FINAL else None,
             run.attempts,
             None if why is None else why.outcome,
-            _document(run, states, inputs_of(run, parameters), tail),
+            self._document(run, states, inputs_of(run, parameters)) + tail,
         )
 
     def _share(self, run: Run) -> tuple[str, tuple[str, ...], str]:
@@ -75,6 +77,40 @@ class Rows:
         self._shared[id(definition)] = shared
         return shared
 
+    def _document(self, run: Run, states: list[State], inputs: dict[str, str] | None) -> str:
+        """Return the beginning of the document, to be closed by what the definition adds."""
+        told = [
+            f"{_heads[state.name, state.type]}{state.at}]"
+            if state.message is None
+            else _encode([state.name, _TYPES[state.type], _clip(state.message), state.at])
+            for state in states
+        ]
+        text = f'{{"states":[{",".join(told)}],'
+        if inputs:
+            shown = [f"{quoted(name)}:{quoted(form)}" for name, form in inputs.items()]
+            text += f'"inputs":{{{",".join(shown)}}},'
+        if run.running_ns:
+            text += f'"running":{run.running_ns},'
+        if run.why is not None:
+            text += self._why(run)
+        if run.preview is not None:
+            text += f'"result":{quoted(run.preview)},'
+        if run.where is not None:
+            text += f'"where":{quoted(run.where)},'
+        if run.upstream or run.error is not None or run.tags:
+            text += _rarer(run)
+        return text
+
+    def _why(self, run: Run) -> str:
+        why = run.why
+        known = self._off.get(id(why))
+        if known is not None:
+            return known[1]
+        text = f'"why":{_encode(why.as_dict())},'
+        if why.outcome == "off" and run.cache_key is None:
+            self._off[id(why)] = why, text
+        return text if run.cache_key is None else f'{text}"cache_key":{quoted(run.cache_key)},'
+
     def _id_of(self, run: Run) -> str:
         known = self._hex.get(run.number)
         if known is None:
@@ -82,39 +118,14 @@ class Rows:
         return known
 
 
-def _document(run: Run, states: list[State], inputs: dict[str, str] | None, tail: str) -> str:
-    told = [
-        f"{_heads[state.name, state.type]}{state.at}]"
-        if state.message is None
-        else _encode([state.name, _TYPES[state.type], _clip(state.message), state.at])
-        for state in states
-    ]
-    text = f'{{"states":[{",".join(told)}],'
-    if inputs:
-        shown = [f"{quoted(name)}:{quoted(form)}" for name, form in inputs.items()]
-        text += f'"inputs":{{{",".join(shown)}}},'
-    if run.running_ns:
-        text += f'"running":{run.running_ns},'
-    if run.why is not None or run.upstream or run.error is not None or run.tags:
-        text += _rarer(run)
-    if run.preview is not None:
-        text += f'"result":{quoted(run.preview)},'
-    if run.where is not None:
-        text += f'"where":{quoted(run.where)},'
-    return text + tail
-
-
 def _rarer(run: Run) -> str:
-    """Return the members of the document that a run without reason, input or fault lacks."""
-    why, error = run.why, run.error
+    """Return the members of the document that most runs lack."""
+    error = run.error
     found: dict[str, Any] = {}
     if run.upstream:
         found["upstream"] = {
             name: [as_hex(number) for number in numbers] for name, numbers in run.upstream.items()
         }
-    if why is not None:
-        found["why"] = why.as_dict()
-        found["cache_key"] = run.cache_key
     if error is not None:
         found["error"] = list(error)
     if run.tags:

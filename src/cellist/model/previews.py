@@ -11,12 +11,17 @@ LIMIT = 80
 """No preview is longer, in characters."""
 
 _type_of: Callable[[object], type[Any]] = type
+_BRIEF = frozenset({bool, float, type(None)})
+_LARGE = 10**18
 _SHOWN_ITEMS = 3
 _ITEM_LIMIT = 20
 
 
 def short(value: object) -> str:
     """Return what a value looks like in at most 80 characters of one line. Never raises."""
+    kind = _type_of(value)
+    if kind in _BRIEF or (kind is int and -_LARGE < cast("int", value) < _LARGE):
+        return repr(value)  # most arguments, and these forms are always short
     try:
         return _trim(_short(value), LIMIT)
     except Exception:
