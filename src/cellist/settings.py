@@ -202,7 +202,10 @@ def _field(key: Any) -> str:
 def __getattr__(name: str) -> str:
     """Return the setting's own name, so that `from cellist.settings import CELLIST_UI` works."""
     if name.startswith(("CELLIST_", "PREFECT_")):
-        _field(name)
+        try:
+            _field(name)
+        except ConfigurationError as error:
+            raise AttributeError(str(error)) from None
         return name
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -1,0 +1,138 @@
+"""The stop button: whatever runs is stopped, recorded, and the signal handler is put back."""
+
+import asyncio
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from cellist import flow, task
+from cellist.cache_policies import NO_CACHE
+from cellist.task_runners import SequentialTaskRunner
+from tests.sessions import Recorder, names
+
+quick: dict[str, Any] = {"cache_policy": NO_CACHE}
+STOPPED = "Stopped by an interrupt of the kernel."
+
+
+@pytest.fixture(autouse=True)
+def handler_is_put_back() -> Any:
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def press_when(ready: Any, times: int = 1) -> threading.Thread:
+    """Press stop once something is so, and again until it is noticed."""
+
+    def work() -> None:
+        for _ in range(2000):
+            if ready():
+                break
+            time.sleep(0.002)
+        time.sleep(0.03)
+        for _ in range(times):
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def running(recorder: Recorder, name: str) -> Any:
+    return lambda: any(run.attempts for run in recorder.of(name))
+
+
+@pytest.mark.parametrize("runner", [None, SequentialTaskRunner])
+@pytest.mark.parametrize("start", ["direct", "submit"])
+def test_stop_during_a_task(recorder: Recorder, start: str, runner: Any) -> None:
+    @task(retries=3, **quick)
+    def work():
+        for _ in range(2000):
+            time.sleep(0.01)
+
+    @flow(task_runner=runner)
+    def f():
+        work() if start == "direct" else work.submit().result()
+
+    thread = press_when(running(recorder, "work"))
+    before = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        f()
+    assert time.monotonic() - before < 10
+    thread.join()
+    state = recorder.one("f").states[-1]
+    assert (state.name, state.message) == ("Cancelled", STOPPED)
+    run = recorder.one("work")
+    for _ in range(1000):
+        if run.is_final:
+            break
+        time.sleep(0.005)
+    assert names(run)[-1] == "Cancelled"
+    assert run.run_count == 1
+
+
+def test_stop_during_the_wait_for_a_retry(recorder: Recorder) -> None:
+    @task(retries=1, retry_delay_seconds=1000, **quick)
+    def fails():
+        raise ValueError
+
+    thread = press_when(lambda: any(r.state_name == "AwaitingRetry" for r in recorder.of("fails")))
+    with pytest.raises(KeyboardInterrupt):
+        fails()
+    thread.join()
+    assert names(recorder.one("fails"))[-1] == "Cancelled"
+
+
+def test_stop_wakes_an_awaiting_flow(recorder: Recorder) -> None:
+    @task(**quick)
+    async def slow():
+        await asyncio.sleep(60)
+
+    @flow
+    async def f():
+        await asyncio.gather(slow(), slow())
+
+    thread = press_when(running(recorder, "slow"))
+    before = time.monotonic()
+    with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
+        asyncio.run(f())
+    assert time.monotonic() - before < 10
+    thread.join()
+    assert names(recorder.one("f"))[-1] == "Cancelled"
+    assert {names(run)[-1] for run in recorder.of("slow")} == {"Cancelled"}
+
+
+def test_interrupt_raised_by_user_code_is_a_crash(recorder: Recorder) -> None:
+    @task(**quick)
+    def raises():
+        raise KeyboardInterrupt
+
+    @flow
+    def f():
+        raises()
+
+    with pytest.raises(KeyboardInterrupt):
+        f()
+    assert names(recorder.one("raises"))[-1] == "Crashed"
+    assert names(recorder.one("f"))[-1] == "Crashed"
+
+
+def test_the_session_works_after_a_stop(recorder: Recorder) -> None:
+    @task(**quick)
+    def work(seconds):
+        time.sleep(seconds)
+        return "fine"
+
+    thread = press_when(running(recorder, "work"))
+    with pytest.raises(KeyboardInterrupt):
+        work(20)
+    thread.join()
+    assert work(0) == "fine"
+    assert work.submit(0).result() == "fine"
+    assert names(recorder.of("work")[1]) == ["Pending", "Running", "Completed"]

@@ -1,0 +1,206 @@
+"""Limits of time: the waiter is free at the deadline, whatever the code does."""
+
+import asyncio
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from cellist import flow, task
+from cellist.cache_policies import NO_CACHE
+from cellist.engine import timeouts
+from cellist.exceptions import FlowRunTimeoutError, TaskRunTimeoutError
+from tests.sessions import Recorder, names
+
+quick: dict[str, Any] = {"cache_policy": NO_CACHE}
+SHORT = 0.05
+MESSAGE = "Task run exceeded timeout of 0.05 second(s)"
+
+
+@pytest.fixture(autouse=True)
+def alarm_is_put_back(recorder: Recorder) -> Any:
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert timeouts._deadlines == []
+
+
+@task(name="sleeper", timeout_seconds=SHORT, **quick)
+def sleeper():
+    time.sleep(20)
+
+
+@task(name="sleeper", timeout_seconds=SHORT, **quick)
+async def asleeper():
+    await asyncio.sleep(20)
+
+
+def in_thread(call: Any) -> Any:
+    """Call in a thread of the user's, where no alarm works."""
+    box: list[Any] = []
+
+    def work() -> None:
+        try:
+            box.append(call())
+        except BaseException as error:
+            box.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(15)
+    assert not thread.is_alive()
+    if isinstance(box[0], BaseException):
+        raise box[0]
+    return box[0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        sleeper,
+        lambda: in_thread(sleeper),
+        lambda: sleeper.submit().result(),
+        lambda: asyncio.run(asleeper()),
+        lambda: asleeper.submit().result(),
+    ],
+    ids=["main thread", "other thread", "pool", "loop", "submitted coroutine"],
+)
+def test_the_waiter_is_free_at_the_deadline(recorder: Recorder, call: Any) -> None:
+    before = time.monotonic()
+    with pytest.raises(TaskRunTimeoutError, match=r"Scope timed out after 0\.05 second\(s\)\."):
+        call()
+    assert time.monotonic() - before < 5
+    run = recorder.one("sleeper")
+    assert names(run) == ["Pending", "Running", "TimedOut"]
+    assert run.states[-1].message == MESSAGE
+
+
+def test_code_that_stops_python_code_is_told_to_stop(recorder: Recorder) -> None:
+    stopped = threading.Event()
+
+    @task(timeout_seconds=SHORT, **quick)
+    def endless():
+        try:
+            while True:
+                time.sleep(0.001)
+        finally:
+            stopped.set()
+
+    state = endless.submit(return_state=True)
+    assert state.name == "TimedOut"
+    assert stopped.wait(10)
+
+
+@pytest.mark.parametrize("way", ["direct", "submit", "async"])
+def test_each_attempt_has_its_own_limit(recorder: Recorder, way: str) -> None:
+    calls: list[int] = []
+
+    def body() -> float:
+        calls.append(1)
+        return 20 if len(calls) < 3 else 0
+
+    @task(name="t", timeout_seconds=SHORT, retries=2, **quick)
+    def sync():
+        time.sleep(body())
+        return "done"
+
+    @task(name="t", timeout_seconds=SHORT, retries=2, **quick)
+    async def coroutine():
+        await asyncio.sleep(body())
+        return "done"
+
+    if way == "async":
+        assert asyncio.run(coroutine()) == "done"
+    else:
+        assert (sync() if way == "direct" else sync.submit().result()) == "done"
+    assert names(recorder.one("t")) == ["Pending", "Running", "Retrying", "Retrying", "Completed"]
+
+
+def test_inner_limit_within_an_outer_one(recorder: Recorder) -> None:
+    @flow(timeout_seconds=30)
+    def f():
+        with pytest.raises(TaskRunTimeoutError):
+            sleeper()
+        return "went on"
+
+    assert f() == "went on"
+
+
+def test_outer_limit_within_an_inner_one(recorder: Recorder) -> None:
+    @task(timeout_seconds=30, **quick)
+    def inner():
+        time.sleep(20)
+
+    @flow(timeout_seconds=SHORT)
+    def f():
+        inner()
+
+    before = time.monotonic()
+    with pytest.raises(FlowRunTimeoutError):
+        f()
+    assert time.monotonic() - before < 5
+    assert names(recorder.one("f"))[-1] == "TimedOut"
+    assert recorder.one("inner").is_final
+
+
+def test_somebody_elses_alarm_is_left_alone(recorder: Recorder) -> None:
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(TaskRunTimeoutError):
+            sleeper()
+        assert rung == [1]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_quick_code_is_not_disturbed(recorder: Recorder) -> None:
+    t = task(lambda x: x, timeout_seconds=30, **quick)
+    assert t(1) == 1
+    assert t.submit(1).result() == 1
+    assert t.map(range(200)).result() == list(range(200))
+    assert in_thread(lambda: t(3)) == 3
+
+
+def test_zero_is_no_limit(recorder: Recorder) -> None:
+    t = task(lambda: 1, timeout_seconds=0)
+    assert t.timeout_seconds is None
+    assert t() == 1
+
+
+async def test_code_that_swallows_the_cancel_does_not_hold_the_waiter(recorder: Recorder) -> None:
+    ended = asyncio.Event()
+
+    @task(timeout_seconds=SHORT, **quick)
+    async def stubborn():
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            ended.set()
+            raise ValueError("late, and nobody's business") from None
+
+    with pytest.raises(TaskRunTimeoutError):
+        await stubborn()
+    assert not ended.is_set()
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+def test_flow_with_thread_tasks_times_out(recorder: Recorder) -> None:
+    gate = threading.Event()
+
+    @task(**quick)
+    def hold():
+        gate.wait(0.3)
+
+    @flow(timeout_seconds=SHORT)
+    def f():
+        hold.submit().result()
+
+    with pytest.raises(FlowRunTimeoutError):
+        f()
+    assert recorder.one("hold").is_final
