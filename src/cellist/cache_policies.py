@@ -7,7 +7,7 @@ left out with `INPUTS - "name"`. A key keeps its named components, so that a mis
 A policy of one's own is a subclass with `compute_key`, or a function through `cache_key_fn`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -37,8 +37,8 @@ class KeyRequest:
     task_run_id: str
     make_context: Callable[[], Any]
     """Makes the `TaskRunContext` that functions of the user get."""
-    texts: bool = False
-    """Whether components should carry the texts that explanations show."""
+    closures: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
+    """The parts of each source closure met, by its digest."""
     notes: list[str] = field(default_factory=list[str])
     raw_key: str | None = None
     """A key given by a function of the user, used as it is."""
@@ -102,6 +102,14 @@ class CachePolicy:
             return None
         return [Component("policy", type(self).__name__, digest_value(str(key)), str(key))]
 
+    def describe(self, request: KeyRequest, components: Components) -> Components:
+        """Return components with the texts and parts that explain a miss; a hit needs none.
+
+        `components` are those this policy gave for the request. Nothing is digested again.
+        """
+        del request
+        return components
+
     def __add__(self, other: "CachePolicy") -> "CachePolicy":
         if not isinstance(cast("Any", other), CachePolicy):
             return NotImplemented
@@ -126,6 +134,15 @@ def join(components: Iterable[Component]) -> str:
     )  # the lengths tell where each part ends, so that no two keys read the same
     parts.append(_KEY_VERSION)
     return blake3("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _with_texts(components: Components, kind: str, values: dict[str, Any]) -> Components:
+    return [
+        Component(kind, one.name, one.digest, short(values[one.name]))
+        if one.kind == kind and one.name in values
+        else one
+        for one in components
+    ]
 
 
 @lru_cache(maxsize=1024)
@@ -154,9 +171,12 @@ class Inputs(CachePolicy):
         found = [] if self.shared else [_task_component(request.identity)]
         for name, value in request.arguments.items():
             if name not in self.exclude:
-                text = short(value) if request.texts else ""
-                found.append(Component("argument", name, digest_value(value, name), text))
+                found.append(Component("argument", name, digest_value(value, name)))
         return found
+
+    def describe(self, request: KeyRequest, components: Components) -> Components:
+        """Add short forms of the arguments as they are now."""
+        return _with_texts(components, "argument", request.arguments)
 
     def __sub__(self, other: str) -> "Inputs":
         if not isinstance(cast("Any", other), str):
@@ -177,9 +197,17 @@ class TaskSource(CachePolicy):
         request.notes.extend(closure.notes)
         if closure.untracked:
             request.notes.append(f"not tracked: {', '.join(closure.untracked)}")
-        if request.texts:
-            return list(closure.components)
+        request.closures[closure.digest] = closure.components
         return [Component("source", "closure", closure.digest)]
+
+    def describe(self, request: KeyRequest, components: Components) -> Components:
+        """Put the parts of the closure in its place."""
+        found: Components = []
+        for one in components:
+            is_closure = one.kind == "source" and one.name == "closure"
+            parts = request.closures.get(one.digest) if is_closure else None
+            found.extend((one,) if parts is None else parts)
+        return found
 
 
 @dataclass
@@ -191,14 +219,13 @@ class FlowParameters(CachePolicy):
         if not request.flow_parameters:
             return None
         return [
-            Component(
-                "flow parameter",
-                name,
-                digest_value(value, name),
-                short(value) if request.texts else "",
-            )
+            Component("flow parameter", name, digest_value(value, name))
             for name, value in request.flow_parameters.items()
         ]
+
+    def describe(self, request: KeyRequest, components: Components) -> Components:
+        """Add short forms of the parameters as they are now."""
+        return _with_texts(components, "flow parameter", request.flow_parameters or {})
 
 
 @dataclass
@@ -264,6 +291,12 @@ class CompoundCachePolicy(CachePolicy):
             found.extend(policy.components(request) or ())
         request.raw_key = None
         return found or None
+
+    def describe(self, request: KeyRequest, components: Components) -> Components:
+        """Let each member describe what it gave."""
+        for policy in self.policies:
+            components = policy.describe(request, components)
+        return components
 
     def __sub__(self, other: str) -> "CachePolicy":
         return replace(self, policies=[policy - other for policy in self.policies])

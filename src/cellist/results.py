@@ -119,12 +119,10 @@ class Cache:
         if isinstance(found, Found):
             run.why = _reused(found, request)
             return Ok(found.value)
-        request.texts = True
         try:
-            if plan.storage_key is None:
-                components = plan.policy.components(request) or components
+            components = plan.policy.describe(request, components)
         except Exception:
-            request.texts = False
+            request.notes.append("a fault kept its cache policy from describing the key")
         x.cache_note = Note(key, components, request, _any_mutable(request.arguments))
         run.why = self._miss(plan, components, found, request)
         return None
@@ -203,33 +201,25 @@ class Cache:
         if found.code in {"unreadable", "foreign"}:
             return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
         try:
-            earlier = self.store.headers(plan.identity)
+            return explain(components, self.store.known(plan.identity), notes)
         except Exception:
-            earlier = []
-        return explain(components, earlier, notes)
+            return explain(components, [], notes)
 
     def _changed(self, plan: CachePlan, note: Note) -> bool:
         """Whether the arguments digest differently now than before the run."""
-        note.request.texts = False
         if plan.storage_key is not None:
             return False
         try:
             components = plan.policy.components(note.request)
         except Exception:
             return True
-        return not components or (note.request.raw_key or join(components)) != self._plain_key(
-            plan, note
-        )
-
-    def _plain_key(self, plan: CachePlan, note: Note) -> str:
-        del plan
-        return note.key
+        return not components or (note.request.raw_key or join(components)) != note.key
 
     def _culprit(self, plan: CachePlan, note: Note) -> str:
-        note.request.texts = True
         before = {(one.kind, one.name): one.digest for one in note.components}
         try:
             after = plan.policy.components(note.request) or []
+            after = plan.policy.describe(note.request, after)
         except HashError as error:
             return f"`{error.path}`"
         changed = [
@@ -246,7 +236,7 @@ class Cache:
             "created": now,
             "seconds": seconds,
             "expires": now + plan.expiration if plan.expiration is not None else None,
-            "components": [list(component) for component in note.components],
+            "components": note.components,
             "run_id": as_hex(x.run.number),
         }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cellist.caching.envelope import Header
 from cellist.caching.formats import Encoded, decode
+from cellist.caching.reasons import Known
 
 MAX_HEADERS = 50
 _OVERHEAD = 600  # about what a header and the bookkeeping take
@@ -87,7 +88,7 @@ class Recent:
     """The latest headers of one task, oldest first, by key. Not to be used by two at once."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, Header] = {}
+        self._by_key: dict[str, Known] = {}
         self.read_at: float | None = None
         """When the disk was last asked, on the monotonic clock."""
 
@@ -95,16 +96,16 @@ class Recent:
         """Note a header as the newest."""
         key = header.get("key", "")
         self._by_key.pop(key, None)
-        self._by_key[key] = header
+        self._by_key[key] = Known(header)
         if len(self._by_key) > MAX_HEADERS:
             del self._by_key[next(iter(self._by_key))]
 
     def merge(self, headers: list[Header]) -> None:
         """Take in headers from disk; what this process stored itself is newer."""
-        found = {header.get("key", ""): header for header in headers} | self._by_key
-        ordered = sorted(found.items(), key=lambda item: item[1].get("created", 0.0))
+        found = {header.get("key", ""): Known(header) for header in headers} | self._by_key
+        ordered = sorted(found.items(), key=lambda item: item[1].header.get("created", 0.0))
         self._by_key = dict(ordered[-MAX_HEADERS:])
 
-    def newest(self) -> list[Header]:
-        """Return the headers, newest first."""
+    def newest(self) -> list[Known]:
+        """Return what is known of the entries, newest first."""
         return list(reversed(self._by_key.values()))

@@ -1,8 +1,11 @@
 """Say why a call is a miss: compare its key's components with the nearest earlier entry's.
 
-Nearest is the entry of the same task with the fewest components that differ; among equals the
-newest. What is said first is what a person can act on: code, then globals, then arguments, then
-packages.
+Nearest is the entry of the same task with the fewest components that differ; among equals one of
+a call with the same arguments, then the newest. What is said first is what a person can act on:
+code, then globals, then arguments, then packages.
+
+Earlier keys are compared as sets, prepared once for each entry, because every miss asks; texts are
+looked at only for the nearest one.
 """
 
 import difflib
@@ -11,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cellist.caching.envelope import Header
 from cellist.model.reasons import CODE_KINDS, Change, Component, Reason
 
 _ORDER = (
@@ -27,35 +31,76 @@ _ORDER = (
     "run",
     "policy",
 )
+_INPUTS = frozenset({"argument", "flow parameter"})
 _MOST_NAMED = 3
+_Part = tuple[str, str, str]
 _DAY = 86_400
 _WIDTH = 60
 
 
+class Known:
+    """The header of an earlier entry, with its components ready to be compared."""
+
+    __slots__ = ("header", "inputs", "parts")
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        try:
+            parts = frozenset([(c[0], c[1], c[2]) for c in header.get("components") or ()])
+        except (TypeError, LookupError):  # written by another version: it explains nothing
+            parts = frozenset[_Part]()
+        self.parts = parts
+        """Kind, name and digest of each component."""
+        self.inputs = _inputs(parts)
+        """Those of the arguments: calls with the same ones are compared first."""
+
+
+def _inputs(parts: frozenset[_Part]) -> frozenset[_Part]:
+    return frozenset([part for part in parts if part[0] in _INPUTS])
+
+
 def explain(
-    components: Sequence[Component],
-    earlier: Iterable[Mapping[str, Any]],
-    notes: tuple[str, ...] = (),
+    components: Sequence[Component], earlier: Sequence[Known], notes: tuple[str, ...] = ()
 ) -> Reason:
-    """Return why a call with these components found no entry, given headers of earlier entries."""
-    nearest: list[Change] | None = None
-    recorded_at: float | None = None
-    for header in earlier:
-        changes = compare(_components_of(header), components)
-        if nearest is None or len(changes) < len(nearest):
-            nearest, recorded_at = changes, header.get("created")
-        if not changes:
-            break
+    """Return why a call with these components found no entry, given the earlier ones."""
+    nearest = _nearest(components, earlier)
     if nearest is None:
         return Reason("miss", "first_run", "ran: never run before", notes=notes)
-    if not nearest:
+    recorded_at = nearest.header.get("created")
+    changes = compare(_components_of(nearest.header), components)
+    if not changes:
         sentence = "ran: its stored result is gone"
         return Reason("miss", "evicted", sentence, (), recorded_at, None, notes)
-    nearest.sort(key=lambda change: _rank(change.kind))
-    said = "; ".join(change.summary for change in nearest[:_MOST_NAMED])
-    if len(nearest) > _MOST_NAMED:
-        said += f"; and {len(nearest) - _MOST_NAMED} more"
-    return Reason("miss", "changed", f"ran: {said}", tuple(nearest), recorded_at, None, notes)
+    changes.sort(key=lambda change: _rank(change.kind))
+    said = "; ".join(change.summary for change in changes[:_MOST_NAMED])
+    if len(changes) > _MOST_NAMED:
+        said += f"; and {len(changes) - _MOST_NAMED} more"
+    return Reason("miss", "changed", f"ran: {said}", tuple(changes), recorded_at, None, notes)
+
+
+def _nearest(components: Sequence[Component], earlier: Sequence[Known]) -> Known | None:
+    """Return the entry with the fewest components that differ; see the text of the module."""
+    parts = frozenset([(one.kind, one.name, one.digest) for one in components])
+    inputs = _inputs(parts)
+    same = [one for one in earlier if one.inputs == inputs]
+    nearest, fewest = None, 1 << 30
+    for group, least in ((same, 0), (earlier, 1)):  # none of the others can differ in less
+        for one in group:
+            count = _distance(parts, one.parts)
+            if count < fewest:
+                nearest, fewest = one, count
+                if count <= least:
+                    break
+        if fewest <= 1:
+            break
+    return nearest
+
+
+def _distance(parts: frozenset[_Part], others: frozenset[_Part]) -> int:
+    """Return how many named components differ."""
+    if parts == others:
+        return 0
+    return len({(kind, name) for kind, name, _ in parts ^ others})
 
 
 def _components_of(header: Mapping[str, Any]) -> list[Component]:

@@ -19,6 +19,7 @@ from cellist.caching import lifetime
 from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.formats import Encoded, atom_size, decode, encode
 from cellist.caching.memory import MAX_HEADERS, Entry, Memory, Recent
+from cellist.caching.reasons import Known
 from cellist.caching.shelf import Loaded, Shelf
 from cellist.caching.writer import Writer
 from cellist.exceptions import SerializationError
@@ -218,6 +219,10 @@ class ResultStore:
 
         What other kernels store shows up within a minute.
         """
+        return [one.header for one in self.known(task_key)]
+
+    def known(self, task_key: str) -> list[Known]:
+        """Return the same headers, ready to be compared with a new key."""
         now = time.monotonic()
         with self._lock:
             recent = self._headers.setdefault(task_key, Recent())
