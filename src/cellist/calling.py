@@ -31,6 +31,7 @@ from cellist.engine.steps import run_steps
 from cellist.engine.threads import stop_code_in
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
+from cellist.logging import logging_prints
 from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import CANCELLED, PENDING, State
@@ -69,6 +70,11 @@ def new_execution(
     if flow is not None and flow.cache_mode is not None and not plan.is_flow:
         plan = overruled(plan, flow.cache_mode)
     x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
+    if plan.log_prints is None:
+        inherited = parent.log_prints if parent is not None else _settings_log_prints()
+        x.log_prints = inherited
+    if x.log_prints:
+        x.fn = logging_prints(x.fn)
     run.call = (args, kwargs)
     for value in args:
         if value.__class__ not in ATOMS:
@@ -82,6 +88,10 @@ def new_execution(
         services.on_cell_run(cell, run)
     run.enter(PENDING)
     return x
+
+
+def _settings_log_prints() -> bool:
+    return settings.active().logging_log_prints
 
 
 _OFF = Reason("off", "no_cache", "ran: the flow was started without cache")

@@ -5,8 +5,14 @@ the board and kept in the history, and to the standard logger `cellist.task_runs
 `cellist.flow_runs`, where handlers of your own can pick them up.
 """
 
+import builtins
+import functools
+import inspect
 import logging
-from collections.abc import MutableMapping
+import sys
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from cellist.engine.execution import Execution, current
@@ -61,6 +67,58 @@ def get_run_logger(context: Any = None, **extra: Any) -> RunLogger:
         message = "There is no active flow or task run context. Use get_logger() outside runs."
         raise MissingContextError(message)
     return RunLogger(execution, extra)
+
+
+_prints_lock = threading.Lock()
+_prints_logged = 0
+_plain_print = builtins.print
+
+
+def _print(*args: Any, **kwargs: Any) -> None:
+    """Log what a run with `log_prints` prints, and print everything else as ever."""
+    execution = current.get()
+    logged = execution is not None and execution.log_prints
+    if not logged or kwargs.get("file") not in (None, sys.stdout, sys.stderr):
+        _plain_print(*args, **kwargs)
+        return
+    separator = kwargs.get("sep")
+    text = (" " if separator is None else separator).join(map(str, args))
+    RunLogger(execution, {}).info("%s", text.rstrip())
+
+
+@contextmanager
+def prints_logged() -> Iterator[None]:
+    """Log prints of runs that want it; `builtins.print` is put back after the last of them."""
+    global _prints_logged, _plain_print  # noqa: PLW0603 - there is one builtins.print
+    with _prints_lock:
+        if not _prints_logged:
+            _plain_print = builtins.print
+            builtins.print = _print
+        _prints_logged += 1
+    try:
+        yield
+    finally:
+        with _prints_lock:
+            _prints_logged -= 1
+            if not _prints_logged and builtins.print is _print:
+                builtins.print = _plain_print
+
+
+def logging_prints(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function, which may be a coroutine function, with its prints logged."""
+    if inspect.iscoroutinefunction(fn):
+        return functools.partial(_await_logged, fn)
+    return functools.partial(_call_logged, fn)
+
+
+def _call_logged(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with prints_logged():
+        return fn(*args, **kwargs)
+
+
+async def _await_logged(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with prints_logged():
+        return await fn(*args, **kwargs)
 
 
 __all__ = ["RunLogger", "get_logger", "get_run_logger"]
