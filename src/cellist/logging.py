@@ -11,7 +11,7 @@ import inspect
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,8 +77,11 @@ _plain_print = builtins.print
 def _print(*args: Any, **kwargs: Any) -> None:
     """Log what a run with `log_prints` prints, and print everything else as ever."""
     execution = current.get()
-    logged = execution is not None and execution.log_prints
-    if not logged or kwargs.get("file") not in (None, sys.stdout, sys.stderr):
+    if (
+        execution is None
+        or not execution.log_prints
+        or kwargs.get("file") not in (None, sys.stdout, sys.stderr)
+    ):
         _plain_print(*args, **kwargs)
         return
     separator = kwargs.get("sep")
@@ -87,7 +90,7 @@ def _print(*args: Any, **kwargs: Any) -> None:
 
 
 @contextmanager
-def prints_logged() -> Iterator[None]:
+def prints_logged() -> Generator[None]:
     """Log prints of runs that want it; `builtins.print` is put back after the last of them."""
     global _prints_logged, _plain_print  # noqa: PLW0603 - there is one builtins.print
     with _prints_lock:
