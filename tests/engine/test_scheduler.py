@@ -232,6 +232,33 @@ def test_work_that_is_cancelled_while_it_parks_wakes_up_again(recorder: Recorder
     assert work.phase is not PARKED
 
 
+def test_cancel_in_the_very_moment_in_which_a_run_parks(recorder: Recorder) -> None:
+    @task(retries=1, retry_delay_seconds=1000, **quick)
+    def fails():
+        raise ValueError
+
+    for _ in range(100):
+        future = fails.submit()
+        while future.run.state_name != "AwaitingRetry":
+            pass
+        future.cancel()
+        future.wait(5)
+        assert future.state.is_cancelled()
+
+
+def test_input_that_ends_in_the_very_moment_in_which_a_run_parks(recorder: Recorder) -> None:
+    @task(**quick)
+    def add(x):
+        return x + 1
+
+    @flow
+    def f():
+        for _ in range(200):
+            assert add.submit(add.submit(add.submit(0))).result(timeout=10) == 3
+
+    f()
+
+
 def test_task_given_the_future_of_a_run_it_is_part_of(recorder: Recorder) -> None:
     box: dict[str, Any] = {}
     ready = threading.Event()

@@ -253,16 +253,25 @@ class TimedCall:
 
 def carry_on(work: Work, worker: Worker | None) -> bool:
     """Carry claimed work on until it ends or parks; whether the worker has kept its place."""
-    call = work.context.run(advance, work)
-    while call is not None:
-        if not call.run(worker):
-            return False
-        call = work.context.run(advance, work)
-    return True
+    while True:
+        pause = work.context.run(advance, work)
+        # Only now, outside its context, may somebody else carry the work on: a context can be
+        # entered by one thread at a time.
+        if isinstance(pause, TimedCall):
+            if not pause.run(worker):
+                return False
+        elif pause is None:
+            return True
+        else:
+            if isinstance(pause, Sleep):
+                work.park_until(pause)
+            else:
+                work.park_on(pause)
+            return True
 
 
-def advance(work: Work) -> TimedCall | None:
-    """Carry a run on until it ends or parks, or return the next call, if it has a time limit.
+def advance(work: Work) -> TimedCall | Sleep | list[Promise] | None:
+    """Carry a run on until it ends, or return what it has to wait for or must call with a limit.
 
     Runs inside the work's context.
     """
@@ -281,12 +290,10 @@ def advance(work: Work) -> TimedCall | None:
             elif isinstance(command, Wait):
                 waiting = [p for p in command.promises if p.outcome is None]
                 if waiting:
-                    work.park_on(waiting)
-                    return None
+                    return waiting
                 outcome = NOTHING
             else:
-                work.park_until(command)
-                return None
+                return command
     except StopIteration as stop:
         work.finish(stop.value)
     except BaseException as fault:

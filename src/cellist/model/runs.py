@@ -184,7 +184,12 @@ class Run:
                     self.first_running = at
             self.state = state
             self.states.append(state)
-        self._publish(StateChanged(self, state))
+        event = StateChanged(self, state)
+        for sink in self.sinks:  # as in `_publish`, without another call on the hot path
+            try:
+                sink(event)
+            except Exception:
+                _report_fault(sink)
         return state
 
     def _publish(self, event: Event) -> None:
