@@ -211,7 +211,7 @@ def test_status_lists_what_runs_and_unload_undoes(shared: Kernel) -> None:
     assert ": Running" in shared.run("%cellist status").stdout
     shared.run("future.wait()")
     name = (shared.run("future.name").result or "").strip("'")
-    assert name not in shared.run("%cellist status").stdout
+    assert f"task {name}:" not in shared.run("%cellist status").stdout
     assert "has no command" in shared.run("%cellist dance").stderr
     doctor = shared.run("%cellist doctor").stdout
     assert "cellist" in doctor
