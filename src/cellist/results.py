@@ -9,6 +9,7 @@ stored at all.
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from cellist.cache_policies import CachePolicy, KeyRequest, join
@@ -255,9 +256,16 @@ def _reused(found: Found, request: KeyRequest) -> Reason:
     header = found.header
     created = header.get("created") or 0.0
     saved = header.get("seconds") or 0.0
-    at = clock_time(datetime.fromtimestamp(created).astimezone())
-    sentence = f"reused from {at}, saved {seconds_text(saved)}"
+    sentence = f"reused from {_told(int(created) // 60, int(time.time()) // 60)}"
+    sentence += f", saved {seconds_text(saved)}"
     return Reason("hit", "reused", sentence, (), created, saved, tuple(request.notes))
+
+
+@lru_cache(maxsize=256)
+def _told(minute: int, now: int) -> str:
+    """Return a minute since the epoch as people say it; asked again with each minute of `now`."""
+    del now
+    return clock_time(datetime.fromtimestamp(minute * 60).astimezone())
 
 
 def _also(reason: Reason | None, code: str, text: str) -> Reason:

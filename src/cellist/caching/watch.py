@@ -5,9 +5,10 @@ reference, so that a watch keeps nothing alive, small immutable data by identity
 by digest, which is taken again each time because data can change in place.
 """
 
+import marshal
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from cellist.caching.closures import Graph, Node, parts_of, shallow
 from cellist.caching.encoding import ATOMS
@@ -18,6 +19,10 @@ from cellist.caching.values import Signature, signature_of
 Check = Callable[[Any], bool]
 Unchanged = Callable[[Any, Sequence[object]], bool]
 _SMALL = 4096
+_FEW = 64
+_MARSHALLED = frozenset({int, float, complex, bool, str, type(None)})
+_WITHOUT_REFERENCES = 2
+"""The version of marshal's format in which equal values have equal bytes, shared or not."""
 
 
 def watch(graph: Graph) -> Unchanged:
@@ -78,8 +83,11 @@ def _same_signature(value: Any, signature: Signature | None) -> Check:
     digest, codes, _ = signature or signature_of(value, "value", shallow)
     labels = [label for label, _ in codes]
     held = [hold(code) for _, code in codes]
+    plain = _dumped(value) if _is_plain(value) else None
 
     def same(other: Any) -> bool:
+        if plain is not None and _dumped(other) == plain:
+            return True
         now = signature_of(other, "value", shallow)
         return (
             now.digest == digest
@@ -88,6 +96,32 @@ def _same_signature(value: Any, signature: Signature | None) -> Check:
         )
 
     return same
+
+
+def _is_plain(value: object, depth: int = 3) -> bool:
+    """Whether a value is a small container of numbers and texts, to be compared as marshalled.
+
+    Bytes are not: marshal does not tell them from other buffers, such as arrays. Sets neither:
+    it writes them in no order of their own.
+    """
+    kind = type(value)
+    if kind in _MARSHALLED:
+        return kind is not str or _is_small(value)
+    if not depth or kind not in {list, tuple, dict}:
+        return False
+    items = cast("Sequence[object]", value)
+    if kind is dict:
+        pairs = cast("dict[object, object]", value)
+        items = [*pairs, *pairs.values()]
+    return len(items) <= _FEW and all(_is_plain(item, depth - 1) for item in items)
+
+
+def _dumped(value: Any) -> bytes | None:
+    """Return a value as bytes that tell types apart, `None` for what marshal does not know."""
+    try:
+        return marshal.dumps(value, _WITHOUT_REFERENCES)
+    except ValueError:
+        return None
 
 
 def _hold_wrapper(value: object) -> Check | None:
