@@ -28,10 +28,10 @@ from cellist.model.runs import Event, LogWritten, Run
 from cellist.model.states import FINAL
 
 _PAUSE = 0.1
-_LAZY_PAUSE = 0.5
+_LAZY_PAUSE = 0.25
 _IDLE_AFTER = 100
 _MOST_AT_ONCE = 3000
-_YOUNG = 200_000_000
+_YOUNG = 150_000_000
 """Nanoseconds an unfinished run must stay as it is to be written."""
 _BUSY_YOUNG = 1_000_000_000
 _BUSY = 2000
