@@ -70,11 +70,8 @@ def new_execution(
     if flow is not None and flow.cache_mode is not None and not plan.is_flow:
         plan = overruled(plan, flow.cache_mode)
     x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
-    if plan.log_prints is None:
-        inherited = parent.log_prints if parent is not None else _settings_log_prints()
-        x.log_prints = inherited
-    if x.log_prints:
-        x.fn = logging_prints(x.fn)
+    if plan.is_flow or plan.log_prints is not False:
+        _inherit(x)
     run.call = (args, kwargs)
     for value in args:
         if value.__class__ not in ATOMS:
@@ -90,18 +87,32 @@ def new_execution(
     return x
 
 
-def _settings_log_prints() -> bool:
-    return settings.active().logging_log_prints
+def _inherit(x: Execution) -> None:
+    """Settle what depends on the run around this one: logged prints, the cache mode of flows."""
+    parent = x.parent
+    if x.plan.log_prints is None:
+        inherited = settings.active().logging_log_prints if parent is None else parent.log_prints
+        x.log_prints = inherited
+    if x.log_prints:
+        x.fn = logging_prints(x.fn)
+    if isinstance(x, FlowExecution):
+        if x.definition.persist_result is False:
+            x.cache_mode = "not persisted"
+        elif x.flow is not None:
+            x.cache_mode = x.flow.cache_mode
 
 
 _OFF = Reason("off", "no_cache", "ran: the flow was started without cache")
 
 
 def overruled(plan: Plan, mode: str) -> Plan:
-    """Return the plan with its caching as the flow wants it: `off` or `refresh`."""
-    if plan.cache.__class__ is Reason:
+    """Return the plan with its caching as the flow wants it.
+
+    `off` and `refresh` concern all tasks, `not persisted` those without a policy of their own.
+    """
+    if plan.cache.__class__ is Reason or (mode == "not persisted" and plan.cache.explicit):
         return plan
-    return plan.with_cache(_OFF if mode == "off" else plan.cache.refreshing())
+    return plan.with_cache(plan.cache.refreshing() if mode == "refresh" else _OFF)
 
 
 def _note_inputs(x: Execution, wait_for: Any) -> None:

@@ -4,6 +4,7 @@ Every option is checked when the decorator runs, with an error that names the ow
 option; what depends on settings is read when a run starts.
 """
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
@@ -104,6 +105,24 @@ def check_callable(fn: Any, noun: str) -> None:
         hint = f" Write @{noun}(name={fn!r}) to give it a name." if isinstance(fn, str) else ""
         message = f"@{noun} needs a function or another callable, not {shown} {fn!r:.60}.{hint}"
         raise TypeError(message)
+
+
+@functools.cache
+def _options_of(maker: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(list(inspect.signature(maker).parameters)[1:])  # after the function
+
+
+def check_options(options: dict[str, Any], maker: Callable[..., Any], noun: str) -> None:
+    """Raise `TypeError` naming options the decorator does not have, and those it has."""
+    known = _options_of(maker)
+    unknown = [name for name in options if name not in known]
+    if not unknown:
+        return
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    names = ", ".join(map(repr, unknown))
+    message = f"@{noun} has no option {names}.{hint} Its options are {', '.join(sorted(known))}."
+    raise TypeError(message)
 
 
 def check_hooks(hooks: Any, option: str, owner: str) -> list[Callable[..., Any]]:

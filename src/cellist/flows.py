@@ -20,6 +20,7 @@ from cellist.decorated import Decorated, Hook
 from cellist.definitions import (
     bare,
     check_callable,
+    check_options,
     check_run_name,
     check_seconds,
     collecting,
@@ -69,9 +70,6 @@ class Flow(Decorated, Generic[P, R]):
         timeout_seconds: float | timedelta | None = None,
         validate_parameters: bool = True,
         persist_result: Any = NOT_SET,
-        result_storage: Any = None,
-        result_serializer: Any = None,
-        cache_result_in_memory: bool = True,
         log_prints: bool | None = None,
         on_completion: Any = None,
         on_failure: Any = None,
@@ -107,9 +105,6 @@ class Flow(Decorated, Generic[P, R]):
         self.timeout_seconds = check_seconds(timeout_seconds, "timeout_seconds", owner)
         self.should_validate_parameters = validate_parameters
         self.persist_result = None if persist_result is NOT_SET else persist_result
-        self.result_storage = result_storage
-        self.result_serializer = result_serializer
-        self.cache_result_in_memory = cache_result_in_memory
         self.log_prints = log_prints
         self._keep_hooks(owner)
         self._validator = make_validator(self.shape.signature, plain, self.name)
@@ -283,9 +278,6 @@ def flow(
     timeout_seconds: float | timedelta | None = ...,
     validate_parameters: bool = ...,
     persist_result: bool | None = ...,
-    result_storage: Any = ...,
-    result_serializer: Any = ...,
-    cache_result_in_memory: bool = ...,
     log_prints: bool | None = ...,
     on_completion: Iterable[Callable[..., Any]] | None = ...,
     on_failure: Iterable[Callable[..., Any]] | None = ...,
@@ -309,6 +301,7 @@ def flow(__fn: Any = None, /, **options: Any) -> Any:
 
     Raises `TypeError`, `ValueError` or `InvalidNameError` for options that cannot be used.
     """
+    check_options(options, cast("Any", Flow), "flow")
     if __fn is None:
         return functools.partial(flow, **options)
     return Flow(__fn, **options)

@@ -7,6 +7,7 @@ session; a test can exchange it (`cellist.testing`).
 """
 
 import atexit
+import inspect
 import logging as std_logging
 import os
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 
 from cellist import settings
 from cellist.caching.store import ResultStore
+from cellist.engine.errors import own_frame
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.interrupts import Guard
 from cellist.exceptions import ObjectNotFound
@@ -70,9 +72,16 @@ class Session:
 
     def warn(self, message: str) -> None:
         """Warn once about something that does not fail a run."""
-        if message not in self.warned:
-            self.warned.add(message)
-            warnings.warn(message, CellistWarning, stacklevel=2)
+        if message in self.warned:
+            return
+        self.warned.add(message)
+        level, frame = 1, inspect.currentframe()
+        while frame is not None and own_frame(frame.f_code.co_filename):
+            level, frame = level + 1, frame.f_back
+        if frame is None or threading.current_thread().name.startswith("cellist-"):
+            warnings.warn_explicit(message, CellistWarning, "cellist", 0)
+        else:
+            warnings.warn(message, CellistWarning, stacklevel=level)
 
     def log(self, execution: Execution, level: int, message: str) -> None:
         """Log something about a run: to its record and to the `cellist` loggers."""

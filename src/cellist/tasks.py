@@ -25,6 +25,7 @@ from cellist.definitions import (
     bare,
     check_callable,
     check_condition,
+    check_options,
     check_run_name,
     check_seconds,
     check_tags,
@@ -56,7 +57,7 @@ class Task(Decorated, Generic[P, R]):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
 
     noun = "task"
-    hook_kinds = ("on_running", "on_completion", "on_failure", "on_rollback", "on_commit")
+    hook_kinds = ("on_running", "on_completion", "on_failure")
     ismethod = False
 
     def __init__(
@@ -74,20 +75,14 @@ class Task(Decorated, Generic[P, R]):
         retry_delay_seconds: Any = None,
         retry_jitter_factor: float | None = None,
         persist_result: Any = NOT_SET,
-        result_storage: Any = None,
-        result_serializer: Any = None,
         result_storage_key: str | None = None,
-        cache_result_in_memory: bool = True,
         timeout_seconds: float | timedelta | None = None,
         log_prints: bool | None = False,
         refresh_cache: bool | None = None,
         on_completion: Any = None,
         on_failure: Any = None,
         on_running: Any = None,
-        on_rollback: Any = None,
-        on_commit: Any = None,
         retry_condition_fn: Callable[..., Any] | None = None,
-        viz_return_value: Any = None,
     ) -> None:
         options = {key: value for key, value in locals().items() if key not in ("self", "fn")}
         self._keep(options)
@@ -110,7 +105,6 @@ class Task(Decorated, Generic[P, R]):
         self.timeout_seconds = check_seconds(timeout_seconds, "timeout_seconds", owner)
         self.task_run_name = check_run_name(task_run_name, "task_run_name", owner)
         self.log_prints = log_prints
-        self.viz_return_value = viz_return_value
         self._keep_hooks(owner)
         functools.update_wrapper(self, plain, updated=())
 
@@ -151,10 +145,7 @@ class Task(Decorated, Generic[P, R]):
         self.persist_result = None if persist is NOT_SET else persist
         if persist is False and isinstance(policy, CachePolicy) and policy != NONE:
             _log.warning("`persist_result=False` turns off the `cache_policy` of %s.", owner)
-        self.result_storage = given["result_storage"]
-        self.result_serializer = given["result_serializer"]
         self.result_storage_key = given["result_storage_key"]
-        self.cache_result_in_memory = given["cache_result_in_memory"]
 
     @property
     def tags(self) -> set[str]:
@@ -356,20 +347,14 @@ def task(
     retry_delay_seconds: float | list[float] | Callable[[int], list[float]] | None = ...,
     retry_jitter_factor: float | None = ...,
     persist_result: bool | None = ...,
-    result_storage: Any = ...,
-    result_serializer: Any = ...,
     result_storage_key: str | None = ...,
-    cache_result_in_memory: bool = ...,
     timeout_seconds: float | timedelta | None = ...,
     log_prints: bool | None = ...,
     refresh_cache: bool | None = ...,
     on_completion: list[Callable[..., Any]] | None = ...,
     on_failure: list[Callable[..., Any]] | None = ...,
     on_running: list[Callable[..., Any]] | None = ...,
-    on_rollback: list[Callable[..., Any]] | None = ...,
-    on_commit: list[Callable[..., Any]] | None = ...,
     retry_condition_fn: Callable[..., Any] | None = ...,
-    viz_return_value: Any = ...,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 @overload
 def task(__fn: Callable[P, R], /, **options: Any) -> Task[P, R]: ...
@@ -391,6 +376,7 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     `ReservedArgumentError` for a parameter called `return_state` or `wait_for`.
     """
     options.setdefault("log_prints", None)
+    check_options(options, cast("Any", Task), "task")
     if __fn is None:
         return functools.partial(task, **options)
     return Task(__fn, **options)
