@@ -13,6 +13,7 @@ Importing this module teaches `digests` to digest code inside values by the same
 
 import weakref
 from collections.abc import Sequence
+from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from cellist.caching.closures import Builder, Graph, shallow
@@ -102,12 +103,28 @@ def _graph(role: str, thing: Any, versions: str, depends_on: Sequence[object]) -
     return graph
 
 
-def _code_digest(thing: object, _digester: Digester) -> bytes:
-    """Identify a function, class or module inside a value; the hook of `digests`."""
+def _code_digest(thing: object, digester: Digester) -> bytes:
+    """Identify a function, class or module inside a value; the hook of `digests`.
+
+    What a task's own code reaches may be untracked, and is then listed. An argument may not be
+    keyed in part: data that a function carries in its closure must have a digest.
+    """
     token, follow = shallow(thing)
     if not follow:
         return token
+    if isinstance(thing, FunctionType):
+        for index, cell in enumerate(thing.__closure__ or ()):
+            held = _content(cell)
+            if not callable(held) and not isinstance(held, ModuleType):
+                digester.token(held, f".closure[{index}]")
     return bytes.fromhex(_closure(_things, "inner", thing, "minor", ()).digest)
+
+
+def _content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
 
 
 def _own_function(task: Any) -> Any:

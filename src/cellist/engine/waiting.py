@@ -117,7 +117,9 @@ def run_nested(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[Any]) -> An
     running.
     """
     nest_asyncio2: Any = import_module("nest_asyncio2")  # untyped
-    nest_asyncio2.apply(loop)
+    plain_run = asyncio.run
+    nest_asyncio2.apply(loop, run_close_loop=True)
+    asyncio.run = plain_run  # ours is the only nested run; the one it puts there leaves loops open
     task = asyncio.ensure_future(awaitable, loop=loop)
     try:
         return loop.run_until_complete(task)
