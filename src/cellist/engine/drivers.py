@@ -31,10 +31,10 @@ from cellist.engine.waiting import run_awaitable, settled, wait_all
 
 def drive(steps: Steps[Outcome], x: Execution) -> Outcome:
     """Carry a run out in the calling thread and return its outcome."""
-    outcome: Outcome | None = None
+    outcome: Any = None  # a generator is started by sending None
     try:
         while True:
-            command = steps.send(cast("Outcome", outcome))
+            command = steps.send(outcome)
             if isinstance(command, Invoke) and command.timeout is None and not command.awaits:
                 try:
                     outcome = Ok(command.fn(*command.args, **command.kwargs))
@@ -92,10 +92,10 @@ def _sleep(command: Sleep) -> Outcome:
 
 async def adrive(steps: Steps[Outcome], x: Execution) -> Outcome:
     """Carry a run out on the running loop and return its outcome."""
-    outcome: Outcome | None = None
+    outcome: Any = None  # a generator is started by sending None
     try:
         while True:
-            command = steps.send(cast("Outcome", outcome))
+            command = steps.send(outcome)
             try:
                 if isinstance(command, Invoke) and command.timeout is None:
                     value = command.fn(*command.args, **command.kwargs)

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from cellist.engine.commands import Ok
 from cellist.engine.promise import Promise
 from cellist.exceptions import CellistError, UpstreamTaskError
 from cellist.model.annotations import BaseAnnotation, allow_failure, opaque, quote
@@ -235,6 +236,8 @@ def value_of(upstream: Upstream) -> Any:
     source = upstream.source
     if isinstance(source, Promise):
         source.observed = True
+        if source.outcome.__class__ is Ok:  # the usual case needs no state made for it
+            return cast("Ok", source.outcome).value
         state = source.final_state
         run: Run | None = source.run
     else:

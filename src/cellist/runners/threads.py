@@ -40,8 +40,16 @@ class ThreadPool:
         work.begin()
 
     def push(self, work: Work) -> None:
-        """Take ready work; what has begun goes first, so that runs end before others begin."""
+        """Take ready work; what has begun goes first, so that runs end before others begin.
+
+        A worker of this pool that pushes at the end of a run will take the work itself.
+        """
+        worker = this_worker()
+        coming = worker is not None and worker.pool is self and worker.owner is None
         with self._lock:
+            if coming and not self._queue:
+                self._queue.append(work)
+                return
             if work.started:
                 self._queue.appendleft(work)
             else:
