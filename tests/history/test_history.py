@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -356,3 +357,87 @@ def test_closing_writes_what_is_left(tmp_path: Path) -> None:
     assert len(again.runs()) == 1
     again.close()
     time.sleep(0)
+
+
+def test_text_that_is_not_unicode_costs_no_other_run(history: History) -> None:
+    odd = task_run(history, "odd")
+    odd.enter(PENDING)
+    odd.enter(RUNNING)
+    odd.log(20, "a name like \udcff")
+    odd.enter(COMPLETED)
+    finish(task_run(history, "other"))
+    assert history.flush(5)
+    assert {row["definition"] for row in history.runs()} == {"odd", "other"}
+    assert history.run("odd").logs[0].message.startswith("a name like ")
+
+
+def test_a_file_locked_at_the_start_is_used_once_it_is_free(
+    tmp_path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    path = tmp_path / "history.sqlite"
+    History(path, on_warning=warned.append).close()
+    with closing(database.connect(str(path))) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        history = History(path, on_warning=warned.append)
+        finish(task_run(history, "while locked"))
+        history.flush(5)
+        blocker.execute("ROLLBACK")
+    finish(task_run(history, "after"))
+    history.flush(5)
+    history.close()
+    assert history.path == path
+    again = History(path, on_warning=warned.append)
+    assert {row["definition"] for row in again.runs()} == {"while locked", "after"}
+    again.close()
+
+
+def test_a_full_disk_for_a_while_loses_nothing(
+    history: History, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    finish(task_run(history, "before"))
+    history.flush(5)
+    write = database.write_runs
+
+    def full(*_: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(database, "write_runs", full)
+    finish(task_run(history, "while full"))
+    history.flush(5)
+    monkeypatch.setattr(database, "write_runs", write)
+    finish(task_run(history, "after"))
+    history.flush(5)
+    states = {row["definition"]: row["state"] for row in history.runs()}
+    assert states == dict.fromkeys(["before", "while full", "after"], "Completed")
+    assert len(warned) == 1
+
+
+def test_who_only_reads_sees_the_crashed(history: History) -> None:
+    code = f"""
+    import os
+    from pathlib import Path
+    import tests.history.test_history as t
+    from cellist.history import History
+    from cellist.model.states import PENDING, RUNNING
+    h = History(Path({str(history.path)!r}), on_warning=print)
+    run = t.task_run(h, "killed")
+    run.enter(PENDING); run.enter(RUNNING)
+    h.flush(10)
+    os.kill(os.getpid(), 9)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=60)
+    history.flush(5)
+    (row,) = history.runs()
+    assert row["state"] == "Crashed"
+    assert (history.run("killed").seconds or 0) < 30
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.sqlite", on_warning=print)
+    assert history.runs() == []
+    history.flush(5)
+    assert not (tmp_path / "history.sqlite").exists()
+    history.close()

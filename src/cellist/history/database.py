@@ -44,7 +44,6 @@ _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, {", ".join(COLUMNS[1:])}
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_definition ON runs (definition, id);
 CREATE INDEX IF NOT EXISTS runs_by_flow ON runs (flow);
 CREATE INDEX IF NOT EXISTS runs_by_session ON runs (session) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS logs (run TEXT, at INTEGER, level INTEGER, message TEXT);
@@ -133,15 +132,15 @@ def mark_crashed(connection: sqlite3.Connection) -> int:
         "WHERE s.id IN (SELECT DISTINCT session FROM runs WHERE ended IS NULL)"
     ).fetchall()
     dead = [row[0] for row in rows if not is_alive(*row[1:])]
-    now = time.time_ns()
-    state = ["Crashed", "CRASHED", "The kernel that ran it went away.", now]
+    state = ["Crashed", "CRASHED", "The kernel that ran it went away."]
+    last = "COALESCE(json_extract(doc, '$.states[#-1][3]'), created) + 1000"
     marked = 0
     for session in dead:
         marked += connection.execute(
-            "UPDATE runs SET state = 'Crashed', state_type = 'CRASHED', ended = ?, "
-            "doc = json_insert(doc, '$.states[#]', json_array(?, ?, ?, ?)) "
+            f"UPDATE runs SET state = 'Crashed', state_type = 'CRASHED', ended = {last}, "  # noqa: S608 - a constant
+            f"doc = json_insert(doc, '$.states[#]', json_array(?, ?, ?, {last})) "
             "WHERE session = ? AND ended IS NULL AND state != 'NotReady'",
-            (now, *state, session),
+            (*state, session),
         ).rowcount
     return marked
 
@@ -152,6 +151,10 @@ def is_alive(pid: int, host: str, boot: str, birth: str) -> bool:
         return True
     if boot != boot_id():
         return False
+    if os.name == "nt":  # there os.kill would interrupt the process
+        import psutil  # ipykernel brings it
+
+        return psutil.pid_exists(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -180,17 +183,18 @@ def born(pid: int) -> str:
 
 def prune(connection: sqlite3.Connection, path: Path | None) -> None:
     """Forget runs older than 90 days, and the oldest quarter of a file above 200 MB."""
-    oldest = time.time_ns() - _KEEP_DAYS * _DAY_NS
-    gone = connection.execute(
-        "DELETE FROM runs WHERE created < ? AND ended IS NOT NULL", (oldest,)
-    ).rowcount
+    oldest = f"{(time.time_ns() - _KEEP_DAYS * _DAY_NS) // 1_000_000:012x}"
+    gone = connection.execute("DELETE FROM runs WHERE id < ?", (oldest,)).rowcount  # ids are times
+    is_large = False
     if path is not None and path.exists() and path.stat().st_size > _KEEP_BYTES:
+        is_large = True
         gone += connection.execute(
             "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE ended IS NOT NULL "
             "ORDER BY id LIMIT (SELECT count(*) / 4 FROM runs))"
         ).rowcount
     if gone:
         connection.execute("DELETE FROM logs WHERE run NOT IN (SELECT id FROM runs)")
+    if is_large:
         connection.execute("VACUUM")
 
 

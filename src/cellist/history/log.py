@@ -21,7 +21,7 @@ from typing import Any
 
 from cellist.history import database
 from cellist.history.queries import Reader
-from cellist.history.rows import Rows
+from cellist.history.rows import Rows, storable
 from cellist.model.ids import as_hex
 from cellist.model.locations import ensure
 from cellist.model.runs import Event, LogWritten, Run
@@ -130,6 +130,8 @@ class History(Reader):
             began = time.thread_time()
             runs, logs = self._take_batch()
             if not (runs or logs or self._held):
+                if self._waiters and self._connection is None and self.path and self.path.exists():
+                    self._open()  # who reads shall see what dead processes left behind marked
                 return
             is_written = self._write_batch(runs, logs)
             if not is_written or not (self._queue or self._young or self._held):
@@ -149,7 +151,12 @@ class History(Reader):
         events = [take() for _ in range(min(len(self._queue), _MOST_AT_ONCE))]
         changed = dict.fromkeys([event[0] for event in events if event.__class__ is not LogWritten])
         logs = [
-            [as_hex(event.run.number), event.at, event.level, event.message[:_LONGEST_MESSAGE]]
+            [
+                as_hex(event.run.number),
+                event.at,
+                event.level,
+                storable(event.message)[:_LONGEST_MESSAGE],
+            ]
             for event in events
             if isinstance(event, LogWritten)
         ]
@@ -157,7 +164,9 @@ class History(Reader):
         due: list[Run] = []
         for run in changed:
             young.pop(run, None)
-            if run.state is not None and run.state.type in FINAL:
+            if run.state is None:
+                continue  # nothing can be said of it before its first state
+            if run.state.type in FINAL:
                 due.append(run)
             else:
                 young[run] = None
@@ -178,7 +187,9 @@ class History(Reader):
         """Write a batch; `False` if the file is held by somebody and it must be tried later."""
         connection = self._open()
         if connection is None:
-            return True
+            self._young.update(dict.fromkeys(runs))
+            self._held.append(([], logs))
+            return False
         self._held.append((self._rows_of(runs), logs))
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -189,6 +200,10 @@ class History(Reader):
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             return self._recover(connection, error)
+        except Exception:
+            connection.execute("ROLLBACK")
+            self._held.clear()
+            raise
         self._held.clear()
         return True
 
@@ -216,6 +231,8 @@ class History(Reader):
             except database.NewerFile:
                 self._to_memory("was written by a newer version of cellist")
             except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode in _HELD_BY_OTHERS:
+                    return None  # tried again with the next batch
                 if isinstance(error, sqlite3.OperationalError) or attempt == 2 or not self.path:
                     self._to_memory(f"cannot be used ({error})")
                 else:
@@ -255,13 +272,10 @@ class History(Reader):
             pass  # there may be no transaction left
         if isinstance(error, sqlite3.OperationalError):
             self._warn("write", f"cellist could not write its history: {error}.")
-            held = error.sqlite_errorcode in _HELD_BY_OTHERS
-            if held and sum(len(rows) for rows, _ in self._held) < _MOST_HELD * len(
-                database.COLUMNS
-            ):
-                return False
-            self._held.clear()  # a full disk: the batch is lost for the record, not for the runs
-            return True
+            values = sum(len(rows) for rows, _ in self._held)
+            if values > _MOST_HELD * len(database.COLUMNS):
+                self._held.clear()  # lost for the record, not for the runs
+            return False
         connection.close()
         self._connection = None
         self._set_aside(error)

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from cellist.exceptions import ObjectNotFound
@@ -26,6 +27,8 @@ class Reader:
 
     def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         target, is_uri = self.target
+        if not is_uri and not Path(target).exists():
+            return []  # nothing written yet; opening would make an empty file
         try:
             rows = database.read(target, is_uri, sql, tuple(parameters))
         except sqlite3.Error:

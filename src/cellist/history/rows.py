@@ -55,12 +55,12 @@ class Rows:
         into += (
             as_hex(run.number),
             run.kind,
-            _storable(run.name),
+            storable(run.name),
             name,
             flow and self._id_of(flow),
             parent and self._id_of(parent),
             self.session,
-            _storable(last.name),
+            storable(last.name),
             _TYPES[last.type],
             states[0].at,
             run.first_running or None,
@@ -73,7 +73,7 @@ class Rows:
     def _share(self, run: Run) -> tuple[str, tuple[str, ...], str]:
         definition = run.definition
         key = getattr(definition, "identity", definition.name)
-        shared = _storable(definition.name), parameters_of(run), f'"key":{quoted(str(key))}}}'
+        shared = storable(definition.name), parameters_of(run), f'"key":{quoted(str(key))}}}'
         self._shared[id(definition)] = shared
         return shared
 
@@ -133,7 +133,7 @@ def _rarer(run: Run) -> str:
     return f"{_encode(found)[1:-1]},"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return a text without lone surrogates, which SQLite refuses with all that stands beside."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
