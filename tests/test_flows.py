@@ -10,7 +10,7 @@ import pytest
 
 from cellist import State, flow, get_run_logger, runtime, task
 from cellist.annotations import quote
-from cellist.cache_policies import NO_CACHE
+from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.context import FlowRunContext, get_run_context
 from cellist.exceptions import (
     CancelledRun,
@@ -392,3 +392,33 @@ def test_sync_flow_inside_a_running_loop_runs_in_its_thread() -> None:
         return flow(threading.current_thread)()
 
     assert asyncio.run(main()) is threading.current_thread()
+
+
+def test_persist_result_false_turns_caching_off_for_tasks_without_a_policy() -> None:
+    calls: list[str] = []
+
+    @task
+    def default(x: int) -> int:
+        calls.append("default")
+        return x
+
+    @task(cache_policy=INPUTS)
+    def explicit(x: int) -> int:
+        calls.append("explicit")
+        return x
+
+    @flow(persist_result=False)
+    def off() -> None:
+        default(1)
+        explicit(1)
+
+    off()
+    off()
+    assert calls == ["default", "explicit", "default"]
+
+
+def test_an_unknown_option_is_named_with_a_near_one() -> None:
+    with pytest.raises(TypeError, match=r"@flow has no option 'retires'. Did you mean 'retries'\?"):
+        flow(retires=3)  # pyright: ignore[reportCallIssue]  # wrong on purpose
+    with pytest.raises(TypeError, match=r"@task has no option 'bogus'. Its options are cache_"):
+        task(bogus=1)  # pyright: ignore[reportCallIssue]  # wrong on purpose

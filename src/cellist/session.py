@@ -142,13 +142,6 @@ class Session:
                 continue
             work.cancel()
 
-    def adopt(self, execution: Execution) -> None:
-        """Enter an execution into the table of live ones, and show the board of its cell."""
-        run = execution.run
-        self.live[run.number] = execution
-        if execution.parent is None and self.on_cell_run is not None and run.cell is not None:
-            self.on_cell_run(run.cell, run)
-
     def close(self) -> None:
         """Write what is still to be written, within a few seconds."""
         self.store.close()

@@ -85,6 +85,7 @@ class ErrorInfo(NamedTuple):
     traceback: str
 
 
+_new_tuple: Callable[..., StateChanged] = tuple.__new__  # pyright: ignore[reportUnknownMemberType]  # a tuple of anything
 _changing = threading.Lock()
 """Held for the instant in which a state changes: a cancel may come from any thread."""
 
@@ -185,7 +186,7 @@ class Run:
             self.state = state
             self.states.append(state)
         # NamedTuple's own __new__ costs six times as much, three times in each run
-        event = tuple.__new__(StateChanged, (self, state))
+        event = _new_tuple(StateChanged, (self, state))
         for sink in self.sinks:  # as in `_publish`, without another call on the hot path
             try:
                 sink(event)
