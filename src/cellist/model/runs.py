@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 from uuid import UUID
 
 from cellist.exceptions import IllegalTransition
@@ -85,7 +85,7 @@ class ErrorInfo(NamedTuple):
     traceback: str
 
 
-_new_tuple: Callable[..., StateChanged] = tuple.__new__  # pyright: ignore[reportUnknownMemberType]  # a tuple of anything
+_new_tuple = cast("Callable[..., StateChanged]", getattr(tuple, "__new__"))  # noqa: B009  # its type is only partly known
 _changing = threading.Lock()
 """Held for the instant in which a state changes: a cancel may come from any thread."""
 
