@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import cellist
 from cellist import State, flow, get_run_logger, runtime, task
 from cellist.annotations import quote
 from cellist.cache_policies import INPUTS, NO_CACHE
@@ -422,3 +423,20 @@ def test_an_unknown_option_is_named_with_a_near_one() -> None:
         flow(retires=3)  # pyright: ignore[reportCallIssue]  # wrong on purpose
     with pytest.raises(TypeError, match=r"@task has no option 'bogus'. Its options are cache_"):
         task(bogus=1)  # pyright: ignore[reportCallIssue]  # wrong on purpose
+
+
+def test_the_record_of_a_run_shows_its_result_and_where_it_ran() -> None:
+    @task(cache_policy=NO_CACHE)
+    def double(x: int) -> list[int]:
+        return [x, x]
+
+    @flow
+    def both() -> list[list[int]]:
+        return [double(1), double.submit(2).result()]
+
+    both()
+    records = {record.result: record for record in cellist.run("both").children}
+    assert set(records) == {"[1, 1]", "[2, 2]"}
+    assert records["[1, 1]"].where is None
+    assert records["[2, 2]"].where == "threadpool"
+    assert cellist.run("both").result == "[list(2), list(2)]"

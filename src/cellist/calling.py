@@ -164,9 +164,12 @@ def submit(
         flow.children.add(future)
     steps = run_steps(x)
     if plan.is_async:
+        x.run.where = "event loop"
         LoopWork(x, steps, future, loop_for(flow_loop(flow))).begin()
     else:
-        pool = (runner or _runner_of(flow, x.services)).pool
+        chosen: TaskRunner = runner or _runner_of(flow, x.services)
+        pool = chosen.pool
+        x.run.where = chosen.name
         work = Work(x, steps, future, pool)
         work.context.run(current.set, x)
         pool.start(work)

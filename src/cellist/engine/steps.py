@@ -39,6 +39,7 @@ from cellist.exceptions import (
     TaskRunTimeoutError,
     UpstreamTaskError,
 )
+from cellist.model.previews import short
 from cellist.model.reasons import Reason
 from cellist.model.retries import delay_before
 from cellist.model.states import (
@@ -92,6 +93,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
             ):
                 if plan.cache.__class__ is not Reason:
                     yield from _store(x, outcome.value)
+                run.preview = short(outcome.value)
                 run.enter(COMPLETED)
                 if plan.hooks:
                     yield from _hooks(x, "on_completion", outcome.value)
@@ -314,6 +316,7 @@ def _fail(
 
 
 def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome]:
+    x.run.preview = short(value)
     x.run.enter(COMPLETED, conclusion.name, conclusion.message)
     data = value if conclusion.plain else conclusion.data
     if x.plan.hooks:

@@ -51,6 +51,7 @@ class RunRecord:
         self.why: dict[str, Any] | None = row.get("why")
         self.cache_key: str | None = row.get("cache_key")
         self.result: str | None = row.get("result")
+        self.where: str | None = row.get("where")
         error: list[str] | None = row.get("error")
         self.error = (error[0], error[1], error[2]) if error else None
         """Type, text and traceback of what the run raised."""
@@ -121,6 +122,8 @@ class RunRecord:
             ("took", f"{self.seconds:.3f} s" if self.seconds is not None else ""),
             ("why", self.why["sentence"] if self.why else ""),
             ("inputs", ", ".join(f"{name}={text}" for name, text in self.inputs.items())),
+            ("result", self.result or ""),
+            ("ran in", self.where or ""),
             ("error", ": ".join(self.error[:2]) if self.error else ""),
             ("tags", ", ".join(self.tags)),
             ("runs inside", str(len(self.children)) if self.children else ""),
