@@ -64,7 +64,7 @@ def test_second_call_is_a_hit(way: str, recorder: Recorder) -> None:
 
 
 def test_hits_are_fresh_objects() -> None:
-    t = task(lambda: [1], cache_policy=INPUTS)
+    t = task(lambda n=0: [1], cache_policy=INPUTS)
     first = t()
     first.append(2)
     second = t()
@@ -177,12 +177,22 @@ def test_algebra() -> None:
         INPUTS - 5  # type: ignore[operator]
     with pytest.raises(TypeError):
         INPUTS + 5  # type: ignore[operator]
-    a, b = INPUTS.configure(key_storage="a"), TASK_SOURCE.configure(key_storage="b")
-    with pytest.raises(ValueError, match="key_storage"):
-        print(a + b)
-    assert (a + TASK_SOURCE).key_storage == "a"
-    assert (a - "x").key_storage == "a"
-    assert INPUTS.key_storage is None
+
+
+def test_inputs_alone_give_no_key_without_arguments() -> None:
+    counter: list[int] = []
+
+    @task(cache_policy=INPUTS)
+    def alone() -> int:
+        counter.append(1)
+        return 1
+
+    alone()
+    assert alone(return_state=True).why.code == "no_key"
+    assert len(counter) == 2
+    with_source = task(lambda: 1, name="pure", cache_policy=INPUTS + TASK_SOURCE)
+    with_source()
+    assert with_source(return_state=True).name == "Cached"
 
 
 @pytest.mark.parametrize("key", [7, "text", ("a", 1)])
@@ -234,7 +244,7 @@ def test_result_storage_key() -> None:
 
 @pytest.mark.parametrize("expiration", [0.05, timedelta(seconds=0.05)])
 def test_expiration(expiration: Any) -> None:
-    t = task(lambda: 1, cache_policy=INPUTS, cache_expiration=expiration)
+    t = task(lambda n=0: 1, cache_policy=INPUTS, cache_expiration=expiration)
     t()
     assert t(return_state=True).name == "Cached"
     time.sleep(0.06)
@@ -246,7 +256,7 @@ def test_expiration(expiration: Any) -> None:
 def test_refresh(recorder: Recorder) -> None:
     counter = Counter()
 
-    def work():
+    def work(n=0):
         counter.count += 1
         return counter.count
 
@@ -265,7 +275,7 @@ def test_none_is_kept_only_when_the_policy_was_chosen() -> None:
     counter = Counter()
 
     @task
-    def nothing():
+    def nothing(n=0):
         counter.count += 1
 
     nothing()
@@ -282,7 +292,7 @@ def test_failures_are_not_kept() -> None:
     counter = Counter()
 
     @task(cache_policy=INPUTS)
-    def work():
+    def work(n=0):
         counter.count += 1
         if counter.count == 1:
             raise ValueError
@@ -375,7 +385,7 @@ def test_value_is_stored_before_completed_is_announced(recorder: Recorder) -> No
     seen: list[str] = []
 
     @task(cache_policy=INPUTS)
-    def work():
+    def work(n=0):
         return 5
 
     def hook(t: Any, run: Any, state: Any) -> None:
@@ -400,7 +410,7 @@ def test_retried_task_is_stored_once_it_works() -> None:
     counter = Counter()
 
     @task(retries=2, cache_policy=INPUTS)
-    def work():
+    def work(n=0):
         counter.count += 1
         if counter.count < 3:
             raise ValueError
@@ -417,7 +427,7 @@ def test_broken_store_is_a_miss(recorder: Recorder, monkeypatch: pytest.MonkeyPa
 
     for name in ("get", "put", "headers"):
         monkeypatch.setattr(recorder.session.store, name, broken)
-    t = task(lambda: 1, name="work", cache_policy=INPUTS)
+    t = task(lambda n=0: 1, name="work", cache_policy=INPUTS)
     with pytest.warns(CellistWarning, match="no disk"):
         assert t() == 1
     assert t() == 1

@@ -8,7 +8,6 @@ A policy of one's own is a subclass with `compute_key`, or a function through `c
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
@@ -40,6 +39,8 @@ class KeyRequest:
     closures: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
     """The parts of each source closure met, by its digest."""
     notes: list[str] = field(default_factory=list[str])
+    is_alone: bool = True
+    """Whether one policy makes the whole key."""
     raw_key: str | None = None
     """A key given by a function of the user, used as it is."""
 
@@ -48,31 +49,12 @@ class KeyRequest:
 class CachePolicy:
     """What a cache key is made of; the base of all policies."""
 
-    key_storage: Any = None
-    isolation_level: Any = None
-    lock_manager: Any = None
-
     @classmethod
     def from_cache_key_fn(
         cls, cache_key_fn: Callable[[Any, dict[str, Any]], Any]
     ) -> "CacheKeyFnPolicy":
         """Return a policy whose key is what the function returns."""
         return CacheKeyFnPolicy(cache_key_fn=cache_key_fn)
-
-    def configure(
-        self, key_storage: Any = None, lock_manager: Any = None, isolation_level: Any = None
-    ) -> "CachePolicy":
-        """Return a copy with other storage for keys, another lock manager or isolation level."""
-        copy = deepcopy(self)
-        given = {
-            "key_storage": key_storage,
-            "lock_manager": lock_manager,
-            "isolation_level": isolation_level,
-        }
-        for name, value in given.items():
-            if value is not None:
-                setattr(copy, name, value)
-        return copy
 
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
@@ -161,13 +143,14 @@ class Inputs(CachePolicy):
     exclude: list[str] = field(default_factory=list[str])
     shared: bool = False
 
-    def configure(self, *args: Any, shared: bool | None = None, **kwargs: Any) -> "Inputs":
-        """Return a copy with other options; see `CachePolicy.configure`."""
-        copy = cast("Inputs", super().configure(*args, **kwargs))
-        return copy if shared is None else replace(copy, shared=shared)
+    def configure(self, *, shared: bool) -> "Inputs":
+        """Return a copy that shares results between tasks, or one that does not."""
+        return replace(self, shared=shared)
 
     def components(self, request: KeyRequest) -> Components | None:
-        """Return one component for each argument, and one for the task."""
+        """Return one component for each argument, and one for the task; none without arguments."""
+        if not request.arguments and request.is_alone:
+            return None
         found = [] if self.shared else [_task_component(request.identity)]
         for name, value in request.arguments.items():
             if name not in self.exclude:
@@ -287,6 +270,7 @@ class CompoundCachePolicy(CachePolicy):
     def components(self, request: KeyRequest) -> Components | None:
         """Return the components of all members that have some."""
         found: Components = []
+        request.is_alone = False
         for policy in self.policies:
             found.extend(policy.components(request) or ())
         request.raw_key = None
@@ -302,20 +286,9 @@ class CompoundCachePolicy(CachePolicy):
         return replace(self, policies=[policy - other for policy in self.policies])
 
 
-_SHARED_OPTIONS = ("key_storage", "isolation_level", "lock_manager")
-
-
 def _sum(left: CachePolicy, right: CachePolicy) -> CachePolicy:
-    options: dict[str, Any] = {}
-    for name in _SHARED_OPTIONS:
-        values = [value for one in (left, right) if (value := getattr(one, name)) is not None]
-        if len(values) == 2 and values[0] != values[1]:
-            message = f"Cannot add policies with different {name}: {values[0]!r} and {values[1]!r}."
-            raise ValueError(message)
-        options[name] = values[0] if values else None
     if isinstance(left, _NoCache) or isinstance(right, _NoCache):
-        kept = right if isinstance(left, _NoCache) else left
-        return replace(kept, **options)
+        return right if isinstance(left, _NoCache) else left
     members = [
         member
         for one in (left, right)
@@ -328,7 +301,7 @@ def _sum(left: CachePolicy, right: CachePolicy) -> CachePolicy:
         excluded = sorted({name for one in inputs for name in one.exclude})
         shared = all(one.shared for one in inputs)
         merged = [*others, replace(inputs[0], exclude=excluded, shared=shared)]
-    return CompoundCachePolicy(**options, policies=merged)
+    return CompoundCachePolicy(policies=merged)
 
 
 INPUTS = Inputs()
