@@ -332,7 +332,7 @@ def test_argument_without_digest_runs_uncached_with_one_warning() -> None:
 
 
 def test_result_that_cannot_be_stored_is_returned_and_named() -> None:
-    t = task(threading.Lock, name="locked", cache_policy=INPUTS)
+    t = task(lambda n=0: threading.Lock(), name="locked", cache_policy=INPUTS)
     with pytest.warns(CellistWarning, match="`locked` is not kept"):
         state = t(return_state=True)
     assert state.name == "Completed"
