@@ -1,8 +1,10 @@
 """Caching as a user meets it: hits and misses by policy, why, and what is never stored."""
 
+import functools
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from cellist.cache_policies import (
     CachePolicy,
     CompoundCachePolicy,
 )
+from cellist.caching.store import Found, ResultStore
 from cellist.session import CellistWarning
 from cellist.settings import temporary_settings
 from tests.sessions import WAYS, Recorder, as_task, final_state, names, outcome
@@ -431,3 +434,65 @@ def test_broken_store_is_a_miss(recorder: Recorder, monkeypatch: pytest.MonkeyPa
     with pytest.warns(CellistWarning, match="no disk"):
         assert t() == 1
     assert t() == 1
+
+
+def test_a_global_edited_during_the_run_keeps_its_result_out(recorder: Recorder) -> None:
+    namespace: dict[str, Any] = {"FACTOR": 1, "started": threading.Event(), "go": threading.Event()}
+    code = "def scaled(x):\n    started.set()\n    go.wait(5)\n    return x * FACTOR\n"
+    exec(code, namespace)
+    scaled = task(namespace["scaled"], name="scaled")
+    future = scaled.submit(10)
+    namespace["started"].wait(5)
+    namespace["FACTOR"] = 2
+    namespace["go"].set()
+    assert future.result() == 20
+    assert future.state.why.code == "mutated"
+    namespace["FACTOR"] = 1
+    assert scaled(10) == 10
+
+
+def test_tasks_of_one_name_are_told_apart_without_source() -> None:
+    assert task(lambda x: x * 2, cache_policy=INPUTS)(3) == 6
+    assert task(lambda x: x * 100, cache_policy=INPUTS)(3) == 300
+
+    def scale(factor: int, x: int) -> int:
+        return factor * x
+
+    assert task(functools.partial(scale, 2), cache_policy=INPUTS)(5) == 10
+    assert task(functools.partial(scale, 3), cache_policy=INPUTS)(5) == 15
+
+
+def test_tasks_of_one_flow_run_do_not_share_by_run_id() -> None:
+    one = task(lambda: 1, name="one", cache_policy=RUN_ID)
+    two = task(lambda: 2, name="two", cache_policy=RUN_ID)
+
+    @flow
+    def both() -> list[int]:
+        return [one(), two(), one(), two()]
+
+    assert both() == [1, 2, 1, 2]
+
+
+def test_what_was_salvaged_from_an_alarm_is_not_a_result() -> None:
+    @task(cache_policy=INPUTS, timeout_seconds=0.1)
+    def stubborn(n: int) -> int:
+        try:
+            time.sleep(5)
+        except BaseException:
+            return -1
+        return n
+
+    state = stubborn(1, return_state=True)
+    assert state.name == "TimedOut"
+    assert stubborn(1, return_state=True).name == "TimedOut"
+
+
+def test_a_clear_reaches_other_kernels(tmp_path: Path) -> None:
+    ours, theirs = ResultStore(tmp_path / "r"), ResultStore(tmp_path / "r")
+    ours.put("k", 1, {"task": "t", "task_key": "t"}, durable=True)
+    assert isinstance(ours.get("k"), Found)
+    assert theirs.clear() == 1
+    time.sleep(0.15)
+    assert not isinstance(ours.get("k"), Found)
+    ours.close()
+    theirs.close()

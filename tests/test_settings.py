@@ -43,13 +43,18 @@ def test_own_variable_wins_and_old_names_count(monkeypatch: pytest.MonkeyPatch) 
     [
         ("CELLIST_TASKS_REFRESH_CACHE", "perhaps"),
         ("CELLIST_TASKS_DEFAULT_RETRIES", "x"),
-        ("CELLIST_UI", "fancy"),
     ],
 )
 def test_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigurationError, match=f"{variable}='{text}'"):
         get_current_settings()
+
+
+def test_a_bad_ui_warns_and_keeps_nobody_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLIST_UI", "fancy")
+    with pytest.warns(UserWarning, match="CELLIST_UI='fancy' is not one of auto"):
+        assert get_current_settings().ui == "auto"
 
 
 def test_temporary_settings_nest_and_end() -> None:

@@ -9,7 +9,7 @@ A policy of one's own is a subclass with `compute_key`, or a function through `c
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from blake3 import blake3
@@ -39,6 +39,8 @@ class KeyRequest:
     closures: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
     """The parts of each source closure met, by its digest."""
     notes: list[str] = field(default_factory=list[str])
+    has_source: bool = False
+    """Whether the code of the task is in the key."""
     is_alone: bool = True
     """Whether one policy makes the whole key."""
     raw_key: str | None = None
@@ -92,6 +94,11 @@ class CachePolicy:
         del request
         return components
 
+    def recheck(self, request: KeyRequest) -> Components:
+        """Return the components as they are after the run; functions of the user are not called."""
+        del request
+        return []
+
     def __add__(self, other: "CachePolicy") -> "CachePolicy":
         if not isinstance(cast("Any", other), CachePolicy):
             return NotImplemented
@@ -128,8 +135,30 @@ def _with_texts(components: Components, kind: str, values: dict[str, Any]) -> Co
 
 
 @lru_cache(maxsize=1024)
-def _task_component(identity: str) -> Component:
+def _named_task(identity: str) -> Component:
     return Component("task", "task", digest_value(identity))
+
+
+def _task_component(request: KeyRequest) -> Component:
+    """Return what tells one task from another.
+
+    With the source in the key a name is enough. Without it the module counts, what a partial has
+    bound, and the text of a lambda, since all lambdas have one name.
+    """
+    if request.has_source:
+        return _named_task(request.identity)
+    parts = [request.identity]
+    fn: Any = request.fn
+    while isinstance(fn, partial):
+        parts.append(digest_value((fn.args, tuple(fn.keywords.items())), "partial"))
+        fn = fn.func
+    module = getattr(fn, "__module__", None)
+    if module not in (None, "__main__"):
+        parts.append(str(module))
+    if "<lambda>" in request.identity:
+        own = [one.digest for one in closure_of(fn).components if one.kind == "source"]
+        parts.extend(own)
+    return _named_task("|".join(parts))
 
 
 @dataclass
@@ -151,11 +180,15 @@ class Inputs(CachePolicy):
         """Return one component for each argument, and one for the task; none without arguments."""
         if not request.arguments and request.is_alone:
             return None
-        found = [] if self.shared else [_task_component(request.identity)]
+        found = [] if self.shared else [_task_component(request)]
         for name, value in request.arguments.items():
             if name not in self.exclude:
                 found.append(Component("argument", name, digest_value(value, name)))
         return found
+
+    def recheck(self, request: KeyRequest) -> Components:
+        """Return the components as they are now."""
+        return self.components(request) or []
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the arguments as they are now."""
@@ -183,6 +216,10 @@ class TaskSource(CachePolicy):
         request.closures[closure.digest] = closure.components
         return [Component("source", "closure", closure.digest)]
 
+    def recheck(self, request: KeyRequest) -> Components:
+        """Return the closure as it is now."""
+        return self.components(request) or []
+
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Put the parts of the closure in its place."""
         found: Components = []
@@ -195,16 +232,16 @@ class TaskSource(CachePolicy):
 
 @dataclass
 class FlowParameters(CachePolicy):
-    """The parameters of the enclosing flow run; no key outside a flow."""
+    """The parameters of the enclosing flow run, and which task is called; no key outside a flow."""
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return one component for each parameter of the flow."""
         if not request.flow_parameters:
             return None
-        return [
-            Component("flow parameter", name, digest_value(value, name))
-            for name, value in request.flow_parameters.items()
-        ]
+        found = [_task_component(request)]
+        for name, value in request.flow_parameters.items():
+            found.append(Component("flow parameter", name, digest_value(value, name)))
+        return found
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the parameters as they are now."""
@@ -213,12 +250,13 @@ class FlowParameters(CachePolicy):
 
 @dataclass
 class RunId(CachePolicy):
-    """The enclosing flow run, so that results are shared only within one run of the flow."""
+    """The enclosing flow run and which task is called: nothing is shared between flow runs."""
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return the id of the flow run, of the task run outside flows."""
         owner = request.flow_run_id or request.task_run_id
-        return [Component("run", "flow run", digest_value(owner), owner)]
+        run = Component("run", "flow run", digest_value(owner), owner)
+        return [_task_component(request), run]
 
 
 @dataclass
@@ -271,10 +309,15 @@ class CompoundCachePolicy(CachePolicy):
         """Return the components of all members that have some."""
         found: Components = []
         request.is_alone = False
+        request.has_source = any(isinstance(one, TaskSource) for one in self.policies)
         for policy in self.policies:
             found.extend(policy.components(request) or ())
         request.raw_key = None
         return found or None
+
+    def recheck(self, request: KeyRequest) -> Components:
+        """Return the components of all members that can be had again."""
+        return [one for policy in self.policies for one in policy.recheck(request)]
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Let each member describe what it gave."""

@@ -13,7 +13,7 @@ from typing import Any
 from cellist import settings
 from cellist.engine.commands import Err, Given, Ok, Outcome
 from cellist.engine.drivers import adrive, drive
-from cellist.engine.errors import trim
+from cellist.engine.errors import crash_message, trim
 from cellist.engine.execution import (
     Execution,
     FlowExecution,
@@ -34,7 +34,7 @@ from cellist.futures import PrefectFuture
 from cellist.logging import logging_prints
 from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, TaskRun
-from cellist.model.states import CANCELLED, PENDING, State
+from cellist.model.states import CANCELLED, CRASHED, PENDING, State
 from cellist.runners.loops import LoopWork, loop_for
 from cellist.session import Session, get_session
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -82,7 +82,10 @@ def new_execution(
             _note_inputs(x, wait_for)
     services.live[run.number] = x
     if parent is None and services.on_cell_run is not None and cell is not None:
-        services.on_cell_run(cell, run)
+        try:
+            services.on_cell_run(cell, run)
+        except Exception as error:
+            services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
     run.enter(PENDING)
     return x
 
@@ -162,18 +165,29 @@ def submit(
     flow = x.flow
     if flow is not None:
         flow.children.add(future)
-    steps = run_steps(x)
-    if plan.is_async:
-        x.run.where = "event loop"
-        LoopWork(x, steps, future, loop_for(flow_loop(flow))).begin()
-    else:
-        chosen: TaskRunner = runner or _runner_of(flow, x.services)
-        pool = chosen.pool
-        x.run.where = chosen.name
-        work = Work(x, steps, future, pool)
-        work.context.run(current.set, x)
-        pool.start(work)
+    try:
+        _start(x, future, runner)
+    except BaseException as error:
+        if not x.run.is_final:
+            x.run.enter(CRASHED, None, crash_message(error))
+        future.settle(Err(error))  # nobody may wait for what never began
+        raise
     return future
+
+
+def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
+    """Hand a submitted run to the loop or the pool that carries it out."""
+    steps = run_steps(x)
+    if x.plan.is_async:
+        x.run.where = "event loop"
+        LoopWork(x, steps, future, loop_for(flow_loop(x.flow))).begin()
+        return
+    chosen: TaskRunner = runner or _runner_of(x.flow, x.services)
+    pool = chosen.pool
+    x.run.where = chosen.name
+    work = Work(x, steps, future, pool)
+    work.context.run(current.set, x)
+    pool.start(work)
 
 
 _runner_lock = threading.Lock()

@@ -17,6 +17,7 @@ from cellist.engine.inputs import ATOMS, Upstream, resolve
 from cellist.engine.lineage import remember_result
 from cellist.engine.promise import Promise
 from cellist.engine.waiting import settled, wait_all
+from cellist.exceptions import UnfinishedRun
 from cellist.model.runs import Run
 from cellist.model.states import State
 from cellist.runners.threads import place_released
@@ -81,7 +82,11 @@ class PrefectFuture(Promise, Generic[R_co]):
             return outcome.data
         assert isinstance(outcome, Err)
         if not self.run.is_final:
-            return self.state.result()
+            message = (
+                f"Run is in {self.run.state_type} state, its result is not available: "
+                f"{self.run.name} did not run. {outcome.error}"
+            )
+            raise UnfinishedRun(message) from outcome.error
         if raise_on_failure or not isinstance(outcome.error, Exception):
             raise trim(outcome.error)
         return outcome.error

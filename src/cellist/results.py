@@ -20,7 +20,6 @@ from cellist.context import TaskRunContext
 from cellist.engine.commands import Ok
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
-from cellist.engine.inputs import ATOMS
 from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
 from cellist.model.reasons import Component, Reason
@@ -81,15 +80,21 @@ class CachePlan:
 class Note:
     """What `look_up` found out and `remember` needs."""
 
-    __slots__ = ("components", "key", "mutable", "request")
+    __slots__ = ("components", "digests", "key", "request")
 
     def __init__(
-        self, key: str, components: list[Component], request: KeyRequest, mutable: bool
+        self,
+        key: str,
+        components: list[Component],
+        request: KeyRequest,
+        digests: dict[tuple[str, str], str],
     ) -> None:
         self.key = key
         self.components = components
+        """What is stored beside the result, with texts."""
+        self.digests = digests
+        """What the key was made of, by kind and name."""
         self.request = request
-        self.mutable = mutable
 
 
 class Cache:
@@ -120,11 +125,12 @@ class Cache:
         if isinstance(found, Found):
             run.why = _reused(found, request)
             return Ok(found.value)
+        digests = {(one.kind, one.name): one.digest for one in components}
         try:
             components = plan.policy.describe(request, components)
         except Exception:
             request.notes.append("a fault kept its cache policy from describing the key")
-        x.cache_note = Note(key, components, request, _any_mutable(request.arguments))
+        x.cache_note = Note(key, components, request, digests)
         run.why = self._miss(plan, components, found, request)
         return None
 
@@ -140,7 +146,7 @@ class Cache:
             run.why = _also(run.why, "no_result", "returns None, which is not kept by default")
             return
         try:
-            if note.mutable and self._changed(plan, note):
+            if self._changed(plan, note):
                 culprit = self._culprit(plan, note)
                 run.why = _also(
                     run.why, "mutated", f"{culprit} was changed in place, so the result is not kept"
@@ -207,19 +213,22 @@ class Cache:
             return explain(components, [], notes)
 
     def _changed(self, plan: CachePlan, note: Note) -> bool:
-        """Whether the arguments digest differently now than before the run."""
+        """Whether an argument, or code or data the task reads, is not what the key says any more.
+
+        The run may have changed an argument in place; a cell may have been edited meanwhile.
+        """
         if plan.storage_key is not None:
             return False
         try:
-            components = plan.policy.components(note.request)
+            now = plan.policy.recheck(note.request)
         except Exception:
             return True
-        return not components or (note.request.raw_key or join(components)) != note.key
+        return any(note.digests.get((one.kind, one.name)) != one.digest for one in now)
 
     def _culprit(self, plan: CachePlan, note: Note) -> str:
         before = {(one.kind, one.name): one.digest for one in note.components}
         try:
-            after = plan.policy.components(note.request) or []
+            after = plan.policy.recheck(note.request)
             after = plan.policy.describe(note.request, after)
         except HashError as error:
             return f"`{error.path}`"
@@ -281,7 +290,3 @@ def _also(reason: Reason | None, code: str, text: str) -> Reason:
         reason.saved,
         reason.notes,
     )
-
-
-def _any_mutable(arguments: dict[str, Any]) -> bool:
-    return any(value.__class__ not in ATOMS for value in arguments.values())

@@ -28,6 +28,7 @@ from cellist.history import History
 from cellist.model.ids import as_hex
 from cellist.model.locations import home
 from cellist.model.runs import Event, Run
+from cellist.model.states import CANCELLING, RUNNING
 from cellist.results import Cache
 
 _log = std_logging.getLogger("cellist")
@@ -112,7 +113,9 @@ class Session:
         raise ObjectNotFound(message)
 
     def cancel(self, execution: Execution) -> None:
-        """Cancel a run and what it started. May be called from any thread."""
+        """Cancel a run, and of a flow what it submitted. May be called from any thread."""
+        if execution.run.is_final or execution.run.number not in self.live:
+            return
         execution.cancelling = True
         if isinstance(execution, FlowExecution):
             self.cancel_children(execution)
@@ -138,7 +141,8 @@ class Session:
         """Cancel the submitted runs of a flow, or only those that have not started."""
         for promise in list(execution.children):
             work = promise.work
-            if work is None or (only_waiting and promise.run.attempts):
+            state = promise.run.state_type
+            if work is None or (only_waiting and state in (RUNNING, CANCELLING)):
                 continue
             work.cancel()
 

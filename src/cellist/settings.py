@@ -9,6 +9,7 @@ cell counts from the next call on, and a task call inside a flow does not pay fo
 """
 
 import os
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -45,10 +46,12 @@ def _text(text: str) -> str:
 
 def _ui(text: str) -> str:
     word = text.strip().lower()
-    if word not in {"auto", "widget", "html", "text", "off"}:
-        message = "expected one of auto, widget, html, text, off"
-        raise ValueError(message)
-    return word
+    if word in {"auto", "widget", "html", "text", "off"}:
+        return word
+    # how things are shown must not keep anybody's code from running
+    message = f"CELLIST_UI={text!r} is not one of auto, widget, html, text, off; auto is used."
+    warnings.warn(message, stacklevel=2)
+    return "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _GIB = 2**30
 _REMEMBER = 2**20
 _BACKLOG = 128 * 2**20
 _REREAD_SECONDS = 60.0
+_HEED_SECONDS = 0.1  # how late another kernel's clear may be noticed
 _log = logging.getLogger("cellist.results")
 
 
@@ -81,10 +82,14 @@ class ResultStore:
         self._lock = Lock()
         self._hits = self._misses = self._stored = 0
         self._saved = 0.0
+        self._marker = self.directory / "forgotten"
+        self._marked = self._mark()
+        self._look_again = 0.0
         lifetime.watch(self)
 
     def get(self, key: str) -> Found | Missing:
         """Return the result under a key. Changing its value never changes the next hit."""
+        self._heed_others()
         entry = self._memory.get(key) or self._writer.find(key)
         if entry is not None and (entry.expires is None or entry.expires > time.time()):
             try:
@@ -289,7 +294,32 @@ class ResultStore:
             self._uses.pop(name, None)
         with self._lock:
             self._headers.clear()
+        with suppress(OSError):
+            self._marker.write_bytes(b"")  # other kernels hold results in memory, too
+        self._marked = self._mark()
         return len(gone)
+
+    def _mark(self) -> int:
+        """Return when somebody last had results of this directory forgotten."""
+        try:
+            return self._marker.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _heed_others(self) -> None:
+        """Forget what memory holds if another kernel had results forgotten."""
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + _HEED_SECONDS
+        marked = self._mark()
+        if marked == self._marked:
+            return
+        self._marked = marked
+        for entry in self._memory.entries():
+            self._memory.remove(entry.key)
+        with self._lock:
+            self._headers.clear()
 
     def stats(self) -> dict[str, Any]:
         """Return counts of this session, the bytes on disk, and the warnings given."""

@@ -48,6 +48,14 @@ def one_line(error: BaseException) -> str:
         return f"<unprintable, its __str__ raised {type(broken).__name__}>"
 
 
+def shown(error: BaseException) -> str:
+    """Return the `repr` of an exception, also of one whose own `__repr__` fails."""
+    try:
+        return repr(error)
+    except Exception as broken:
+        return f"<{type(error).__name__}, its __repr__ raised {type(broken).__name__}>"
+
+
 def crash_message(error: BaseException) -> str:
     """Return what a Crashed state says about the exception that ended the run."""
     if isinstance(error, CancelledError):

@@ -246,7 +246,8 @@ def value_of(upstream: Upstream) -> Any:
         return state.result()
     if upstream.forgiving:
         return _failure_of(state, run)
-    raise UpstreamTaskError(_not_completed(state, run))
+    cause = state.data if isinstance(state.data, BaseException) else None
+    raise UpstreamTaskError(_not_completed(state, run)) from cause
 
 
 def _failure_of(state: State, run: Run | None) -> BaseException:

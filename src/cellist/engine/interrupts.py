@@ -26,6 +26,7 @@ class Guard:
     def __init__(self) -> None:
         self.interrupted = False
         """Whether the stop button was pressed since the outermost run began."""
+        self.only_if_busy = False
         self.expected = False
         """Whether the next signal is our own way of stopping one run, not the stop button."""
         self.cell_task: asyncio.Task[Any] | None = None
@@ -65,12 +66,18 @@ class Guard:
         self.expected = True
         self._kick()
 
+    def interrupt_cell(self) -> None:
+        """Interrupt code that keeps the main thread from its loop, and nothing else."""
+        self.only_if_busy = True
+        self.interrupt_main()
+
     def _kick(self) -> None:
         """Send a signal, again and again until it is noticed.
 
         One that arrives just before a blocking call begins is noticed only when that call ends.
         """
-        if not self.expected or not self._depth:
+        is_ours = signal.getsignal(signal.SIGINT) == self._handle
+        if not self.expected or not self._depth or not is_ours:
             self.expected = False
         elif _on_main():
             signal.raise_signal(signal.SIGINT)
@@ -80,7 +87,9 @@ class Guard:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.expected:
-            self.expected = False
+            only_if_busy, self.expected, self.only_if_busy = self.only_if_busy, False, False
+            if only_if_busy and not self._is_busy(frame):
+                return  # the loop is free: the cancel that was sent through it arrives
             raise KeyboardInterrupt
         self._presses += 1
         self.interrupted = True

@@ -5,6 +5,7 @@ instructions), and the event a thread blocks on exists only once a thread blocks
 The final state is set before any callback fires.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from cellist.model.runs import Run
 from cellist.model.states import NO_DATA, State
 
 _lock = threading.Lock()
+_log = logging.getLogger("cellist")
 
 
 class Promise:
@@ -44,7 +46,10 @@ class Promise:
         if execution is not None:
             execution.settled(self)
         for callback in callbacks or ():
-            callback(self)
+            try:
+                callback(self)
+            except Exception:  # such as a loop that was closed: the others still have to know
+                _log.exception("A callback of run %r failed.", self.run.name)
         return True
 
     def on_settled(self, callback: Callable[[Any], object]) -> None:

@@ -28,10 +28,9 @@ from cellist.engine.commands import (
     Waker,
 )
 from cellist.engine.conclusions import Conclusion, conclude, is_special, promises_in
-from cellist.engine.errors import crash_message, describe, one_line, trim
+from cellist.engine.errors import crash_message, describe, one_line, shown, trim
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
-from cellist.engine.promise import Promise
 from cellist.exceptions import (
     CancelledRun,
     FlowRunTimeoutError,
@@ -106,10 +105,20 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
             raise
         return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))  # asked for a moment ago
     except BaseException:
-        # The driver was interrupted between two steps, or we have a fault of our own.
-        if not run.is_final:
-            run.enter(CRASHED, None, "Execution was aborted before it could end.")
+        _abort(x)  # the driver was interrupted between two steps, or we have a fault of our own
         raise
+
+
+def _abort(x: Execution) -> None:
+    """Leave no run without an end."""
+    if isinstance(x, FlowExecution):
+        x.services.cancel_children(x)
+    if x.run.is_final:
+        return
+    if x.cancelling or x.services.interrupted():
+        x.run.enter(CANCELLED, None, STOP_MESSAGE)
+    else:
+        x.run.enter(CRASHED, None, "Execution was aborted before it could end.")
 
 
 def _take_inputs(x: Execution) -> Steps[Outcome | None]:
@@ -161,12 +170,12 @@ def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
         error = trim(outcome.error)
         if not isinstance(error, Exception) or x.cancelling:
             return (yield from _end(x, error))
-        stopped = yield from _drop_children(x)
+        stopped = yield from _drop_children(x, error)
         if stopped is not None:
             return (yield from _end(x, stopped.error))
         return (yield from _failed_attempt(x, error, None))
     if x.cancelling:
-        return (yield from _end_of_cancelled(x, outcome.value))
+        return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
     try:
         conclusion = conclude(outcome.value, x.plan.is_flow)
     except Exception as error:
@@ -176,20 +185,14 @@ def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
 
 def _wait_for_children(x: FlowExecution, outcome: Ok) -> Steps[Outcome]:
     """Wait for what a flow returned and for what it started."""
-    waiting = [promise for promise in promises_in(outcome.value) if promise.outcome is None]
-    waiting += [child for child in list(x.children) if child.outcome is None]
-    if waiting:
+    while True:  # a child may have started others meanwhile
+        waiting = [promise for promise in promises_in(outcome.value) if promise.outcome is None]
+        waiting += [child for child in list(x.children) if child.outcome is None]
+        if not waiting:
+            return outcome
         waited = yield Wait(waiting)
         if isinstance(waited, Err):
             return waited
-    return outcome
-
-
-def _end_of_cancelled(x: Execution, value: Any) -> Steps[Outcome]:
-    """End a run whose code came to its end although it was asked to stop."""
-    if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and not is_special(value):
-        yield from _store(x, value)  # the work is done: a rerun shall not do it again
-    return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
 
 
 def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | None]:
@@ -230,7 +233,7 @@ def _failed_attempt(
             yield from _hooks(x, "on_running")
         return None
     if plan.retries:
-        text = f"{plan.noun} run failed with exception: {error!r} - Retries are exhausted"
+        text = f"{plan.noun} run failed with exception: {shown(error)} - Retries are exhausted"
         x.services.log(x, 40, text)
     return (yield from _fail(x, error, None, message, given))
 
@@ -239,14 +242,14 @@ def _wants_retry(x: Execution, error: BaseException, given: Conclusion | None) -
     condition = x.plan.condition
     if condition is None:
         return True
-    text = f"{x.plan.noun} run encountered unexpected exception: {error!r}"
+    text = f"{x.plan.noun} run encountered unexpected exception: {shown(error)}"
     state = given.state if given else State(FAILED, None, text, error)
     outcome = yield Invoke(condition, (x.definition, x.run, state), {}, None, True)
     if isinstance(outcome, Err):
         x.services.log(
             x,
             40,
-            f"`retry_condition_fn` raised {outcome.error!r}; the run is not retried.",
+            f"`retry_condition_fn` raised {shown(outcome.error)}; the run is not retried.",
         )
         return False
     return bool(outcome.value)
@@ -277,7 +280,7 @@ def _log_retry(x: Execution, error: BaseException, delay: float) -> None:
     x.services.log(
         x,
         20,
-        f"{x.plan.noun} run failed with exception: {error!r} - "
+        f"{x.plan.noun} run failed with exception: {shown(error)} - "
         f"Retry {x.run.attempts}/{x.plan.retries} will start {when}",
     )
 
@@ -288,7 +291,7 @@ def _failure_message(x: Execution, error: BaseException) -> str:
     if isinstance(error, own) and x.plan.timeout is not None:
         return f"{noun} run exceeded timeout of {x.plan.timeout} second(s)"
     if isinstance(error, TimeoutError):
-        return f"{noun} run failed due to timeout: {error!r}"
+        return f"{noun} run failed due to timeout: {shown(error)}"
     gap = ": " if x.plan.is_flow else " "
     return f"{noun} run encountered an exception{gap}{type(error).__name__}: {one_line(error)}"
 
@@ -326,6 +329,8 @@ def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome
 
 def _store(x: Execution, value: Any) -> Steps[None]:
     """Put the result into the cache before Completed is announced, so that who hears can fetch."""
+    if x.cancelling or x.services.interrupted():
+        return  # code that was asked to stop may have given what it had so far
     seconds = (x.services.now() - x.began) / 1_000_000_000
     yield Offload(x.services.cache.remember, x, value, seconds)
 
@@ -366,17 +371,20 @@ def _who(x: Execution) -> str:
     return f"{x.plan.noun} run {x.run.name!r} was cancelled."
 
 
-def _drop_children(x: Execution) -> Steps[Err | None]:
-    """After a failed body: cancel what has not started, wait for what has.
+def _drop_children(x: Execution, error: Exception) -> Steps[Err | None]:
+    """After a failed body: cancel what has not started, wait for what has unless time is up.
 
     Returns the interrupt that ended the waiting, if one did.
     """
-    if not isinstance(x, FlowExecution) or not x.children:
+    if not isinstance(x, FlowExecution):
         return None
-    x.services.cancel_children(x, only_waiting=True)
-    waiting: list[Promise] = [child for child in list(x.children) if child.outcome is None]
-    outcome = (yield Wait(waiting)) if waiting else NOTHING
-    return outcome if isinstance(outcome, Err) else None
+    is_late = isinstance(error, FlowRunTimeoutError)
+    x.services.cancel_children(x, only_waiting=not is_late)
+    while waiting := [child for child in list(x.children) if child.outcome is None and not is_late]:
+        outcome = yield Wait(waiting)
+        if isinstance(outcome, Err):
+            return outcome
+    return None
 
 
 def _hooks(x: Execution, which: str, data: Any = NOTHING) -> Steps[None]:
@@ -386,4 +394,4 @@ def _hooks(x: Execution, which: str, data: Any = NOTHING) -> Steps[None]:
         outcome = yield Invoke(hook, (x.definition, x.run, state), {}, None, True)
         if isinstance(outcome, Err):
             name = getattr(hook, "__name__", type(hook).__name__)
-            x.services.log(x, 40, f"Hook {name!r} ({which}) raised {outcome.error!r}")
+            x.services.log(x, 40, f"Hook {name!r} ({which}) raised {shown(outcome.error)}")

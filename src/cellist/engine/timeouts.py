@@ -27,6 +27,8 @@ class ScopeTimeout(CodeStopped):
 
 _deadlines: list[tuple[float, object]] = []
 """Deadlines of the main thread, outermost first, with the scope each belongs to."""
+_fired: set[object] = set()
+"""Scopes whose alarm was raised."""
 
 
 def timeout_error(seconds: float, is_flow: bool) -> TimeoutError:
@@ -51,6 +53,7 @@ def _on_alarm(_signal: int, _frame: Any) -> None:
         if deadline <= now:
             stop = ScopeTimeout("The time limit was reached.")
             stop.scope = scope
+            _fired.add(scope)
             raise stop
     _set_alarm()
 
@@ -72,9 +75,13 @@ def call_with_alarm(call: Callable[[], Any], seconds: float, is_flow: bool) -> O
     try:
         try:
             _set_alarm()
-            return Ok(call())
+            value = call()
+            if scope in _fired:  # the code caught the stop and gave what it had so far
+                return Err(timeout_error(seconds, is_flow))
+            return Ok(value)
         finally:
             _deadlines[:] = [entry for entry in _deadlines if entry[1] is not scope]
+            _fired.discard(scope)
             _set_alarm()
             if not _deadlines and before is not _on_alarm:
                 signal.signal(signal.SIGALRM, before or signal.SIG_DFL)

@@ -59,6 +59,7 @@ class Clock:
             callback = timer.callback
             if callback is not None:
                 callback()
+            del timer, callback  # what they hold must not live until the next one fires
 
 
 clock = Clock()

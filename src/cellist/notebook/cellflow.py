@@ -17,9 +17,13 @@ from cellist.engine.errors import trim
 from cellist.engine.execution import FlowExecution, current
 from cellist.engine.steps import run_steps
 from cellist.engine.timeouts import timeout_error
+from cellist.engine.timers import Timer, call_later
 from cellist.flows import Flow
 from cellist.notebook.cells import this_cell
 from cellist.notebook.options import FlowOptions, parse_flow_line
+
+_GRACE = 0.05
+"""Seconds the loop has to deliver a cancel before the code that blocks it is interrupted."""
 
 
 def _body() -> None:
@@ -56,8 +60,9 @@ class CellFlow:
         execution.loop = self._loop
         execution.stop = lambda: self._loop.call_soon_threadsafe(task.cancel)
         self._steps = run_steps(execution)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._expired = False
+        self._delivered = False
         self._wants_body = False
         self._outcome: Outcome | None = None
         self._is_open = True
@@ -67,12 +72,18 @@ class CellFlow:
     async def advance(self, outcome: Outcome | None) -> None:
         """Carry the steps on until they want the body invoked or the run has ended."""
         self._wants_body = False
+        try:
+            await self._advance(outcome)
+        finally:
+            if not self._wants_body:
+                self._close()
+
+    async def _advance(self, outcome: Outcome | None) -> None:
         while True:
             try:
                 command = self._steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it
             except StopIteration as stop:
                 self._outcome = stop.value
-                self._close()
                 return
             if isinstance(command, Invoke) and command.fn is _body:
                 self._wants_body = True
@@ -110,13 +121,24 @@ class CellFlow:
     async def __aenter__(self) -> Self:
         """Start the clock of an attempt."""
         if self.flow.timeout_seconds is not None:
-            self._expired = False
-            self._timer = self._loop.call_later(self.flow.timeout_seconds, self._expire)
+            self._expired = self._delivered = False
+            self._timer = call_later(self.flow.timeout_seconds, self._expire)
         return self
 
     def _expire(self) -> None:
+        """Stop the body, in the clock's thread: through the loop, by force if that is blocked."""
         self._expired = True
-        self._task.cancel()
+        self._loop.call_soon_threadsafe(self._deliver)
+        self._timer = call_later(_GRACE, self._insist)
+
+    def _deliver(self) -> None:
+        if self._wants_body:
+            self._delivered = True
+            self._task.cancel()
+
+    def _insist(self) -> None:
+        if self._wants_body and not self._delivered:
+            self.execution.services.guard.interrupt_cell()
 
     async def __aexit__(
         self,
@@ -129,21 +151,22 @@ class CellFlow:
         if self._timer is not None:
             self._timer.cancel()
         outcome: Outcome = Ok(self.value)
-        if error is not None:
+        if error is not None or self._expired:
             outcome = Err(self._as_the_run_sees_it(error))
         await self.advance(outcome)
         if self._wants_body or not isinstance(self._outcome, Err):
             return True
         return self._outcome.error is not error or self._is_stop(error)
 
-    def _as_the_run_sees_it(self, error: BaseException) -> BaseException:
-        if isinstance(error, asyncio.CancelledError):
-            if self._task.cancelling():
-                self._task.uncancel()
-            if self._expired:
-                late = timeout_error(self.flow.timeout_seconds or 0.0, is_flow=True)
-                return late.with_traceback(error.__traceback__)
-        return error
+    def _as_the_run_sees_it(self, error: BaseException | None) -> BaseException:
+        if isinstance(error, asyncio.CancelledError) and self._task.cancelling():
+            self._task.uncancel()
+        stopped = error is None or isinstance(error, (asyncio.CancelledError, KeyboardInterrupt))
+        if self._expired and stopped and not self.execution.services.interrupted():
+            late = timeout_error(self.flow.timeout_seconds or 0.0, is_flow=True)
+            return late.with_traceback(error.__traceback__ if error is not None else None)
+        assert error is not None or self._expired
+        return error or KeyboardInterrupt()
 
     def _is_stop(self, error: BaseException | None) -> bool:
         """Whether the error only says that the stop button was pressed while the cell awaited."""
@@ -159,7 +182,8 @@ class CellFlow:
 
 async def open_flow(line: str) -> CellFlow:
     """Open the flow of a `%%flow` cell. Called by the first line of the transformed cell."""
-    flow = CellFlow(parse_flow_line(line))
-    this_cell().quiet = this_cell().quiet or flow.options.quiet
+    options = parse_flow_line(line)
+    this_cell().quiet = this_cell().quiet or options.quiet
+    flow = CellFlow(options)
     await flow.advance(None)
     return flow

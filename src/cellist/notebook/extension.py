@@ -138,6 +138,7 @@ _loaded: dict[int, Extension] = {}
 def load(shell: Any) -> None:
     """Register with a shell; loading twice is loading once."""
     if id(shell) not in _loaded:
+        settings.refresh()  # a setting that cannot be used is told before anything is registered
         extension = Extension(shell)
         extension.register()
         _loaded[id(shell)] = extension

@@ -111,7 +111,10 @@ def flow_magic(line: str, cell: str | None = None) -> None:
     and is the flow's result.
     """
     del line, cell
-    message = "%%flow must be the first line of its cell."
+    message = (
+        "%%flow must be the first line of its cell, with no other cell magic around it. "
+        "Use %time for single statements inside."
+    )
     raise UsageError(message)
 
 

@@ -17,6 +17,7 @@ lines are off. The body stays at module level, so the names it assigns are the u
 """
 
 import ast
+import inspect
 import re
 
 FLOW_NAME = "__cellist_flow__"
@@ -29,10 +30,20 @@ def replace_first_line(lines: list[str]) -> list[str]:
     if not lines:
         return lines
     match = _MAGIC.match(lines[0].rstrip())
-    if match is None:
+    if match is None or _inside_another_magic():
         return lines
     options = (match["options"] or "").strip()
     return [f"{_OPEN}({options!r})\n", *lines[1:]]
+
+
+def _inside_another_magic() -> bool:
+    """Whether a cell magic such as `%%time` asks for its body; it could not await the flow."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "run_cell_magic":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class WrapFlowBody(ast.NodeTransformer):

@@ -22,7 +22,9 @@ class InlinePool:
         outcome = work.context.run(drive, work.steps, x)
         work.phase = DONE
         work.promise.settle(outcome)
-        if isinstance(outcome, Err) and x.services.interrupted():
+        if not isinstance(outcome, Err) or isinstance(outcome.error, Exception):
+            return
+        if not x.cancelling:
             raise outcome.error  # the stop button stops the caller too, not only this run
 
     def start(self, work: Work) -> None:
