@@ -3,10 +3,12 @@
 A future's state is always that of this moment, and final before a callback fires.
 """
 
+import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -136,7 +138,8 @@ class PrefectFuture(Promise, Generic[R_co]):
         self.on_settled(call)
 
     def __await__(self) -> Generator[Any, Any, R_co]:
-        yield from settled(self).__await__()
+        with _stoppable([self], asyncio.current_task()):
+            yield from settled(self).__await__()
         return self.result()
 
     def __repr__(self) -> str:
@@ -152,8 +155,33 @@ PrefectFlowRunFuture = PrefectFuture
 def _block(future: Promise, timeout: float | None) -> bool:
     if future.outcome is not None:
         return True
-    with place_released():
+    with _stoppable([future]), place_released():
         return wait_all([future], timeout)
+
+
+@contextmanager
+def _stoppable(
+    futures: Sequence[Promise], task: "asyncio.Task[Any] | None" = None
+) -> Generator[None]:
+    """Let the stop button cancel what is waited for where no run around the wait does."""
+    executions = [future.execution for future in futures] if current.get() is None else []
+    execution = next((one for one in executions if one is not None), None)
+    if execution is None:
+        yield
+        return
+    guard = execution.services.guard
+    entered = guard.enter(task)
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            for future in futures:
+                if future.work is not None:
+                    future.work.cancel()
+        raise
+    finally:
+        if entered:
+            guard.leave(task)
 
 
 class PrefectFutureList(list[PrefectFuture[Any]]):
@@ -173,6 +201,11 @@ class PrefectFutureList(list[PrefectFuture[Any]]):
         """
         __tracebackhide__ = True
         _check_timeout(timeout)
+        with _stoppable(self):
+            return self._results(timeout, raise_on_failure)
+
+    def _results(self, timeout: float | None, raise_on_failure: bool) -> list[Any]:
+        __tracebackhide__ = True
         if raise_on_failure and any(future.outcome is None for future in self):
             for future in as_completed(list(self), timeout):
                 if not isinstance(future.outcome, Ok):
@@ -194,8 +227,9 @@ class PrefectFutureList(list[PrefectFuture[Any]]):
         return sum(future.cancel() for future in self)
 
     def __await__(self) -> Generator[Any, Any, list[Any]]:
-        for future in self:
-            yield from settled(future).__await__()
+        with _stoppable(self, asyncio.current_task()):
+            for future in self:
+                yield from settled(future).__await__()
         return self.result()
 
 
@@ -218,7 +252,7 @@ def wait(
     """Wait until all have ended or `timeout` seconds have passed, and say which have ended."""
     _check_timeout(timeout)
     unique = set(futures)
-    with place_released():
+    with _stoppable(list(unique)), place_released():
         wait_all(list(unique), timeout)
     done = {future for future in unique if future.outcome is not None}
     return DoneAndNotDoneFutures(done, unique - done)

@@ -64,6 +64,9 @@ INTERRUPTED = {
     "a sync flow that waits for async work": "@flow\ndef f():\n    doze.submit(20).result()\nf()",
     "an async flow": "@flow\nasync def f():\n    await doze(20)\nawait f()",
     "a lone task": "nap(20)",
+    "runs submitted without a flow": "nap.map([20, 21]).result()",
+    "an awaited run without a flow": "await doze.submit(20)",
+    "an awaited thread run without a flow": "await nap.submit(20)",
 }
 
 
@@ -163,11 +166,26 @@ def test_flow_options_reach_the_run(shared: Kernel) -> None:
     )
     assert again.result == "3"
     assert shared.run("got").result == "3"
+    blocked = shared.run("%%flow late --timeout 0.2\ntime.sleep(20)")
+    assert blocked.error is not None
+    assert blocked.error[0] == "FlowRunTimeoutError"
+    assert blocked.seconds < SOON
+    waiting = shared.run("%%flow late --timeout 0.2\nnap.submit(20).result()")
+    assert waiting.error is not None
+    assert waiting.error[0] == "FlowRunTimeoutError"
+    assert waiting.seconds < SOON
     late = shared.run("%%flow late --timeout 0.2\nawait asyncio.sleep(20)")
     assert late.error is not None
     assert late.error[0] == "FlowRunTimeoutError"
     assert late.seconds < SOON
     assert "TimedOut" in (shared.run("list(cellist.runs(limit=1)['state'])").result or "")
+
+
+def test_quiet_shows_nothing_and_another_magic_around_a_flow_is_refused(shared: Kernel) -> None:
+    assert shared.run("%%flow hush -q\nnap(0.01)").shown == []
+    cell = shared.run("%%time\n%%flow inner\n1")
+    assert "must be the first line of its cell" in cell.stderr
+    assert shared.run("%%flow\n1").result == "1"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +225,7 @@ def test_processes_run_functions_of_the_notebook(shared: Kernel) -> None:
 
 
 def test_status_lists_what_runs_and_unload_undoes(shared: Kernel) -> None:
-    shared.run("future = nap.submit(1.5)")
+    shared.run("future = nap.with_options(name='blink').submit(1.5)")
     assert ": Running" in shared.run("%cellist status").stdout
     shared.run("future.wait()")
     name = (shared.run("future.name").result or "").strip("'")
