@@ -20,6 +20,7 @@ from cellist.session import get_session
 _SHOWN = [
     "name",
     "kind",
+    "definition",
     "state",
     "start",
     "duration",
@@ -122,7 +123,7 @@ def _cancel(words: list[str]) -> None:
     roots = [execution for execution in session.live.values() if execution.parent is None]
     for execution in roots:
         session.cancel(execution)
-    _say(f"Asked {len(roots)} run(s) to stop.")
+    _say(f"Asked {len(roots)} run(s) to stop." if roots else "Nothing is running.")
 
 
 def _cache(words: list[str]) -> Any:
