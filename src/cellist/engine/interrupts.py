@@ -51,6 +51,12 @@ class Guard:
                 signal.signal(signal.SIGINT, self._handle)
         return True
 
+    def begin_cell(self, task: asyncio.Task[Any] | None) -> None:
+        """Learn that a notebook cell begins: a stop of an earlier one does not concern it."""
+        self.cell_task = task
+        if not self._depth:
+            self.interrupted = False
+
     def leave(self, task: asyncio.Task[Any] | None = None) -> None:
         """Undo one `enter`."""
         if task is not None:

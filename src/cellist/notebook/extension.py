@@ -87,7 +87,7 @@ class Extension:
         cell = Cell(self.shell.execution_count, self.shell.user_ns)
         self._cells.append(cell)
         current_cell.set(cell)
-        get_session().guard.cell_task = this_task()
+        get_session().guard.begin_cell(this_task())
 
     def after_cell(self, result: Any) -> None:
         """Close the board of the cell that has ended.
