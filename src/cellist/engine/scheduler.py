@@ -92,9 +92,12 @@ class Work:
         waiting = [p for p in self.x.waits or () if p.outcome is None]
         if waiting:
             self.park_on(waiting)
-        else:
+            return
+        with _lock:
+            if self.phase is not PARKED:
+                return  # cancelled before it began
             self.phase = QUEUED
-            self.pool.push(self)
+        self.pool.push(self)
 
     def resume(self, ticket: int, outcome: Outcome | None) -> bool:
         """Queue parked work with the outcome of what it waited for; `False` if it came too late."""
