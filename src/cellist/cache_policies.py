@@ -20,6 +20,7 @@ from cellist.model.previews import short
 from cellist.model.reasons import Component
 
 Components = list[Component]
+_RECHECKED = {"source", "function", "class", "global", "closure", "default"}
 _KEY_VERSION = "cellist-key 2"
 
 
@@ -217,8 +218,12 @@ class TaskSource(CachePolicy):
         return [Component("source", "closure", closure.digest)]
 
     def recheck(self, request: KeyRequest) -> Components:
-        """Return the closure as it is now."""
-        return self.components(request) or []
+        """Return the code and data of the closure as they are now.
+
+        Packages and modules are left out: an import inside the task brings new ones.
+        """
+        closure = closure_of(request.fn, versions=self.versions)
+        return [one for one in closure.components if one.kind in _RECHECKED]
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Put the parts of the closure in its place."""

@@ -125,11 +125,11 @@ class Cache:
         if isinstance(found, Found):
             run.why = _reused(found, request)
             return Ok(found.value)
-        digests = {(one.kind, one.name): one.digest for one in components}
         try:
             components = plan.policy.describe(request, components)
         except Exception:
             request.notes.append("a fault kept its cache policy from describing the key")
+        digests = {(one.kind, one.name): one.digest for one in components}
         x.cache_note = Note(key, components, request, digests)
         run.why = self._miss(plan, components, found, request)
         return None
@@ -223,7 +223,8 @@ class Cache:
             now = plan.policy.recheck(note.request)
         except Exception:
             return True
-        return any(note.digests.get((one.kind, one.name)) != one.digest for one in now)
+        before = note.digests
+        return any(before.get((one.kind, one.name), one.digest) != one.digest for one in now)
 
     def _culprit(self, plan: CachePlan, note: Note) -> str:
         before = {(one.kind, one.name): one.digest for one in note.components}
