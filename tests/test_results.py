@@ -440,7 +440,7 @@ def test_a_global_edited_during_the_run_keeps_its_result_out(recorder: Recorder)
     namespace: dict[str, Any] = {"FACTOR": 1, "started": threading.Event(), "go": threading.Event()}
     code = "def scaled(x):\n    started.set()\n    go.wait(5)\n    return x * FACTOR\n"
     exec(code, namespace)
-    scaled = task(namespace["scaled"], name="scaled")
+    scaled: Any = task(namespace["scaled"], name="scaled")
     future = scaled.submit(10)
     namespace["started"].wait(5)
     namespace["FACTOR"] = 2
