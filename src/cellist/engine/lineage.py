@@ -37,7 +37,7 @@ class Results:
                 number,
             )
         except TypeError:
-            if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]
+            if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]  # elements of a user's tuple
                 return
             self._strong[key] = (value, number)
             if len(self._strong) > _STRONG:
