@@ -345,21 +345,6 @@ def test_flows_as_methods() -> None:
     assert Job.plain(3) == Job(1).plain(3) == 3
 
 
-def test_generator_flows_are_collected() -> None:
-    @flow
-    def f():
-        yield one()
-        yield 2
-
-    @flow
-    async def g():
-        yield 1
-        yield one()
-
-    assert f() == [1, 2]
-    assert asyncio.run(g()) == [1, 1]  # type: ignore[arg-type]
-
-
 def test_context_and_loggers(recorder: Recorder) -> None:
     with pytest.raises(MissingContextError):
         get_run_context()

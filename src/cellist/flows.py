@@ -38,6 +38,7 @@ from cellist.model.reasons import Reason
 from cellist.model.retries import check_delays, check_jitter, check_retries
 from cellist.model.states import State
 from cellist.settings import Settings
+from cellist.streaming import call_stream
 from cellist.task_plans import delays_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.taskkeys import source_digest
@@ -155,6 +156,7 @@ class Flow(Decorated, Generic[P, R]):
             prepare=self._prepare,
             cache=_FLOW_NOT_CACHED,
             log_prints=self.log_prints,
+            generator=self.fn if self.isgenerator else None,
         )
 
     def _prepare(self, x: Any) -> None:
@@ -196,6 +198,8 @@ class Flow(Decorated, Generic[P, R]):
         __tracebackhide__ = True
         return_state: Any = kwargs.pop("return_state", False) if kwargs else False
         wait_for: Any = kwargs.pop("wait_for", None) if kwargs else None
+        if self.isgenerator:
+            return call_stream(self, args, kwargs, wait_for, return_state)
         if self.isasync:
             return call_async(self, args, kwargs, wait_for, return_state)
         return call_here(self, args, kwargs, wait_for, return_state)

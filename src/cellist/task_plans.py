@@ -42,6 +42,7 @@ def plan_of_task(task: Any, now: Settings) -> Plan:
         cache=_cache_plan(task, now),
         tags=frozenset(task.tags),
         log_prints=task.log_prints,
+        generator=task.fn if task.isgenerator else None,
     )
 
 

@@ -43,6 +43,7 @@ from cellist.model.annotations import NOT_SET, unmapped
 from cellist.model.retries import check_delays, check_jitter, check_retries, exponential_backoff
 from cellist.model.states import State
 from cellist.settings import Settings
+from cellist.streaming import call_stream
 from cellist.task_plans import plan_of_task
 from cellist.taskkeys import task_input_hash, task_key_of
 
@@ -192,6 +193,8 @@ class Task(Decorated, Generic[P, R]):
         """
         __tracebackhide__ = True
         return_state, wait_for = _take(kwargs)
+        if self.isgenerator:
+            return call_stream(self, args, kwargs, wait_for, return_state)
         if self.isasync:
             return call_async(self, args, kwargs, wait_for, return_state)
         return call_here(self, args, kwargs, wait_for, return_state)

@@ -1,6 +1,6 @@
 """The contract between the life of a run and what carries it out.
 
-A generator of steps yields one of four commands whenever something takes time, and is *sent* the
+A generator of steps yields one of five commands whenever something takes time, and is *sent* the
 outcome, `Ok(value)` or `Err(error)`. Nothing is ever thrown into it: throwing has holes (a
 `StopIteration` cannot be thrown into a generator), and a value that says whether it is a result
 or an error is seen by the type checker.
@@ -9,6 +9,7 @@ or an error is seen by the type checker.
     Offload  call a blocking function of ours (digest, disk)
     Wait     until all the given promises are final
     Sleep    until a moment, or until somebody wakes the run
+    Hand     give a value to who iterates over the run of a generator, until the next is asked for
 
 What the steps return in the end is the outcome of the whole run. They never raise a user's
 error; `Err` carries it to the caller, who raises it.
@@ -129,7 +130,22 @@ class Waker:
             callback()
 
 
-Command = Invoke | Offload | Wait | Sleep
+class Hand:
+    """Give a value to the consumer of a generator.
+
+    The outcome is `Ok` of what the consumer sent, or `Err` of what it threw in; `GeneratorExit`
+    says that it wants no more.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+NOBODY_ITERATES = Err(RuntimeError("A run hands over a value, but nobody iterates over it."))
+
+Command = Invoke | Offload | Wait | Sleep | Hand
 
 T = TypeVar("T")
 Steps = Generator[Command, Outcome, T]

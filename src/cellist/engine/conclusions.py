@@ -6,13 +6,13 @@ containers or among values: they are replaced by their values, and one failed ru
 The steps have consumed a returned generator into a list before.
 """
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cellist.engine.inputs import ATOMS, Upstream, parts, resolve
 from cellist.engine.promise import Promise
+from cellist.engine.streams import is_generator
 from cellist.exceptions import PausedRun, UnfinishedRun
 from cellist.model.annotations import BaseAnnotation, quote
 from cellist.model.states import (
@@ -53,7 +53,7 @@ def is_special(value: Any) -> bool:
         return False
     if kind in (list, tuple, set):
         return is_state_iterable(value)
-    return isinstance(value, State) or inspect.isgenerator(value)
+    return isinstance(value, State) or is_generator(value)
 
 
 def promises_in(value: Any) -> Iterator[Promise]:

@@ -12,9 +12,11 @@ from collections.abc import Coroutine
 from typing import Any, cast
 
 from cellist.engine.commands import (
+    NOBODY_ITERATES,
     NOTHING,
     Command,
     Err,
+    Hand,
     Invoke,
     Offload,
     Ok,
@@ -48,6 +50,18 @@ def drive(steps: Steps[Outcome], x: Execution) -> Outcome:
         steps.close()
 
 
+def advance(steps: Steps[Outcome], x: Execution, outcome: Outcome | None) -> Hand | Outcome:
+    """Carry a generator's run on until it hands a value over or ends; return which."""
+    try:
+        while True:
+            command = steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it
+            if isinstance(command, Hand):
+                return command
+            outcome = perform(command, x)
+    except StopIteration as stop:
+        return stop.value
+
+
 def perform(command: Command, x: Execution) -> Outcome:
     """Perform one command in the calling thread."""
     try:
@@ -58,6 +72,8 @@ def perform(command: Command, x: Execution) -> Outcome:
         if isinstance(command, Wait):
             wait_all(command.promises)
             return NOTHING
+        if isinstance(command, Hand):
+            return NOBODY_ITERATES
         return _sleep(command)
     except BaseException as error:
         return Err(error)
@@ -115,14 +131,34 @@ async def adrive(steps: Steps[Outcome], x: Execution) -> Outcome:
 async def aperform(command: Command, x: Execution) -> Outcome:
     """Perform one command on the running loop."""
     if isinstance(command, Invoke):
-        return await _ainvoke(command, x)
+        if command.timeout is not None:
+            return await _ainvoke(command, x)
+        value = command.fn(*command.args, **command.kwargs)
+        return Ok(await value if command.awaits and inspect.isawaitable(value) else value)
     if isinstance(command, Offload):
         return await _aoffload(command)
     if isinstance(command, Wait):
         for promise in command.promises:
             await settled(promise)
         return NOTHING
+    if isinstance(command, Hand):
+        return NOBODY_ITERATES
     return await _asleep(command)
+
+
+async def aadvance(steps: Steps[Outcome], x: Execution, outcome: Outcome | None) -> Hand | Outcome:
+    """Carry a generator's run on, as `advance` does, on the running loop."""
+    try:
+        while True:
+            command = steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it
+            if isinstance(command, Hand):
+                return command
+            try:
+                outcome = await aperform(command, x)
+            except BaseException as error:
+                outcome = Err(error)
+    except StopIteration as stop:
+        return stop.value
 
 
 async def _ainvoke(command: Invoke, x: Execution) -> Outcome:

@@ -5,7 +5,8 @@ import traceback
 from asyncio import CancelledError
 from types import TracebackType
 
-from cellist.exceptions import TerminationSignal
+from cellist.engine.plan import Plan
+from cellist.exceptions import FlowRunTimeoutError, TaskRunTimeoutError, TerminationSignal
 from cellist.model.runs import ErrorInfo
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - compared with co_filename, which is text
@@ -54,6 +55,18 @@ def shown(error: BaseException) -> str:
         return repr(error)
     except Exception as broken:
         return f"<{type(error).__name__}, its __repr__ raised {type(broken).__name__}>"
+
+
+def failure_message(error: BaseException, plan: Plan) -> str:
+    """Return what a Failed state says about the exception that ended an attempt."""
+    noun = plan.noun
+    own = FlowRunTimeoutError if plan.is_flow else TaskRunTimeoutError
+    if isinstance(error, own) and plan.timeout is not None:
+        return f"{noun} run exceeded timeout of {plan.timeout} second(s)"
+    if isinstance(error, TimeoutError):
+        return f"{noun} run failed due to timeout: {shown(error)}"
+    gap = ": " if plan.is_flow else " "
+    return f"{noun} run encountered an exception{gap}{type(error).__name__}: {one_line(error)}"
 
 
 def crash_message(error: BaseException) -> str:

@@ -62,6 +62,7 @@ class Execution:
         "definition",
         "flow",
         "fn",
+        "is_stream",
         "kwargs",
         "log_prints",
         "parent",
@@ -106,6 +107,8 @@ class Execution:
         self.waker: Waker | None = None
         self.cache_note: Any = None
         self.log_prints: bool | None = plan.log_prints
+        self.is_stream = False
+        """Whether a generator gives its values to a consumer one by one."""
 
     def settled(self, promise: Promise) -> None:
         """Note that the promise of this submitted run is settled."""

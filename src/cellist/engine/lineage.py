@@ -14,6 +14,7 @@ from typing import Any
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import ATOMS, Upstream
 from cellist.engine.promise import Promise
+from cellist.model.states import RUNNING
 
 _STRONG = 1000
 _SMALL_TUPLE = 8
@@ -65,7 +66,10 @@ def remember_result(flow: FlowExecution, value: Any, number: int) -> None:
 def upstream_of(
     x: Execution, named: Iterable[tuple[str, Any]], found: Iterable[Upstream]
 ) -> dict[str, tuple[int, ...]] | None:
-    """Return for each parameter the numbers of the runs its value came from."""
+    """Return for each parameter the numbers of the runs its value came from.
+
+    A run that is still going on, a generator whose consumer this is, is a parent besides.
+    """
     links: dict[str, list[int]] = {}
     for one in found:
         number = _number_of(one)
@@ -77,6 +81,9 @@ def upstream_of(
             for number in _direct(known, value):
                 if number not in links.setdefault(name, []):
                     links[name].append(number)
+                producer = x.services.live.get(number)
+                if producer is not None and producer.run.state_type is RUNNING:
+                    links.setdefault("__parents__", []).append(number)
     return {name: tuple(numbers) for name, numbers in links.items() if numbers} or None
 
 

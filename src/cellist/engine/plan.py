@@ -120,6 +120,7 @@ class Plan:
         "condition",
         "delays",
         "fn",
+        "generator",
         "hooks",
         "is_async",
         "is_flow",
@@ -152,8 +153,11 @@ class Plan:
         cache: Any = None,
         tags: frozenset[str] = frozenset(),
         log_prints: bool | None = None,
+        generator: Callable[..., Any] | None = None,
     ) -> None:
         self.fn = fn
+        self.generator = generator
+        """The generator function of which `fn` lists the values, `None` for other functions."""
         self.shape = shape
         self.is_async = is_async
         self.is_flow = is_flow

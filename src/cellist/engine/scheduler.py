@@ -15,7 +15,7 @@ A `Work` is in one of these phases. Who changes the phase, under the lock, owns 
 import contextvars
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from cellist.engine.commands import (
     NOTHING,
@@ -296,7 +296,7 @@ def advance(work: Work) -> TimedCall | Sleep | list[Promise] | None:
                     return waiting
                 outcome = NOTHING
             else:
-                return command
+                return cast("Sleep", command)  # submitted generators give lists: no Hand comes here
     except StopIteration as stop:
         work.finish(stop.value)
     except BaseException as fault:

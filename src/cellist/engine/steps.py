@@ -11,7 +11,6 @@ The usual case, a task without inputs to wait for, hooks or cache, passes only `
 from Running to the invocation; everything rare is in a sub-generator of its own.
 """
 
-import inspect
 from typing import Any
 
 from cellist.engine.commands import (
@@ -28,14 +27,14 @@ from cellist.engine.commands import (
     Waker,
 )
 from cellist.engine.conclusions import Conclusion, conclude, is_special, promises_in
-from cellist.engine.errors import crash_message, describe, one_line, shown, trim
+from cellist.engine.errors import crash_message, describe, failure_message, one_line, shown, trim
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
+from cellist.engine.streams import consume, is_generator, stream
 from cellist.exceptions import (
     CancelledRun,
     FlowRunTimeoutError,
     IllegalTransition,
-    TaskRunTimeoutError,
     UpstreamTaskError,
 )
 from cellist.model.previews import short
@@ -83,7 +82,11 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
                 return (yield from _complete(x, hit.value.value, Conclusion(COMPLETED, "Cached")))
             x.began = x.services.now()
         while True:
-            outcome = yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async)
+            outcome = (
+                (yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async))
+                if not x.is_stream
+                else (yield from stream(x))
+            )
             if (
                 isinstance(outcome, Ok)
                 and not plan.is_flow
@@ -162,8 +165,8 @@ def _prepare(x: Execution) -> Steps[Outcome | None]:
 
 def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
     """Decide what an attempt led to. `None` means that another attempt is to be made."""
-    if isinstance(outcome, Ok) and inspect.isgenerator(outcome.value):
-        outcome = yield Invoke(list, (outcome.value,), {}, x.plan.timeout, False)
+    if isinstance(outcome, Ok) and is_generator(outcome.value):
+        outcome = yield consume(outcome.value, x.plan.timeout)
     if isinstance(outcome, Ok) and isinstance(x, FlowExecution):
         outcome = yield from _wait_for_children(x, outcome)
     if isinstance(outcome, Err):
@@ -215,7 +218,7 @@ def _failed_attempt(
 ) -> Steps[Outcome | None]:
     """Retry if the plan allows, else fail. `given` is a failed state that user code returned."""
     run, plan = x.run, x.plan
-    message = given.message if given else _failure_message(x, error)
+    message = given.message if given else failure_message(error, x.plan)
     if run.attempts <= plan.retries and (yield from _wants_retry(x, error, given)):
         delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
         _log_retry(x, error, delay)
@@ -285,17 +288,6 @@ def _log_retry(x: Execution, error: BaseException, delay: float) -> None:
     )
 
 
-def _failure_message(x: Execution, error: BaseException) -> str:
-    noun = x.plan.noun
-    own = FlowRunTimeoutError if x.plan.is_flow else TaskRunTimeoutError
-    if isinstance(error, own) and x.plan.timeout is not None:
-        return f"{noun} run exceeded timeout of {x.plan.timeout} second(s)"
-    if isinstance(error, TimeoutError):
-        return f"{noun} run failed due to timeout: {shown(error)}"
-    gap = ": " if x.plan.is_flow else " "
-    return f"{noun} run encountered an exception{gap}{type(error).__name__}: {one_line(error)}"
-
-
 def _fail(
     x: Execution,
     error: BaseException,
@@ -309,7 +301,7 @@ def _fail(
     if prefix is not None:
         message = f"{prefix}{type(error).__name__}: {one_line(error)}"
     name = given.name if given else "TimedOut" if isinstance(error, TimeoutError) else None
-    run.enter(FAILED, name, message or (None if given else _failure_message(x, error)))
+    run.enter(FAILED, name, message or (None if given else failure_message(error, x.plan)))
     data = given.data if given else error
     if x.plan.hooks:
         yield from _hooks(x, "on_failure", data)
