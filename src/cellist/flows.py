@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from cellist.calling import call_async, call_here
+from cellist.classmethods import expect_classmethod
 from cellist.decorated import Decorated, Hook
 from cellist.definitions import (
     bare,
@@ -110,6 +111,7 @@ class Flow(Decorated, Generic[P, R]):
         self._keep_hooks(owner)
         self._validator = make_validator(self.shape.signature, plain, self.name)
         functools.update_wrapper(self, plain, updated=())
+        expect_classmethod(self)
 
     @property
     def version(self) -> str | None:

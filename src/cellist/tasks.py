@@ -20,6 +20,7 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overlo
 
 from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
 from cellist.calling import call_async, call_here, submit
+from cellist.classmethods import expect_classmethod
 from cellist.decorated import Decorated
 from cellist.definitions import (
     bare,
@@ -108,6 +109,7 @@ class Task(Decorated, Generic[P, R]):
         self.log_prints = log_prints
         self._keep_hooks(owner)
         functools.update_wrapper(self, plain, updated=())
+        expect_classmethod(self)
 
     def _init_retries(self, owner: str) -> None:
         given = self.options
