@@ -5,13 +5,14 @@ copy with other options is made from what was said and not from what was conclud
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 from cellist import settings
 from cellist.definitions import check_hooks
 from cellist.engine.plan import Plan, Shape
 from cellist.model.annotations import NOT_SET
+from cellist.model.retries import check_delays, check_jitter, check_retries
 
 Hook = Callable[..., Any]
 
@@ -33,6 +34,15 @@ class Decorated(ABC):
         self.options = options
         self._plan: Plan | None = None
         self._plan_settings: Any = None
+
+    def _keep_retries(self, owner: str) -> None:
+        given = self.options
+        retries, delays = given["retries"], given["retry_delay_seconds"]
+        self.retries = None if retries is None else check_retries(retries, owner)
+        self.retry_delay_seconds = (
+            None if delays is None else check_delays(delays, self.retries or 0, owner)
+        )
+        self.retry_jitter_factor = check_jitter(given["retry_jitter_factor"], owner)
 
     def _keep_hooks(self, owner: str) -> None:
         self._hooks = {
@@ -88,7 +98,7 @@ class Decorated(ABC):
     def _make_plan(self, now: settings.Settings) -> Plan:
         """Resolve the options under these settings."""
 
-    def _options_with(self, changes: dict[str, Any]) -> dict[str, Any]:
+    def _options_with(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options with some replaced. Raises `TypeError` for an unknown name."""
         unknown = [name for name in changes if name not in self.options]
         if unknown:
@@ -107,13 +117,9 @@ class Decorated(ABC):
         kind = staticmethod if self.isstaticmethod else classmethod if self.isclassmethod else None
         return make(kind(self.fn) if kind is not None else self.fn, **options)
 
-    def with_options(self, **options: Any) -> Self:
-        """Return a copy with some options changed; any option of the decorator can be given.
-
-        What is given replaces, also `None`, `0` and empty lists. Raises `TypeError` for a name
-        that is not an option.
-        """
-        return self._copy(self._options_with(options))
+    def _changed(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with some options changed, which is what `with_options` does."""
+        return self._copy(self._options_with(changes))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

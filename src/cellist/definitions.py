@@ -107,14 +107,8 @@ def check_callable(fn: Any, noun: str) -> None:
         raise TypeError(message)
 
 
-@functools.cache
-def _options_of(maker: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(list(inspect.signature(maker).parameters)[1:])  # after the function
-
-
-def check_options(options: dict[str, Any], maker: Callable[..., Any], noun: str) -> None:
+def check_options(options: Iterable[str], known: Iterable[str], noun: str) -> None:
     """Raise `TypeError` naming options the decorator does not have, and those it has."""
-    known = _options_of(maker)
     unknown = [name for name in options if name not in known]
     if not unknown:
         return

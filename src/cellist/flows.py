@@ -11,9 +11,8 @@ run it returns has failed; futures in its return value are replaced by their val
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import timedelta
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from cellist.calling import call_async, call_here
 from cellist.classmethods import expect_classmethod
@@ -36,8 +35,8 @@ from cellist.engine.plan import Plan
 from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
 from cellist.model.reasons import Reason
-from cellist.model.retries import check_delays, check_jitter, check_retries
 from cellist.model.states import State
+from cellist.options import FLOW_DEFAULTS, FlowOptions, complete, spell_out
 from cellist.settings import Settings
 from cellist.streaming import call_stream
 from cellist.task_plans import delays_of
@@ -59,55 +58,32 @@ class Flow(Decorated, Generic[P, R]):
     noun = "flow"
     hook_kinds = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
 
-    def __init__(
-        self,
-        fn: Callable[P, R],
-        name: str | None = None,
-        version: str | None = None,
-        flow_run_name: Any = None,
-        retries: int | None = None,
-        retry_delay_seconds: Any = None,
-        task_runner: Any = None,
-        description: str | None = None,
-        timeout_seconds: float | timedelta | None = None,
-        validate_parameters: bool = True,
-        persist_result: Any = NOT_SET,
-        log_prints: bool | None = None,
-        on_completion: Any = None,
-        on_failure: Any = None,
-        on_cancellation: Any = None,
-        on_crashed: Any = None,
-        on_running: Any = None,
-        retry_jitter_factor: float | None = None,
-    ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "fn")}
-        self._keep(options)
+    @spell_out(FlowOptions, FLOW_DEFAULTS)
+    def __init__(self, fn: Callable[P, R], **options: Unpack[FlowOptions]) -> None:
+        given = complete(options, FLOW_DEFAULTS, "flow")
+        self._keep(given)
         self.isstaticmethod = isinstance(fn, staticmethod)
         self.isclassmethod = isinstance(fn, classmethod)
         plain = bare(fn)
         check_callable(plain, "flow")
         self.fn: Callable[P, R] = plain
-        self.name = _check_name(name, plain)
+        self.name = _check_name(given["name"], plain)
         owner = f"flow {self.name!r}"
+        description = given["description"]
         self.description = description if description is not None else inspect.getdoc(plain)
-        self._version = version
+        self._version: str | None = given["version"]
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
         self.shape = shape_of(plain, "flow")
-        self.flow_run_name = check_run_name(flow_run_name, "flow_run_name", owner)
-        self.retries = None if retries is None else check_retries(retries, owner)
-        self.retry_delay_seconds = (
-            None
-            if retry_delay_seconds is None
-            else check_delays(retry_delay_seconds, retries or 0, owner)
-        )
-        self.retry_jitter_factor = check_jitter(retry_jitter_factor, owner)
-        self.task_runner = _check_runner(task_runner, owner)
-        self.timeout_seconds = check_seconds(timeout_seconds, "timeout_seconds", owner)
-        self.should_validate_parameters = validate_parameters
-        self.persist_result = None if persist_result is NOT_SET else persist_result
-        self.log_prints = log_prints
+        self.flow_run_name = check_run_name(given["flow_run_name"], "flow_run_name", owner)
+        self._keep_retries(owner)
+        self.task_runner = _check_runner(given["task_runner"], owner)
+        self.timeout_seconds = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
+        self.should_validate_parameters: bool = given["validate_parameters"]
+        persist = given["persist_result"]
+        self.persist_result = None if persist is NOT_SET else persist
+        self.log_prints: bool | None = given["log_prints"]
         self._keep_hooks(owner)
         self._validator = make_validator(self.shape.signature, plain, self.name)
         functools.update_wrapper(self, plain, updated=())
@@ -140,6 +116,15 @@ class Flow(Decorated, Generic[P, R]):
     def on_crashed_hooks(self) -> list[Hook]:
         """Called with (flow, flow_run, state) when a run has crashed."""
         return self._hooks["on_crashed"]
+
+    @spell_out(FlowOptions, dict.fromkeys(FLOW_DEFAULTS, NOT_SET))
+    def with_options(self, **options: Unpack[FlowOptions]) -> Self:
+        """Return a copy with some options changed; any option of the decorator can be given.
+
+        What is given replaces, also `None`, `0` and empty lists. Raises `TypeError` for a name
+        that is not an option.
+        """
+        return self._changed(options)
 
     def _make_plan(self, now: Settings) -> Plan:
         retries = now.flows_default_retries if self.retries is None else self.retries
@@ -232,9 +217,8 @@ class BoundFlow(Flow[P, R]):
         base: Any = self._base
         return base(self._instance, *args, **kwargs)
 
-    def with_options(self, **options: Any) -> Self:
-        """Return a bound copy with some options changed."""
-        return cast("Self", BoundFlow(self._base.with_options(**options), self._instance))
+    def _copy(self, options: dict[str, Any]) -> Self:
+        return cast("Self", BoundFlow(self._base._copy(options), self._instance))
 
 
 def _check_name(name: Any, fn: Any) -> str:
@@ -268,32 +252,12 @@ def _check_runner(runner: Any, owner: str) -> TaskRunner:
 
 
 @overload
-def flow(__fn: Callable[P, R], /) -> Flow[P, R]: ...
+def flow(__fn: Callable[P, R], /, **options: Unpack[FlowOptions]) -> Flow[P, R]: ...
 @overload
 def flow(
-    __fn: None = None,
-    /,
-    *,
-    name: str | None = ...,
-    version: str | None = ...,
-    flow_run_name: str | Callable[..., str] | None = ...,
-    retries: int | None = ...,
-    retry_delay_seconds: float | list[float] | Callable[[int], list[float]] | None = ...,
-    task_runner: TaskRunner | type[TaskRunner] | None = ...,
-    description: str | None = ...,
-    timeout_seconds: float | timedelta | None = ...,
-    validate_parameters: bool = ...,
-    persist_result: bool | None = ...,
-    log_prints: bool | None = ...,
-    on_completion: Iterable[Callable[..., Any]] | None = ...,
-    on_failure: Iterable[Callable[..., Any]] | None = ...,
-    on_cancellation: Iterable[Callable[..., Any]] | None = ...,
-    on_crashed: Iterable[Callable[..., Any]] | None = ...,
-    on_running: Iterable[Callable[..., Any]] | None = ...,
-    retry_jitter_factor: float | None = ...,
+    __fn: None = None, /, **options: Unpack[FlowOptions]
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
-@overload
-def flow(__fn: Callable[P, R], /, **options: Any) -> Flow[P, R]: ...
+@spell_out(FlowOptions, FLOW_DEFAULTS)
 def flow(__fn: Any = None, /, **options: Any) -> Any:
     """Make a function a flow. Use bare, with options, or as a function: `flow(fn, retries=2)`.
 
@@ -307,7 +271,7 @@ def flow(__fn: Any = None, /, **options: Any) -> Any:
 
     Raises `TypeError`, `ValueError` or `InvalidNameError` for options that cannot be used.
     """
-    check_options(options, cast("Any", Flow), "flow")
+    check_options(options, FLOW_DEFAULTS, "flow")
     if __fn is None:
         return functools.partial(flow, **options)
     return Flow(__fn, **options)

@@ -14,9 +14,8 @@ A `Task` is immutable; `with_options` gives a changed copy.
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import timedelta
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
 from cellist.calling import call_async, call_here, submit
@@ -41,8 +40,9 @@ from cellist.engine.plan import Plan
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.mapping import spread
 from cellist.model.annotations import NOT_SET, unmapped
-from cellist.model.retries import check_delays, check_jitter, check_retries, exponential_backoff
+from cellist.model.retries import exponential_backoff
 from cellist.model.states import State
+from cellist.options import TASK_DEFAULTS, TaskOptions, complete, spell_out
 from cellist.settings import Settings
 from cellist.streaming import call_stream
 from cellist.task_plans import plan_of_task
@@ -62,65 +62,35 @@ class Task(Decorated, Generic[P, R]):
     hook_kinds = ("on_running", "on_completion", "on_failure")
     ismethod = False
 
-    def __init__(
-        self,
-        fn: Callable[P, R],
-        name: str | None = None,
-        description: str | None = None,
-        tags: Iterable[str] | None = None,
-        version: str | None = None,
-        cache_policy: Any = NOT_SET,
-        cache_key_fn: Callable[[Any, dict[str, Any]], Any] | None = None,
-        cache_expiration: timedelta | float | None = None,
-        task_run_name: Any = None,
-        retries: int | None = None,
-        retry_delay_seconds: Any = None,
-        retry_jitter_factor: float | None = None,
-        persist_result: Any = NOT_SET,
-        result_storage_key: str | None = None,
-        timeout_seconds: float | timedelta | None = None,
-        log_prints: bool | None = False,
-        refresh_cache: bool | None = None,
-        on_completion: Any = None,
-        on_failure: Any = None,
-        on_running: Any = None,
-        retry_condition_fn: Callable[..., Any] | None = None,
-    ) -> None:
-        options = {key: value for key, value in locals().items() if key not in ("self", "fn")}
-        self._keep(options)
+    @spell_out(TaskOptions, {**TASK_DEFAULTS, "log_prints": False})
+    def __init__(self, fn: Callable[P, R], **options: Unpack[TaskOptions]) -> None:
+        options.setdefault("log_prints", False)
+        given = complete(options, TASK_DEFAULTS, "task")
+        self._keep(given)
         self.isstaticmethod = isinstance(fn, staticmethod)
         self.isclassmethod = isinstance(fn, classmethod)
         plain = bare(fn)
         check_callable(plain, "task")
         self.fn: Callable[P, R] = plain
-        self.name: str = name or default_name(plain)
+        self.name: str = given["name"] or default_name(plain)
         owner = f"task {self.name!r}"
+        description = given["description"]
         self.description = description if description is not None else inspect.getdoc(plain)
-        self._tags = check_tags(tags, owner)
-        self.version = version
+        self._tags = check_tags(given["tags"], owner)
+        self.version: str | None = given["version"]
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
         self.shape = shape_of(plain, "task")
-        self._init_retries(owner)
+        self._keep_retries(owner)
+        self.retry_condition_fn = check_condition(given["retry_condition_fn"], owner)
         self._init_cache(owner)
-        self.timeout_seconds = check_seconds(timeout_seconds, "timeout_seconds", owner)
-        self.task_run_name = check_run_name(task_run_name, "task_run_name", owner)
-        self.log_prints = log_prints
+        self.timeout_seconds = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
+        self.task_run_name = check_run_name(given["task_run_name"], "task_run_name", owner)
+        self.log_prints: bool | None = given["log_prints"]
         self._keep_hooks(owner)
         functools.update_wrapper(self, plain, updated=())
         expect_classmethod(self)
-
-    def _init_retries(self, owner: str) -> None:
-        given = self.options
-        retries = given["retries"]
-        self.retries = None if retries is None else check_retries(retries, owner)
-        delays = given["retry_delay_seconds"]
-        self.retry_delay_seconds = (
-            None if delays is None else check_delays(delays, self.retries or 0, owner)
-        )
-        self.retry_jitter_factor = check_jitter(given["retry_jitter_factor"], owner)
-        self.retry_condition_fn = check_condition(given["retry_condition_fn"], owner)
 
     def _init_cache(self, owner: str) -> None:
         given = self.options
@@ -169,6 +139,15 @@ class Task(Decorated, Generic[P, R]):
     def source_code(self) -> str | None:
         """The source text of the function, as far as it is known."""
         return source_text(self.fn)
+
+    @spell_out(TaskOptions, dict.fromkeys(TASK_DEFAULTS, NOT_SET))
+    def with_options(self, **options: Unpack[TaskOptions]) -> Self:
+        """Return a copy with some options changed; any option of the decorator can be given.
+
+        What is given replaces, also `None`, `0` and empty lists. Raises `TypeError` for a name
+        that is not an option.
+        """
+        return self._changed(options)
 
     def _make_plan(self, now: Settings) -> Plan:
         return plan_of_task(self, now)
@@ -321,9 +300,8 @@ class BoundTask(Task[P, R]):
         mapped = {first: unmapped(self._instance), **parameters}
         return self._base.map_to(runner, mapped, wait_for)
 
-    def with_options(self, **options: Any) -> Self:
-        """Return a bound copy with some options changed."""
-        return cast("Self", BoundTask(self._base.with_options(**options), self._instance))
+    def _copy(self, options: dict[str, Any]) -> Self:
+        return cast("Self", BoundTask(self._base._copy(options), self._instance))
 
 
 def _take(kwargs: Any) -> tuple[bool, Any]:
@@ -334,35 +312,12 @@ def _take(kwargs: Any) -> tuple[bool, Any]:
 
 
 @overload
-def task(__fn: Callable[P, R], /) -> Task[P, R]: ...
+def task(__fn: Callable[P, R], /, **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 @overload
 def task(
-    __fn: None = None,
-    /,
-    *,
-    name: str | None = ...,
-    description: str | None = ...,
-    tags: Iterable[str] | None = ...,
-    version: str | None = ...,
-    cache_policy: CachePolicy | None = ...,
-    cache_key_fn: Callable[[Any, dict[str, Any]], Any] | None = ...,
-    cache_expiration: timedelta | float | None = ...,
-    task_run_name: str | Callable[..., str] | None = ...,
-    retries: int | None = ...,
-    retry_delay_seconds: float | list[float] | Callable[[int], list[float]] | None = ...,
-    retry_jitter_factor: float | None = ...,
-    persist_result: bool | None = ...,
-    result_storage_key: str | None = ...,
-    timeout_seconds: float | timedelta | None = ...,
-    log_prints: bool | None = ...,
-    refresh_cache: bool | None = ...,
-    on_completion: list[Callable[..., Any]] | None = ...,
-    on_failure: list[Callable[..., Any]] | None = ...,
-    on_running: list[Callable[..., Any]] | None = ...,
-    retry_condition_fn: Callable[..., Any] | None = ...,
+    __fn: None = None, /, **options: Unpack[TaskOptions]
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-@overload
-def task(__fn: Callable[P, R], /, **options: Any) -> Task[P, R]: ...
+@spell_out(TaskOptions, TASK_DEFAULTS)
 def task(__fn: Any = None, /, **options: Any) -> Any:
     """Make a function a task. Use bare, with options, or as a function: `task(fn, retries=2)`.
 
@@ -381,10 +336,10 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     `ReservedArgumentError` for a parameter called `return_state` or `wait_for`.
     """
     options.setdefault("log_prints", None)
-    check_options(options, cast("Any", Task), "task")
+    check_options(options, TASK_DEFAULTS, "task")
     if __fn is None:
         return functools.partial(task, **options)
     return Task(__fn, **options)
 
 
-__all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
+__all__ = ["Task", "TaskOptions", "exponential_backoff", "task", "task_input_hash"]

@@ -81,7 +81,14 @@ class freeze(BaseAnnotation[T]):  # noqa: N801 - used like a function
         return self.unwrap()
 
 
-class NotSet:
+class _Shown(type):
+    """Shows a class by its bare name, as a default in a signature."""
+
+    def __repr__(cls) -> str:
+        return cls.__name__
+
+
+class NotSet(metaclass=_Shown):
     """Marks an option that was not given, where `None` means something."""
 
 

@@ -1,0 +1,145 @@
+"""The options of tasks and flows: their names, types and meaning, each in one place.
+
+`@task`, `Task` and `Task.with_options` take `TaskOptions`, `@flow`, `Flow` and `Flow.with_options`
+take `FlowOptions`. Type checkers and editors read them as `**options: Unpack[TaskOptions]`;
+`spell_out` puts the same into the signatures that help and completion read in a live kernel.
+A new option is a line here, and a default below if that is not `None`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypedDict, TypeVar
+
+from cellist.cache_policies import CachePolicy
+from cellist.definitions import check_options
+from cellist.model.annotations import NOT_SET, NotSet
+from cellist.task_runners import TaskRunner
+
+Fn = TypeVar("Fn", bound=Callable[..., Any])
+
+Hooks = Iterable[Callable[..., Any]]
+Delays = float | timedelta | list[int] | list[float] | list[timedelta] | Callable[[int], Any]
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `@task` and `Task.with_options` accept by keyword."""
+
+    name: str | None
+    """What records and the board call the task; default the function's name."""
+    description: str | None
+    """Default the docstring."""
+    tags: Iterable[str] | None
+    """Labels that every run gets."""
+    version: str | None
+    """Recorded with every run, and part of the cache key."""
+    cache_policy: CachePolicy | type[NotSet] | None
+    """What makes two runs the same, such as `INPUTS + TASK_SOURCE`; `None` turns caching off."""
+    cache_key_fn: Callable[[Any, dict[str, Any]], Any] | None
+    """`(context, parameters)` to a key, or to `None` for a run that is not cached."""
+    cache_expiration: timedelta | float | None
+    """How long a result may be reused, in seconds; default for ever."""
+    task_run_name: str | Callable[..., str] | None
+    """Name of each run: a template over the parameters, such as `"fetch {url}"`, or a function."""
+    retries: int | None
+    """Attempts after the first."""
+    retry_delay_seconds: Delays | None
+    """Wait before a retry: a number, a list, or a function from the number of retries to one."""
+    retry_jitter_factor: float | None
+    """Spreads the waits, up to `delay * (1 + factor)`."""
+    persist_result: bool | None
+    """`False` keeps nothing of the result, so there is no caching either."""
+    result_storage_key: str | None
+    """Template of a key that replaces the cache policy, such as `"{parameters[x]}"`."""
+    timeout_seconds: float | timedelta | None
+    """Limit for each attempt."""
+    log_prints: bool | None
+    """Whether prints go to the log of the run; default as the flow around it."""
+    refresh_cache: bool | None
+    """Run even if there is a result, and replace it."""
+    on_completion: Hooks | None
+    """Called with (task, task_run, state) when a run has completed."""
+    on_failure: Hooks | None
+    """Called with (task, task_run, state) when a run has failed for good."""
+    on_running: Hooks | None
+    """Called with (task, task_run, state) at the start of each attempt."""
+    retry_condition_fn: Callable[..., Any] | None
+    """`(task, task_run, state)` to whether a failed attempt is tried again."""
+
+
+class FlowOptions(TypedDict, total=False):
+    """What `@flow` and `Flow.with_options` accept by keyword."""
+
+    name: str | None
+    """What records and the board call the flow; default the function's name, `-` for `_`."""
+    version: str | None
+    """Recorded with every run; default a digest of the code."""
+    flow_run_name: str | Callable[..., str] | None
+    """Name of each run: a template over the parameters, or a function; default two words."""
+    retries: int | None
+    """Attempts after the first."""
+    retry_delay_seconds: Delays | None
+    """Wait before a retry: a number, a list, or a function from the number of retries to one."""
+    task_runner: TaskRunner | type[TaskRunner] | None
+    """Where submitted tasks run; default threads."""
+    description: str | None
+    """Default the docstring."""
+    timeout_seconds: float | timedelta | None
+    """Limit for each attempt."""
+    validate_parameters: bool
+    """Whether arguments are checked and coerced by their annotations."""
+    persist_result: bool | None
+    """The default for the tasks of the flow."""
+    log_prints: bool | None
+    """Whether prints go to the log of the run; default as the flow around it."""
+    on_completion: Hooks | None
+    """Called with (flow, flow_run, state) when a run has completed."""
+    on_failure: Hooks | None
+    """Called with (flow, flow_run, state) when a run has failed for good."""
+    on_cancellation: Hooks | None
+    """Called with (flow, flow_run, state) when a run was cancelled."""
+    on_crashed: Hooks | None
+    """Called with (flow, flow_run, state) when a run has crashed."""
+    on_running: Hooks | None
+    """Called with (flow, flow_run, state) at the start of each attempt."""
+    retry_jitter_factor: float | None
+    """Spreads the waits, up to `delay * (1 + factor)`."""
+
+
+TASK_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(inspect.get_annotations(TaskOptions)),
+    "cache_policy": NOT_SET,
+    "persist_result": NOT_SET,
+}
+FLOW_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(inspect.get_annotations(FlowOptions)),
+    "persist_result": NOT_SET,
+    "validate_parameters": True,
+}
+
+
+def complete(options: Mapping[str, Any], defaults: dict[str, Any], noun: str) -> dict[str, Any]:
+    """Return options with the defaults of those not given. Raises `TypeError` for unknown ones."""
+    check_options(options, defaults, noun)
+    return {**defaults, **options}
+
+
+def spell_out(kind: type, defaults: Mapping[str, Any]) -> Callable[[Fn], Fn]:
+    """Make a decorator that lists the options one by one in a signature with `**options`."""
+
+    def spelled(fn: Fn) -> Fn:
+        signature = inspect.signature(fn)
+        listed = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hint
+            )
+            for name, hint in inspect.get_annotations(kind).items()
+        ]
+        others = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        fn.__dict__["__signature__"] = signature.replace(parameters=[*others, *listed])
+        return fn
+
+    return spelled
+
+
+__all__ = ["FlowOptions", "TaskOptions"]

@@ -1,0 +1,52 @@
+"""The options are listed once, and everything that takes them agrees."""
+
+import inspect
+
+import pytest
+
+from cellist import flow, task
+from cellist.flows import Flow
+from cellist.options import FLOW_DEFAULTS, TASK_DEFAULTS, FlowOptions, TaskOptions
+from cellist.tasks import Task
+
+KINDS = [
+    (task, Task, TaskOptions, TASK_DEFAULTS),
+    (flow, Flow, FlowOptions, FLOW_DEFAULTS),
+]
+
+
+def options_in(signature):
+    return {
+        name: (one.annotation, one.default)
+        for name, one in signature.parameters.items()
+        if one.kind is one.KEYWORD_ONLY
+    }
+
+
+@pytest.mark.parametrize(("decorator", "kind", "options", "defaults"), KINDS)
+def test_signatures_spell_the_options_out(decorator, kind, options, defaults):
+    listed = {name: (hint, defaults[name]) for name, hint in options.__annotations__.items()}
+    assert options_in(inspect.signature(decorator)) == listed
+    built = options_in(inspect.signature(kind))
+    assert built.keys() == listed.keys()
+    changed = options_in(inspect.signature(decorator(lambda: 1).with_options))
+    assert {name: hint for name, (hint, _) in changed.items()} == options.__annotations__
+    assert {repr(default) for _, default in changed.values()} == {"NotSet"}
+
+
+@pytest.mark.parametrize(("decorator", "kind", "options", "defaults"), KINDS)
+def test_defaults_are_what_a_bare_decorator_uses(decorator, kind, options, defaults):
+    assert decorator(lambda: 1).options == defaults
+    assert defaults.keys() == options.__annotations__.keys()
+
+
+@pytest.mark.parametrize(("decorator", "kind", "options", "defaults"), KINDS)
+def test_unknown_options_are_refused_at_once(decorator, kind, options, defaults):
+    for make in (decorator, lambda **given: kind(lambda: 1, **given)):
+        with pytest.raises(TypeError, match="has no option 'retires'. Did you mean 'retries'"):
+            make(retires=2)
+
+
+def test_the_constructor_of_a_task_does_not_inherit_log_prints():
+    assert Task(lambda: 1).log_prints is False
+    assert task(lambda: 1).log_prints is None
