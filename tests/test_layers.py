@@ -1,7 +1,7 @@
 """The layers of DESIGN §3, read from the source: who may import whom, how long a file may be.
 
-    notebook, board, worker, share, cli → root modules → engine, runners, caching, history
-    → model → exceptions
+    notebook, board, worker, share, cli → root modules
+    → engine, runners, caching, history, drawing → model → exceptions
 
 An import inside a function is counted like any other, and refused for our own modules wherever
 it stands: it would only hide a cycle. `cellist/__init__.py` is the door to all layers and names
@@ -28,7 +28,13 @@ TOP = {  # what of their own row they may import
     "cli": {"notebook", "board", "worker", "share"},
     "__main__": {"cli"},
 }
-MIDDLE = {"engine": set(), "runners": {"engine"}, "caching": set(), "history": set()}
+MIDDLE = {
+    "engine": set(),
+    "runners": {"engine"},
+    "caching": set(),
+    "history": set(),
+    "drawing": set(),
+}
 PURE = {  # the life of a run decides and never does: no clock, no thread, no disk
     "time", "threading", "asyncio", "socket", "pathlib", "os", "io",
 }  # fmt: skip
@@ -234,6 +240,8 @@ def test_import_is_light():
         ("cellist.engine.steps", "from cellist.runners import threads", False),
         ("cellist.tasks", "from cellist import flows", True),
         ("cellist.tasks", "from cellist.board import view", False),
+        ("cellist.tasks", "from cellist.drawing import layout", True),
+        ("cellist.drawing.layout", "from cellist.engine import steps", False),
         ("cellist.board.view", "from cellist.notebook import magics", False),
         ("cellist.notebook.magics", "from cellist.board import view", True),
         ("cellist.tasks", "def f():\n    from cellist.notebook import magics", False),
@@ -244,6 +252,7 @@ def test_the_rule_itself(importer, statement, allowed):
         "cellist.tasks", "cellist.flows", "cellist.engine.steps", "cellist.engine.commands",
         "cellist.caching.keys", "cellist.history.frames", "cellist.board.view",
         "cellist.notebook.magics", "cellist.runners.threads", "cellist.exceptions",
+        "cellist.drawing.layout",
     }  # fmt: skip
     found = imports(ast.parse(statement), importer, names)
     assert [is_allowed(one) for one in found] == [allowed]

@@ -118,10 +118,6 @@ def test_one_look_stands_for_many(counts, look):
     assert wording.look_of_many(counts) == look
 
 
-def test_clipping_a_huge_text_does_not_walk_through_it():
-    assert wording.clipped("a b\n" * 10_000_000, 9) == "a b a b …"
-
-
 def test_not_ready_is_over():
     run = Story().task("after")
     run.enter(PENDING, "NotReady")

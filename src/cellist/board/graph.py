@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cellist.board.groups import Group
-from cellist.board.layout import Edge, Measures, Placed, curve, layered, place
+from cellist.drawing.layout import Edge, Measures, Placed, curve, layered, place
 
 MAX_NODES = 300
 """Groups drawn; the list has the others. Beyond this nobody can read the picture anyway."""

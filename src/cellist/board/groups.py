@@ -12,7 +12,6 @@ from typing import Any
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.board.rows import Row
 from cellist.board.wording import (
-    clipped,
     counts_text,
     duration,
     error_line,
@@ -23,6 +22,7 @@ from cellist.board.wording import (
     reasons_text,
     word_of,
 )
+from cellist.drawing.markup import clipped
 from cellist.model.runs import Run
 
 MAX_LANES = 40

@@ -6,17 +6,16 @@ drawn, so the picture reads on light and on dark pages. Bars of one look are one
 thousand runs take a few kilobytes.
 """
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 from cellist.board.graph import graph_of
 from cellist.board.groups import Group
 from cellist.board.palette import LOOKS, MUTED, OVER, PAPER, RULE, TEXT, TROUBLE
-from cellist.board.record_text import escaped
 from cellist.board.rows import Row
 from cellist.board.view import View
-from cellist.board.wording import clipped, duration
+from cellist.board.wording import duration
+from cellist.drawing.markup import clipped, escaped
 
 WIDTH = 860
 MAX_GROUPS = 60
@@ -49,11 +48,6 @@ def picture(view: View) -> str | None:
         + "".join(parts)
         + "</svg>"
     )
-
-
-def data_uri(svg: str) -> str:
-    """Return the picture as a data URI."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def _graph(view: View, nodes: Sequence[Group]) -> tuple[str, float]:

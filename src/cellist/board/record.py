@@ -2,7 +2,7 @@
 
 Facts first, as a plain table (pandas' tables survive everywhere, so do ours); then each run that
 needs a word in a `<details>`; then the picture. Plain tags and few attributes, because sites strip
-the rest. Everything that comes from a user is escaped in one place (`record_text.escaped`). Size
+the rest. Everything that comes from a user is escaped in one place (`markup.escaped`). Size
 is bounded: 60 KB for a thousand runs.
 
 The style element does two things in Jupyter and nothing elsewhere: it hides the error that stands
@@ -13,20 +13,20 @@ from collections.abc import Iterable, Sequence
 
 from cellist.board.groups import Group
 from cellist.board.palette import LOOKS, TROUBLE
-from cellist.board.picture import alternative, data_uri, picture
-from cellist.board.record_text import escaped, item, stateful, table
+from cellist.board.picture import alternative, picture
+from cellist.board.record_text import item, stateful, table
 from cellist.board.rows import Row, trace_tail
 from cellist.board.view import View
 from cellist.board.wording import (
     amount,
     attempt_text,
-    clipped,
     counts_text,
     duration,
     error_line,
     more_text,
     word_of,
 )
+from cellist.drawing.markup import clipped, data_uri, escaped
 
 MAX_GROUPS = 80
 """Groups in the table."""

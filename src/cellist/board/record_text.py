@@ -1,17 +1,9 @@
-"""Small pieces of HTML for the record, and the one place where text becomes HTML."""
+"""Small pieces of HTML for the record."""
 
-import html
-import re
 from collections.abc import Iterable, Sequence
 
 from cellist.board.palette import LOOKS
-
-_NOT_PRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def escaped(text: str) -> str:
-    """Return text fit for HTML, XML and quoted attributes, without control characters."""
-    return html.escape(_NOT_PRINTABLE.sub("�", text), quote=True)
+from cellist.drawing.markup import escaped
 
 
 def stateful(look: str, word: str) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from cellist.board.record_text import escaped, item, stateful
-from cellist.board.wording import clipped, look_of, word_of
+from cellist.board.record_text import item, stateful
+from cellist.board.wording import look_of, word_of
+from cellist.drawing.markup import clipped, escaped
 from cellist.model.states import State
 
 _LIMIT = 240

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellist.board.palette import OVER
-from cellist.board.wording import attempt_text, clipped, duration, error_line, look_of, word_of
+from cellist.board.wording import attempt_text, duration, error_line, look_of, word_of
+from cellist.drawing.markup import clipped
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.model.states import CANCELLING, PAUSED, RUNNING, State

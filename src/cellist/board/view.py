@@ -19,7 +19,6 @@ from cellist.board.roots import Roots
 from cellist.board.rows import Row, milliseconds
 from cellist.board.wording import (
     amount,
-    clipped,
     duration,
     look_of,
     look_of_many,
@@ -29,6 +28,7 @@ from cellist.board.wording import (
     summary,
     word_of,
 )
+from cellist.drawing.markup import clipped
 from cellist.model.runs import Event, LogWritten, Run
 
 ROW_LIMIT = 1000

@@ -8,6 +8,7 @@ that wording is tested without a browser.
 from collections.abc import Iterable, Mapping
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
+from cellist.drawing.markup import clipped
 from cellist.model.runs import Run
 from cellist.model.states import (
     CANCELLED,
@@ -82,14 +83,6 @@ def duration(seconds: float) -> str:
 def amount(number: int, noun: str) -> str:
     """Return a number with its noun: `1 run`, `2,300 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def clipped(text: str, limit: int) -> str:
-    """Return the text on one line, shortened to `limit` characters."""
-    if len(text) > 4 * limit:  # never walk through a ten-megabyte repr
-        text = text[: 4 * limit]
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _allowed(run: Run) -> int:

@@ -6,7 +6,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellist.board.layout import Measures, curve, layered, place
+from cellist.drawing.layout import Measures, curve, layered, place
 
 M = Measures()
 
