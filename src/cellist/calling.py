@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cellist import settings
+from cellist.carriers import AwaitedRun, ThreadRun
 from cellist.engine.commands import Err, Given, Ok, Outcome
 from cellist.engine.drivers import adrive, drive
 from cellist.engine.errors import crash_message, trim
@@ -28,13 +29,13 @@ from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise, outcome_data
 from cellist.engine.scheduler import Work
 from cellist.engine.steps import run_steps
-from cellist.engine.threads import stop_code_in
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
 from cellist.logging import logging_prints
 from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import CANCELLED, CRASHED, PENDING, State
+from cellist.rehearsal import Rehearsal
 from cellist.runners.loops import LoopWork, loop_for
 from cellist.session import Session, get_session
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -158,6 +159,8 @@ def submit(
     parent = current.get()
     if parent is None:
         settings.refresh()
+    elif isinstance(parent, Rehearsal):
+        return parent.submit(definition, args, kwargs, wait_for)
     plan = definition.plan()
     x = new_execution(definition, plan, args, kwargs, wait_for)
     future = PrefectFuture[Any](x.run)
@@ -254,58 +257,6 @@ def carry_out(x: Execution) -> Outcome:
             x.services.guard.leave()
 
 
-class ThreadRun:
-    """A run that is carried out in a thread of the user's."""
-
-    __slots__ = ("ident", "x")
-
-    def __init__(self, x: Execution) -> None:
-        self.x = x
-        self.ident = threading.get_ident()
-
-    def cancel(self) -> None:
-        """Cancel the run as soon as its code notices."""
-        self.x.cancelling = True
-        self.halt()
-
-    def halt(self) -> None:
-        """Raise an exception in the thread if the run still goes on."""
-        if self.x.stop is not None:
-            stop_code_in(self.ident)
-
-
-class AwaitedRun:
-    """A run that is carried out inside somebody's asyncio task. `cancel` works from any thread."""
-
-    __slots__ = ("cancels", "task", "x")
-
-    def __init__(self, x: Execution, task: asyncio.Task[Any]) -> None:
-        self.x = x
-        self.task = task
-        self.cancels = 0
-        x.stop = self.cancel
-
-    def cancel(self) -> None:
-        """Cancel the run at its next await."""
-        self.x.cancelling = True
-        self.halt()
-
-    def halt(self) -> None:
-        """Interrupt whatever the asyncio task awaits, if the run still goes on by then."""
-        self.task.get_loop().call_soon_threadsafe(self._cancel_task)
-
-    def _cancel_task(self) -> None:
-        if self.x.stop is not None:
-            self.cancels += 1
-            self.task.cancel()
-
-    def end(self) -> None:
-        """Take back the cancels that were meant for this run: who awaits it goes on."""
-        self.x.stop = None
-        for _ in range(self.cancels):
-            self.task.uncancel()
-
-
 async def carry_out_async(x: Execution) -> Outcome:
     """Carry an execution out on the running loop."""
     task = asyncio.current_task()
@@ -357,8 +308,11 @@ def call_here(
 ) -> Any:
     """Call sync code as a run in the calling thread."""
     __tracebackhide__ = True
-    if current.get() is None:
+    parent = current.get()
+    if parent is None:
         settings.refresh()
+    elif isinstance(parent, Rehearsal):
+        return parent.call(definition, args, kwargs, wait_for, return_state)
     x = new_execution(definition, definition.plan(), args, kwargs, wait_for)
     outcome = carry_out(x)
     if isinstance(outcome, Ok) and not return_state:
@@ -376,8 +330,11 @@ def call_async(
     return_state: bool,
 ) -> Coroutine[Any, Any, Any]:
     """Return a coroutine that calls async code as a run. Arguments that do not fit raise now."""
-    if current.get() is None:
+    parent = current.get()
+    if parent is None:
         settings.refresh()
+    elif isinstance(parent, Rehearsal):
+        return parent.call(definition, args, kwargs, wait_for, return_state)
     plan = definition.plan()
     plan.shape.check(args, kwargs)
     return _run_async(definition, plan, args, kwargs, wait_for, return_state)

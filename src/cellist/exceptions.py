@@ -7,6 +7,7 @@
         │   ├── ReservedArgumentError(TypeError), InvalidNameError(ValueError)
         │   ├── MappingLengthMismatch, MappingMissingIterable
         │   ├── ConfigurationError, MissingContextError(RuntimeError)
+        │   ├── FlowVisualizationError, VisualizationUnsupportedError
         │   └── IllegalTransition
         ├── a run did not give a value
         │   ├── FailedRun, CrashedRun, CancelledRun, PausedRun, UnfinishedRun
@@ -68,6 +69,14 @@ class ConfigurationError(CellistError):
 
 class MissingContextError(CellistError, RuntimeError):
     """Something that only exists inside a run was asked for outside one."""
+
+
+class FlowVisualizationError(CellistError):
+    """A flow cannot be drawn without its tasks: its code needs the value of a placeholder."""
+
+
+class VisualizationUnsupportedError(FlowVisualizationError):
+    """A flow that is being drawn asked for something that only a real run can do."""
 
 
 class IllegalTransition(CellistError):

@@ -43,6 +43,7 @@ from cellist.task_plans import delays_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.taskkeys import source_digest
 from cellist.validation import make_validator, words
+from cellist.visualize import AwaitableText, Visualization, avisualize, visualize
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -191,6 +192,36 @@ class Flow(Decorated, Generic[P, R]):
             return call_async(self, args, kwargs, wait_for, return_state)
         return call_here(self, args, kwargs, wait_for, return_state)
 
+    def visualize(self, *args: Any, **kwargs: Any) -> Visualization:
+        """Draw what the flow would call, and show the picture in a notebook.
+
+        The flow is called with these arguments, but its tasks and subflows do not run: each gives
+        its `viz_return_value`, else a placeholder. The rest of its code takes effect as ever.
+        Raises what that code raises and what a call with such arguments raises, and
+        `FlowVisualizationError` if the code must know the value of a placeholder.
+        """
+        __tracebackhide__ = True
+        return visualize(self, self._all(args), kwargs).show()
+
+    async def avisualize(self, *args: Any, **kwargs: Any) -> Visualization:
+        """Do what `visualize` does; an async flow runs on the event loop of the caller."""
+        __tracebackhide__ = True
+        return (await avisualize(self, self._all(args), kwargs)).show()
+
+    def generate_mermaid_graph(self, *args: Any, **kwargs: Any) -> str:
+        """Return what `visualize` draws as the text of a Mermaid flowchart."""
+        __tracebackhide__ = True
+        return AwaitableText(visualize(self, self._all(args), kwargs).mermaid)
+
+    async def agenerate_mermaid_graph(self, *args: Any, **kwargs: Any) -> str:
+        """Do what `generate_mermaid_graph` does, as `avisualize` does."""
+        __tracebackhide__ = True
+        return (await avisualize(self, self._all(args), kwargs)).mermaid
+
+    def _all(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the positional arguments of the function for those of a call."""
+        return args
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the flow bound to an instance or class, as functions are."""
         if self.isstaticmethod:
@@ -216,6 +247,9 @@ class BoundFlow(Flow[P, R]):
         __tracebackhide__ = True
         base: Any = self._base
         return base(self._instance, *args, **kwargs)
+
+    def _all(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self._instance, *args)
 
     def _copy(self, options: dict[str, Any]) -> Self:
         return cast("Self", BoundFlow(self._base._copy(options), self._instance))

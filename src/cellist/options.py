@@ -65,6 +65,8 @@ class TaskOptions(TypedDict, total=False):
     """Called with (task, task_run, state) at the start of each attempt."""
     retry_condition_fn: Callable[..., Any] | None
     """`(task, task_run, state)` to whether a failed attempt is tried again."""
+    viz_return_value: Any
+    """What a call gives while `flow.visualize()` draws a flow; default a placeholder."""
 
 
 class FlowOptions(TypedDict, total=False):
@@ -110,6 +112,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(inspect.get_annotations(TaskOptions)),
     "cache_policy": NOT_SET,
     "persist_result": NOT_SET,
+    "viz_return_value": NOT_SET,
 }
 FLOW_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(inspect.get_annotations(FlowOptions)),

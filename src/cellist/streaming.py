@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from cellist import settings
-from cellist.calling import AwaitedRun, ThreadRun, finish, new_execution
+from cellist.calling import finish, new_execution
+from cellist.carriers import AwaitedRun, ThreadRun
 from cellist.engine.commands import Err, Hand, Ok, Outcome
 from cellist.engine.drivers import aadvance, advance
 from cellist.engine.errors import trim
@@ -21,6 +22,7 @@ from cellist.engine.steps import run_steps
 from cellist.exceptions import IllegalTransition
 from cellist.logging import prints_logged
 from cellist.model.states import CANCELLING
+from cellist.rehearsal import Rehearsal
 
 
 def call_stream(
@@ -40,8 +42,11 @@ def call_stream(
         remedy = "Submit it: its state has the list of values." if noun == "task" else ""
         message = f"return_state=True cannot be used with {noun} {name!r}, a generator. {remedy}"
         raise TypeError(message.strip())
-    if current.get() is None:
+    parent = current.get()
+    if parent is None:
         settings.refresh()
+    elif isinstance(parent, Rehearsal):
+        return parent.call(definition, args, kwargs, wait_for, return_state)
     plan = definition.plan()
     plan.shape.check(args, kwargs)
     start = _stream_async if plan.is_async else _stream

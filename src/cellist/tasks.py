@@ -36,6 +36,7 @@ from cellist.definitions import (
     shape_of,
     source_text,
 )
+from cellist.engine.execution import current
 from cellist.engine.plan import Plan
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.mapping import spread
@@ -43,6 +44,7 @@ from cellist.model.annotations import NOT_SET, unmapped
 from cellist.model.retries import exponential_backoff
 from cellist.model.states import State
 from cellist.options import TASK_DEFAULTS, TaskOptions, complete, spell_out
+from cellist.rehearsal import Rehearsal
 from cellist.settings import Settings
 from cellist.streaming import call_stream
 from cellist.task_plans import plan_of_task
@@ -88,6 +90,8 @@ class Task(Decorated, Generic[P, R]):
         self.timeout_seconds = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
         self.task_run_name = check_run_name(given["task_run_name"], "task_run_name", owner)
         self.log_prints: bool | None = given["log_prints"]
+        viz = given["viz_return_value"]
+        self.viz_return_value = None if viz is NOT_SET else viz
         self._keep_hooks(owner)
         functools.update_wrapper(self, plain, updated=())
         expect_classmethod(self)
@@ -227,6 +231,9 @@ class Task(Decorated, Generic[P, R]):
     def _map(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, runner: Any
     ) -> PrefectFutureList:
+        parent = current.get()
+        if isinstance(parent, Rehearsal):
+            return parent.map(self, args, kwargs, wait_for)
         runs, upstream = spread(self.shape, args, kwargs, self.name)
         if upstream:
             wait_for = [*upstream, wait_for] if wait_for is not None else upstream
@@ -331,6 +338,7 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     - `task_run_name`: template over the parameters, or a function.
     - `on_running`, `on_completion`, `on_failure`: lists of hooks `(task, task_run, state)`.
     - `log_prints`: whether prints go to the run's log.
+    - `viz_return_value`: what a call gives while `flow.visualize()` draws a flow.
 
     Raises `TypeError` or `ValueError` for an option that cannot be used, naming it, and
     `ReservedArgumentError` for a parameter called `return_state` or `wait_for`.

@@ -10,7 +10,7 @@ def test_clipping_a_huge_text_does_not_walk_through_it():
 
 
 def test_markup_quotes_and_control_characters_are_escaped():
-    assert escaped("<a href=\"x\">&'\x00\ud800") == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;��"
+    assert escaped('<a href="x">&\'\x00\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;��"
 
 
 def test_a_picture_as_data_uri_is_the_picture():
