@@ -208,8 +208,11 @@ class Flow(Decorated, Generic[P, R]):
         __tracebackhide__ = True
         return (await avisualize(self, self._all(args), kwargs)).show()
 
-    def generate_mermaid_graph(self, *args: Any, **kwargs: Any) -> str:
-        """Return what `visualize` draws as the text of a Mermaid flowchart."""
+    def generate_mermaid_graph(self, *args: Any, **kwargs: Any) -> AwaitableText:
+        """Return what `visualize` draws as the text of a Mermaid flowchart.
+
+        The text may be awaited as well, which gives itself.
+        """
         __tracebackhide__ = True
         return AwaitableText(visualize(self, self._all(args), kwargs).mermaid)
 

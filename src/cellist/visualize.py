@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -139,10 +140,8 @@ def _cell() -> object:
 
 
 def _publish(bundle: dict[str, str]) -> None:
-    from IPython import display
-
-    show: Any = display.display  # its parameters are only partly typed
-    show(bundle, raw=True)
+    display: Any = import_module("IPython.display")  # only partly typed
+    display.display(bundle, raw=True)
 
 
 class _Stage:
