@@ -11,6 +11,7 @@ import pytest
 import cellist.visualize
 from cellist import flow, get_run_logger, runtime, task
 from cellist.exceptions import FlowVisualizationError
+from tests.kernels import kernel
 
 
 def never(x=None, y=None, z=None) -> Any:
@@ -270,3 +271,35 @@ def test_nothing_is_shown_in_a_terminal_or_where_it_is_not_wanted(monkeypatch, k
     assert shell.shown == []
     drawn._ipython_display_()
     assert len(shell.shown) == 1
+
+
+CELL = """
+from cellist import flow, task
+
+@task
+async def load(): ...
+
+@task
+def clean(page): ...
+
+@flow
+async def crawl():
+    clean(await load())
+
+%s
+"""
+
+
+@pytest.mark.kernel
+def test_a_cell_shows_the_graph_once_whether_it_is_awaited_or_not(tmp_path):
+    with kernel(cwd=str(tmp_path)) as k:
+        for call in ("crawl.visualize()", "await crawl.visualize()", "await crawl.avisualize()"):
+            cell = k.run(CELL % call)
+            assert (cell.error, cell.result) == (None, None)
+            (bundle,) = cell.shown
+            assert bundle["text/plain"] == "<Flow 'crawl': 2 nodes, 1 edge>"
+            assert "<svg" in bundle["text/html"]
+        assert "load-0 --> clean-0" in k.run("print(await crawl.generate_mermaid_graph())").stdout
+        failed = k.run("@flow\ndef f():\n    page = clean(1)\n    {}[page.x]\nf.visualize()")
+        assert failed.error is not None
+        assert "viz_return_value" in failed.traceback

@@ -159,7 +159,7 @@ def submit(
     parent = current.get()
     if parent is None:
         settings.refresh()
-    elif isinstance(parent, Rehearsal):
+    elif type(parent) is Rehearsal:
         return parent.submit(definition, args, kwargs, wait_for)
     plan = definition.plan()
     x = new_execution(definition, plan, args, kwargs, wait_for)
@@ -311,7 +311,7 @@ def call_here(
     parent = current.get()
     if parent is None:
         settings.refresh()
-    elif isinstance(parent, Rehearsal):
+    elif type(parent) is Rehearsal:
         return parent.call(definition, args, kwargs, wait_for, return_state)
     x = new_execution(definition, definition.plan(), args, kwargs, wait_for)
     outcome = carry_out(x)
@@ -333,7 +333,7 @@ def call_async(
     parent = current.get()
     if parent is None:
         settings.refresh()
-    elif isinstance(parent, Rehearsal):
+    elif type(parent) is Rehearsal:
         return parent.call(definition, args, kwargs, wait_for, return_state)
     plan = definition.plan()
     plan.shape.check(args, kwargs)

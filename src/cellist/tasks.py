@@ -232,7 +232,7 @@ class Task(Decorated, Generic[P, R]):
         self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, runner: Any
     ) -> PrefectFutureList:
         parent = current.get()
-        if isinstance(parent, Rehearsal):
+        if type(parent) is Rehearsal:
             return parent.map(self, args, kwargs, wait_for)
         runs, upstream = spread(self.shape, args, kwargs, self.name)
         if upstream:

@@ -2,8 +2,9 @@
 
 The HTML holds the picture twice. The first is SVG in the page itself, in the page's colours, and
 it stands in a hidden element that a style shows. A page that does not trust the notebook drops
-styles and SVG but keeps what is written in it: there it stays hidden, and the second one is seen,
-an `<img>` with its own paper. So a saved notebook shows one picture wherever it is opened.
+styles and SVG but keeps what is written in it. There the first one stays hidden, by an attribute
+that has a value because sanitizers drop empty ones, and the second one is seen, an `<img>` with
+its own paper. So a saved notebook shows one picture wherever it is opened.
 """
 
 import unicodedata
@@ -74,7 +75,7 @@ def flowchart_html(chart: Chart) -> str:
     if len(image) <= _IMAGE_LIMIT:
         plain = f'<img alt="{words}" src="{data_uri(image)}">'
     return (
-        f'<style>{_STYLE}</style><div class="cellist-flow"><div hidden>'
+        f'<style>{_STYLE}</style><div class="cellist-flow"><div hidden="hidden">'
         f"{flowchart_svg(chart, _THEMED)}</div>{plain}</div>"
     )
 

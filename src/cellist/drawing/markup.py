@@ -4,12 +4,12 @@ import base64
 import html
 import re
 
-_NOT_PRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_NOT_PRINTABLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 
 
 def escaped(text: str) -> str:
     """Return text fit for HTML, XML and quoted attributes, without control characters."""
-    return html.escape(_NOT_PRINTABLE.sub("�", text), quote=True)
+    return html.escape(re.sub(_NOT_PRINTABLE, "�", text), quote=True)
 
 
 def clipped(text: str, limit: int) -> str:

@@ -9,12 +9,12 @@ import re
 
 from cellist.drawing.chart import Chart, Node
 
-_WORD = re.compile(r"[A-Za-z]\w*-\d+", re.ASCII)
+_WORD = r"(?a)[A-Za-z]\w*-\d+"
 _KEYWORDS = {  # an id that begins with one of these is read as a statement
     "call", "class", "classDef", "click", "default", "direction", "end", "flowchart", "graph",
     "href", "interpolate", "linkStyle", "style", "subgraph",
 }  # fmt: skip
-_SPECIAL = re.compile(
+_SPECIAL = (
     r"[^\w \-,?×]"  # whatever is no letter or digit, but for a few
     r"|^-"  # a list
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; within a word it is none
@@ -33,7 +33,7 @@ def mermaid(chart: Chart) -> str:
 
 
 def _id(node: Node, number: int) -> str:
-    is_word = _WORD.fullmatch(node.name) and node.name.partition("-")[0] not in _KEYWORDS
+    is_word = re.fullmatch(_WORD, node.name) and node.name.partition("-")[0] not in _KEYWORDS
     return node.name if is_word else f"n{number}"
 
 
@@ -44,4 +44,4 @@ def _shape(node: Node) -> str:
 
 def quoted(text: str) -> str:
     """Return text fit for a label in double quotes: on one line, special characters as entities."""
-    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};", " ".join(text.split()))
+    return re.sub(_SPECIAL, lambda found: f"#{ord(found[0])};", " ".join(text.split()))
