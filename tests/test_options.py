@@ -43,7 +43,7 @@ def test_defaults_are_what_a_bare_decorator_uses(decorator, kind, options, defau
 @pytest.mark.parametrize(("decorator", "kind", "options", "defaults"), KINDS)
 def test_unknown_options_are_refused_at_once(decorator, kind, options, defaults):
     for make in (decorator, lambda **given: kind(lambda: 1, **given)):
-        with pytest.raises(TypeError, match="has no option 'retires'. Did you mean 'retries'"):
+        with pytest.raises(TypeError, match=r"has no option 'retires'. Did you mean 'retries'"):
             make(retires=2)
 
 

@@ -269,10 +269,11 @@ def test_bad_options_are_named_with_their_owner(option: str, value: Any, kind: t
 
 
 def test_unknown_options_are_refused() -> None:
+    misspelt: Any = {"retrys": 3}
     with pytest.raises(TypeError, match="retrys"):
-        task(print, retrys=3)
+        task(print, **misspelt)
     with pytest.raises(TypeError, match=r"'retrys'; the options are .*retries"):
-        task(print).with_options(retrys=3)
+        task(print).with_options(**misspelt)
 
 
 def test_with_options_replaces_and_clears() -> None:

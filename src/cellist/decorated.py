@@ -5,27 +5,53 @@ copy with other options is made from what was said and not from what was conclud
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    overload,
+)
 
 from cellist import settings
+from cellist.calling import call_async, call_here
 from cellist.definitions import check_hooks
 from cellist.engine.plan import Plan, Shape
+from cellist.futures import Later, PrefectFuture
 from cellist.model.annotations import NOT_SET
 from cellist.model.retries import check_delays, check_jitter, check_retries
+from cellist.model.states import State
+from cellist.streaming import call_stream
+
+if TYPE_CHECKING:
+    from cellist.flows import Flow
 
 Hook = Callable[..., Any]
+H = TypeVar("H", bound=Hook)
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 
-class Decorated(ABC):
+class Decorated(ABC, Generic[P, R_co]):
     """The base of `Task` and `Flow`."""
 
     noun: ClassVar[str]
     hook_kinds: ClassVar[tuple[str, ...]]
     name: str
     fn: Any
+    __name__: str
     shape: Shape
     """The signature of the function."""
+    isasync: bool
+    isgenerator: bool
     isstaticmethod: bool
     isclassmethod: bool
 
@@ -49,20 +75,20 @@ class Decorated(ABC):
             kind: check_hooks(self.options[kind], kind, owner) for kind in self.hook_kinds
         }
 
-    def _add_hook(self, kind: str, fn: Hook) -> Hook:
+    def _add_hook(self, kind: str, fn: H) -> H:
         self._hooks[kind].extend(check_hooks([fn], kind, f"{self.noun} {self.name!r}"))
         self._plan = None
         return fn
 
-    def on_running(self, fn: Hook) -> Hook:
+    def on_running(self, fn: H) -> H:
         """Add a hook for the start of each attempt; usable as a decorator."""
         return self._add_hook("on_running", fn)
 
-    def on_completion(self, fn: Hook) -> Hook:
+    def on_completion(self, fn: H) -> H:
         """Add a hook for completed runs; usable as a decorator."""
         return self._add_hook("on_completion", fn)
 
-    def on_failure(self, fn: Hook) -> Hook:
+    def on_failure(self, fn: H) -> H:
         """Add a hook for failed runs; usable as a decorator."""
         return self._add_hook("on_failure", fn)
 
@@ -121,5 +147,105 @@ class Decorated(ABC):
         """Return a copy with some options changed, which is what `with_options` does."""
         return self._copy(self._options_with(changes))
 
+    # The first overload that fits counts. The state comes first; then what no signature allows:
+    # futures in place of values, and options of the call. In the end the function's own signature,
+    # which is the one that checkers quote when an argument does not fit.
+    @overload
+    def __call__(
+        self: "Decorated[..., PrefectFuture[Any]]",
+        *args: object,
+        return_state: Literal[True],
+        **kwargs: object,
+    ) -> State: ...
+    @overload
+    def __call__(
+        self: "Decorated[..., Awaitable[Any]]",
+        *args: object,
+        return_state: Literal[True],
+        **kwargs: object,
+    ) -> Coroutine[Any, Any, State]: ...
+    @overload
+    def __call__(self, *args: object, return_state: Literal[True], **kwargs: object) -> State: ...
+    @overload
+    def __call__(self, first: Later, /, *args: object, **kwargs: object) -> R_co: ...
+    @overload
+    def __call__(
+        self, first: object, second: Later, /, *args: object, **kwargs: object
+    ) -> R_co: ...
+    @overload
+    def __call__(self, *args: object, return_state: Literal[False], **kwargs: object) -> R_co: ...
+    @overload
+    def __call__(self, *args: object, return_state: bool, **kwargs: object) -> Any: ...
+    @overload
+    def __call__(self, *args: object, wait_for: Any, **kwargs: object) -> R_co: ...
+    @overload
+    def __call__(self: "Flow[..., PrefectFuture[T]]", *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def __call__(
+        self: "Flow[..., list[PrefectFuture[T]]]", *args: P.args, **kwargs: P.kwargs
+    ) -> list[T]: ...
+    @overload
+    def __call__(
+        self: "Flow[..., Awaitable[PrefectFuture[T]]]", *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(
+        self: "Flow[..., Awaitable[list[PrefectFuture[T]]]]", *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def __call__(self: "Member[..., R_co, Q]", *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function here; a coroutine function gives an awaitable.
+
+        `return_state=True` gives the final state instead of the value; `wait_for=` takes futures
+        that must complete first. Raises the user's own exception, for a flow also that of a failed
+        run it returned; before any run exists `ParameterBindError` if the arguments do not fit, for
+        a flow `ParameterTypeError` if they are of other types; and `UpstreamTaskError` if an input
+        failed.
+        """
+        __tracebackhide__ = True
+        return_state, wait_for = take_call_options(kwargs)
+        if self.isgenerator:
+            return call_stream(self, args, kwargs, wait_for, return_state)
+        if self.isasync:
+            return call_async(self, args, kwargs, wait_for, return_state)
+        return call_here(self, args, kwargs, wait_for, return_state)
+
+    def _reached_through(self, instance: Any, owner: Any) -> Any:
+        """Return what an attribute of a class is for an instance, or for the class."""
+        if self.isstaticmethod:
+            return self
+        if self.isclassmethod:
+            return self._bind(owner if owner is not None else type(instance))
+        return self if instance is None else self._bind(instance)
+
+    @abstractmethod
+    def _bind(self, instance: Any) -> Any:
+        """Return one that gets the instance as its first argument."""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+class Member(Decorated[Q, R_co], Generic[Q, R_co, P]):
+    """For type checkers only: a method whose kind they cannot tell, so both ways to call it fit.
+
+    Its arguments are those of `P`, the function's own, or of `Q`, which lacks the first.
+    """
+
+
+class Nobody:
+    """For type checkers only: what no method takes as its first parameter.
+
+    pyright turns `Concatenate[Nobody, Q]` down, unless that parameter takes anything, and goes on
+    to compare it with the class. mypy, which does not compare, takes every method to be a `Member`.
+    """
+
+
+def take_call_options(kwargs: Any) -> tuple[bool, Any]:
+    """Take the two keywords that are cellist's own out of a call's keywords."""
+    if not kwargs:
+        return False, None
+    return kwargs.pop("return_state", False), kwargs.pop("wait_for", None)

@@ -11,12 +11,12 @@ run it returns has failed; futures in its return value are replaced by their val
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from collections.abc import Callable
+from types import MethodType
+from typing import Any, Concatenate, Self, TypeVar, Unpack, cast, overload
 
-from cellist.calling import call_async, call_here
 from cellist.classmethods import expect_classmethod
-from cellist.decorated import Decorated, Hook
+from cellist.decorated import Decorated, H, Hook, Member, Nobody, P, Q, R, R_co
 from cellist.definitions import (
     bare,
     check_callable,
@@ -35,39 +35,35 @@ from cellist.engine.plan import Plan
 from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
 from cellist.model.reasons import Reason
-from cellist.model.states import State
 from cellist.options import FLOW_DEFAULTS, FlowOptions, complete, spell_out
 from cellist.settings import Settings
-from cellist.streaming import call_stream
 from cellist.task_plans import delays_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.taskkeys import source_digest
 from cellist.validation import make_validator, words
 from cellist.visualize import AwaitableText, Visualization, avisualize, visualize
 
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
+X = TypeVar("X")
 
 _NOT_IN_NAMES = "/%&><"
 _FLOW_NOT_CACHED = Reason("off", "flow", "ran: flows are not cached, their tasks are")
 
 
-class Flow(Decorated, Generic[P, R]):
+class Flow(Decorated[P, R_co]):
     """A function that calls tasks, run as one whole. Made by `@flow`."""
 
     noun = "flow"
     hook_kinds = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
 
     @spell_out(FlowOptions, FLOW_DEFAULTS)
-    def __init__(self, fn: Callable[P, R], **options: Unpack[FlowOptions]) -> None:
+    def __init__(self, fn: Callable[P, R_co], **options: Unpack[FlowOptions]) -> None:
         given = complete(options, FLOW_DEFAULTS, "flow")
         self._keep(given)
         self.isstaticmethod = isinstance(fn, staticmethod)
         self.isclassmethod = isinstance(fn, classmethod)
         plain = bare(fn)
         check_callable(plain, "flow")
-        self.fn: Callable[P, R] = plain
+        self.fn: Callable[P, R_co] = plain
         self.name = _check_name(given["name"], plain)
         owner = f"flow {self.name!r}"
         description = given["description"]
@@ -100,11 +96,11 @@ class Flow(Decorated, Generic[P, R]):
         """What identifies the flow across kernels: its name."""
         return self.name
 
-    def on_cancellation(self, fn: Hook) -> Hook:
+    def on_cancellation(self, fn: H) -> H:
         """Add a hook for cancelled runs; usable as a decorator."""
         return self._add_hook("on_cancellation", fn)
 
-    def on_crashed(self, fn: Hook) -> Hook:
+    def on_crashed(self, fn: H) -> H:
         """Add a hook for crashed runs; usable as a decorator."""
         return self._add_hook("on_crashed", fn)
 
@@ -164,34 +160,6 @@ class Flow(Decorated, Generic[P, R]):
         """
         return self._validator(parameters)
 
-    @overload
-    def __call__(
-        self: "Flow[P, Coroutine[Any, Any, T]]",
-        *args: Any,
-        return_state: Literal[True],
-        **kwargs: Any,
-    ) -> Coroutine[Any, Any, State]: ...
-    @overload
-    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State: ...
-    @overload
-    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
-    @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the flow here; a coroutine function gives an awaitable.
-
-        `return_state=True` gives the final state instead of the value. Raises the user's own
-        exception, that of a failed run the flow returned, and `ParameterTypeError`.
-        """
-        __tracebackhide__ = True
-        return_state: Any = kwargs.pop("return_state", False) if kwargs else False
-        wait_for: Any = kwargs.pop("wait_for", None) if kwargs else None
-        if self.isgenerator:
-            return call_stream(self, args, kwargs, wait_for, return_state)
-        if self.isasync:
-            return call_async(self, args, kwargs, wait_for, return_state)
-        return call_here(self, args, kwargs, wait_for, return_state)
-
     def visualize(self, *args: Any, **kwargs: Any) -> Visualization:
         """Draw what the flow would call, and show the picture in a notebook.
 
@@ -225,24 +193,44 @@ class Flow(Decorated, Generic[P, R]):
         """Return the positional arguments of the function for those of a call."""
         return args
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    @overload
+    def __get__(
+        self: "Flow[Concatenate[Nobody, Q], R_co]", instance: object, owner: Any = None
+    ) -> "FlowMember[Q, R_co, P]": ...
+    @overload
+    def __get__(
+        self: "Flow[Concatenate[X, Q], R_co]", instance: object, owner: X
+    ) -> "Flow[Q, R_co]": ...
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(
+        self: "Flow[Concatenate[X, Q], R_co]", instance: X, owner: Any = None
+    ) -> "Flow[Q, R_co]": ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Self: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Return the flow bound to an instance or class, as functions are."""
-        if self.isstaticmethod:
-            return self
-        if self.isclassmethod:
-            return BoundFlow(self, owner if owner is not None else type(instance))
-        return self if instance is None else BoundFlow(self, instance)
+        return self._reached_through(instance, owner)
+
+    def _bind(self, instance: Any) -> "BoundFlow[..., R_co]":
+        return BoundFlow(self, instance)
 
 
-class BoundFlow(Flow[P, R]):
+class FlowMember(Member[Q, R_co, P], Flow[Q, R_co]):
+    """For type checkers only, see `Member`."""
+
+
+class BoundFlow(Flow[P, R_co]):
     """A flow with its first argument, the instance or class it was reached through."""
 
-    def __init__(self, base: Flow[Any, R], instance: Any) -> None:
+    def __init__(self, base: Flow[..., R_co], instance: Any) -> None:
         vars(self).update(vars(base))
         self._base = base
         self._instance = instance
+        self.__wrapped__ = MethodType(base.fn, instance)  # whose signature is that of a call
 
-    def _add_hook(self, kind: str, fn: Hook) -> Hook:
+    def _add_hook(self, kind: str, fn: H) -> H:
         return self._base._add_hook(kind, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -291,9 +279,7 @@ def _check_runner(runner: Any, owner: str) -> TaskRunner:
 @overload
 def flow(__fn: Callable[P, R], /, **options: Unpack[FlowOptions]) -> Flow[P, R]: ...
 @overload
-def flow(
-    __fn: None = None, /, **options: Unpack[FlowOptions]
-) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(**options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 @spell_out(FlowOptions, FLOW_DEFAULTS)
 def flow(__fn: Any = None, /, **options: Any) -> Any:
     """Make a function a flow. Use bare, with options, or as a function: `flow(fn, retries=2)`.

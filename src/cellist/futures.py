@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
 from uuid import UUID
 
 from cellist.engine.commands import NOTHING, Err, Given, Ok
@@ -20,11 +20,14 @@ from cellist.engine.lineage import remember_result
 from cellist.engine.promise import Promise
 from cellist.engine.waiting import settled, wait_all
 from cellist.exceptions import UnfinishedRun
+from cellist.model.annotations import BaseAnnotation
 from cellist.model.runs import Run
 from cellist.model.states import State
 from cellist.runners.threads import place_released
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+K = TypeVar("K")
 _log = logging.getLogger("cellist.futures")
 
 
@@ -184,7 +187,7 @@ def _stoppable(
             guard.leave(task)
 
 
-class PrefectFutureList(list[PrefectFuture[Any]]):
+class PrefectFutureList(list[PrefectFuture[R]]):
     """Futures of a `map`, in the order of its inputs."""
 
     resolves_to = list
@@ -193,7 +196,7 @@ class PrefectFutureList(list[PrefectFuture[Any]]):
         """Wait until all have ended or `timeout` seconds have passed."""
         wait(self, timeout)
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[Any]:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
         """Return all results in order.
 
         Raises the error of the first run to fail, `TimeoutError` if they have not all ended
@@ -204,7 +207,7 @@ class PrefectFutureList(list[PrefectFuture[Any]]):
         with _stoppable(self):
             return self._results(timeout, raise_on_failure)
 
-    def _results(self, timeout: float | None, raise_on_failure: bool) -> list[Any]:
+    def _results(self, timeout: float | None, raise_on_failure: bool) -> list[R]:
         __tracebackhide__ = True
         if raise_on_failure and any(future.outcome is None for future in self):
             for future in as_completed(list(self), timeout):
@@ -226,18 +229,22 @@ class PrefectFutureList(list[PrefectFuture[Any]]):
         """Ask all runs to stop and return how many were asked."""
         return sum(future.cancel() for future in self)
 
-    def __await__(self) -> Generator[Any, Any, list[Any]]:
+    def __await__(self) -> Generator[Any, Any, list[R]]:
         with _stoppable(self, asyncio.current_task()):
             for future in self:
                 yield from settled(future).__await__()
         return self.result()
 
 
-class DoneAndNotDoneFutures(NamedTuple):
+Later: TypeAlias = PrefectFuture[Any] | PrefectFutureList[Any] | State | BaseAnnotation[Any]
+"""What stands for a value in the arguments of a call."""
+
+
+class DoneAndNotDoneFutures(NamedTuple, Generic[R]):
     """What `wait` returns."""
 
-    done: set[PrefectFuture[Any]]
-    not_done: set[PrefectFuture[Any]]
+    done: set[PrefectFuture[R]]
+    not_done: set[PrefectFuture[R]]
 
 
 def _check_timeout(timeout: float | None) -> None:
@@ -247,8 +254,8 @@ def _check_timeout(timeout: float | None) -> None:
 
 
 def wait(
-    futures: Iterable[PrefectFuture[Any]], timeout: float | None = None
-) -> DoneAndNotDoneFutures:
+    futures: Iterable[PrefectFuture[R]], timeout: float | None = None
+) -> DoneAndNotDoneFutures[R]:
     """Wait until all have ended or `timeout` seconds have passed, and say which have ended."""
     _check_timeout(timeout)
     unique = set(futures)
@@ -263,8 +270,8 @@ class UnfinishedFutures(TimeoutError):
 
 
 def as_completed(
-    futures: Iterable[PrefectFuture[Any]], timeout: float | None = None
-) -> Iterator[PrefectFuture[Any]]:
+    futures: Iterable[PrefectFuture[R]], timeout: float | None = None
+) -> Iterator[PrefectFuture[R]]:
     """Yield the futures as they end.
 
     Raises a `TimeoutError` that counts the unfinished ones after `timeout` seconds.
@@ -315,6 +322,14 @@ class _Arrivals:
         return self._queue.popleft() if self._queue else None
 
 
+@overload
+def resolve_futures_to_states(expr: PrefectFuture[Any]) -> State: ...
+@overload
+def resolve_futures_to_states(expr: list[PrefectFuture[R]]) -> list[State]: ...
+@overload
+def resolve_futures_to_states(expr: dict[K, PrefectFuture[R]]) -> dict[K, State]: ...
+@overload
+def resolve_futures_to_states(expr: Any) -> Any: ...
 def resolve_futures_to_states(expr: Any) -> Any:
     """Return the expression with every future in it replaced by its final state."""
 
@@ -327,6 +342,14 @@ def resolve_futures_to_states(expr: Any) -> Any:
     return resolve(_plain(expr), visit)
 
 
+@overload
+def resolve_futures_to_results(expr: PrefectFuture[R]) -> R: ...
+@overload
+def resolve_futures_to_results(expr: list[PrefectFuture[R]]) -> list[R]: ...
+@overload
+def resolve_futures_to_results(expr: dict[K, PrefectFuture[R]]) -> dict[K, R]: ...
+@overload
+def resolve_futures_to_results(expr: Any) -> Any: ...
 def resolve_futures_to_results(expr: Any) -> Any:
     """Return the expression with every future in it replaced by its result.
 
@@ -342,7 +365,7 @@ def resolve_futures_to_results(expr: Any) -> Any:
 
 
 def _plain(expr: Any) -> Any:
-    return list(expr) if isinstance(expr, PrefectFutureList) else expr
+    return [*cast("list[Any]", expr)] if isinstance(expr, PrefectFutureList) else expr
 
 
 def new_future(run: Run) -> PrefectFuture[Any]:

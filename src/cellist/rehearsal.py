@@ -105,7 +105,7 @@ class Rehearsal(FlowExecution):
 
     def map(
         self, definition: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
-    ) -> PrefectFutureList:
+    ) -> PrefectFutureList[Any]:
         """Note a run for each element, or one for all where their number is not known."""
         named = definition.shape.named(args, kwargs)
         whole: dict[int, dict[str, None]] = {}
@@ -113,7 +113,7 @@ class Rehearsal(FlowExecution):
             for number in self._numbers_of(value):  # of the thing mapped over, not its elements
                 whole.setdefault(number, {})[name] = None
         runs, is_many = self._spread(definition, args, kwargs)
-        futures = PrefectFutureList()
+        futures: PrefectFutureList[Any] = PrefectFutureList()
         for parameters in runs:
             run = self._note(definition, parameters.items(), wait_for, is_many, whole)
             futures.append(self._future(run))

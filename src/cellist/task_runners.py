@@ -61,7 +61,9 @@ class TaskRunner:
         self._require_started()
         return task.submit_to(self, parameters, wait_for)
 
-    def map(self, task: Any, parameters: dict[str, Any], wait_for: Any = None) -> PrefectFutureList:
+    def map(
+        self, task: Any, parameters: dict[str, Any], wait_for: Any = None
+    ) -> PrefectFutureList[Any]:
         """Start a run for each element of the parameters and return their futures."""
         self._require_started()
         return task.map_to(self, parameters, wait_for)

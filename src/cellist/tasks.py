@@ -14,13 +14,14 @@ A `Task` is immutable; `with_options` gives a changed copy.
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from types import MethodType
+from typing import Any, Concatenate, Literal, Self, TypeVar, Unpack, cast, overload
 
 from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
-from cellist.calling import call_async, call_here, submit
+from cellist.calling import submit
 from cellist.classmethods import expect_classmethod
-from cellist.decorated import Decorated
+from cellist.decorated import Decorated, H, Member, Nobody, P, Q, R, R_co, take_call_options
 from cellist.definitions import (
     bare,
     check_callable,
@@ -46,18 +47,16 @@ from cellist.model.states import State
 from cellist.options import TASK_DEFAULTS, TaskOptions, complete, spell_out
 from cellist.rehearsal import Rehearsal
 from cellist.settings import Settings
-from cellist.streaming import call_stream
 from cellist.task_plans import plan_of_task
 from cellist.taskkeys import task_input_hash, task_key_of
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
+X = TypeVar("X")
 
 _log = logging.getLogger("cellist")
 
 
-class Task(Decorated, Generic[P, R]):
+class Task(Decorated[P, R_co]):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
 
     noun = "task"
@@ -65,7 +64,7 @@ class Task(Decorated, Generic[P, R]):
     ismethod = False
 
     @spell_out(TaskOptions, {**TASK_DEFAULTS, "log_prints": False})
-    def __init__(self, fn: Callable[P, R], **options: Unpack[TaskOptions]) -> None:
+    def __init__(self, fn: Callable[P, R_co], **options: Unpack[TaskOptions]) -> None:
         options.setdefault("log_prints", False)
         given = complete(options, TASK_DEFAULTS, "task")
         self._keep(given)
@@ -73,7 +72,7 @@ class Task(Decorated, Generic[P, R]):
         self.isclassmethod = isinstance(fn, classmethod)
         plain = bare(fn)
         check_callable(plain, "task")
-        self.fn: Callable[P, R] = plain
+        self.fn: Callable[P, R_co] = plain
         self.name: str = given["name"] or default_name(plain)
         owner = f"task {self.name!r}"
         description = given["description"]
@@ -157,52 +156,36 @@ class Task(Decorated, Generic[P, R]):
         return plan_of_task(self, now)
 
     @overload
-    def __call__(
-        self: "Task[P, Coroutine[Any, Any, T]]",
-        *args: Any,
-        return_state: Literal[True],
-        **kwargs: Any,
-    ) -> Coroutine[Any, Any, State]: ...
-    @overload
-    def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State: ...
-    @overload
-    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
-    @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task here; a coroutine function gives an awaitable.
-
-        `return_state=True` gives the final state instead of the value; `wait_for=` takes futures
-        that must complete first. Raises the user's own exception, `ParameterBindError` before any
-        run exists if the arguments do not fit, and `UpstreamTaskError` if an input failed.
-        """
-        __tracebackhide__ = True
-        return_state, wait_for = _take(kwargs)
-        if self.isgenerator:
-            return call_stream(self, args, kwargs, wait_for, return_state)
-        if self.isasync:
-            return call_async(self, args, kwargs, wait_for, return_state)
-        return call_here(self, args, kwargs, wait_for, return_state)
-
-    @overload
     def submit(  # pyright: ignore[reportOverlappingOverload] - the first that fits counts
-        self, *args: Any, return_state: Literal[True], **kwargs: Any
+        self, *args: object, return_state: Literal[True], **kwargs: object
     ) -> State: ...
     @overload
     def submit(
-        self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, **kwargs: Any
+        self: "Task[..., Awaitable[T]]", *args: object, **kwargs: object
     ) -> PrefectFuture[T]: ...
     @overload
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]: ...
+    def submit(
+        self: "Task[..., Generator[T, Any, Any]]", *args: object, **kwargs: object
+    ) -> PrefectFuture[list[T]]: ...
     @overload
-    def submit(self, *args: Any, **kwargs: Any) -> PrefectFuture[R]: ...
+    def submit(
+        self: "Task[..., AsyncIterator[T]]", *args: object, **kwargs: object
+    ) -> PrefectFuture[list[T]]: ...
+    @overload
+    def submit(
+        self: "Task[..., Iterator[Any]]", *args: object, **kwargs: object
+    ) -> PrefectFuture[Any]: ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R_co]: ...
+    @overload
+    def submit(self, *args: object, **kwargs: object) -> PrefectFuture[R_co]: ...
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         """Start a run and return its future at once.
 
         Futures among the arguments are waited for without holding a thread. `wait_for=` takes
         more of them. With `return_state=True` the call waits and returns the final state.
         """
-        return_state, wait_for = _take(kwargs)
+        return_state, wait_for = take_call_options(kwargs)
         future = submit(self, args, kwargs, wait_for)
         if return_state:
             future.wait()
@@ -211,17 +194,33 @@ class Task(Decorated, Generic[P, R]):
 
     @overload
     def map(  # pyright: ignore[reportOverlappingOverload] - the first that fits counts
-        self, *args: Any, return_state: Literal[True], **kwargs: Any
+        self, *args: object, return_state: Literal[True], **kwargs: object
     ) -> list[State]: ...
     @overload
-    def map(self, *args: Any, **kwargs: Any) -> PrefectFutureList: ...
+    def map(
+        self: "Task[..., Awaitable[T]]", *args: object, **kwargs: object
+    ) -> PrefectFutureList[T]: ...
+    @overload
+    def map(
+        self: "Task[..., Generator[T, Any, Any]]", *args: object, **kwargs: object
+    ) -> PrefectFutureList[list[T]]: ...
+    @overload
+    def map(
+        self: "Task[..., AsyncIterator[T]]", *args: object, **kwargs: object
+    ) -> PrefectFutureList[list[T]]: ...
+    @overload
+    def map(
+        self: "Task[..., Iterator[Any]]", *args: object, **kwargs: object
+    ) -> PrefectFutureList[Any]: ...
+    @overload
+    def map(self, *args: object, **kwargs: object) -> PrefectFutureList[R_co]: ...
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """Start a run for each element of the iterable arguments and return their futures.
 
         `unmapped(x)` passes the same value to every run, and so do strings and other values that
         cannot be iterated. Raises `MappingMissingIterable` and `MappingLengthMismatch`.
         """
-        return_state, wait_for = _take(kwargs)
+        return_state, wait_for = take_call_options(kwargs)
         futures = self._map(args, kwargs, wait_for, None)
         if return_state:
             futures.wait()
@@ -230,14 +229,14 @@ class Task(Decorated, Generic[P, R]):
 
     def _map(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, runner: Any
-    ) -> PrefectFutureList:
+    ) -> PrefectFutureList[Any]:
         parent = current.get()
         if type(parent) is Rehearsal:
             return parent.map(self, args, kwargs, wait_for)
         runs, upstream = spread(self.shape, args, kwargs, self.name)
         if upstream:
             wait_for = [*upstream, wait_for] if wait_for is not None else upstream
-        futures = PrefectFutureList()
+        futures: PrefectFutureList[Any] = PrefectFutureList()
         for parameters in runs:
             call_args, call_kwargs = self.shape.call_of(parameters)
             futures.append(submit(self, call_args, call_kwargs, wait_for, runner))
@@ -250,32 +249,52 @@ class Task(Decorated, Generic[P, R]):
         args, kwargs = self.shape.call_of(parameters)
         return submit(self, args, kwargs, wait_for, runner)
 
-    def map_to(self, runner: Any, parameters: dict[str, Any], wait_for: Any) -> PrefectFutureList:
+    def map_to(
+        self, runner: Any, parameters: dict[str, Any], wait_for: Any
+    ) -> PrefectFutureList[Any]:
         """Start a run for each element on a task runner, with parameters by name."""
         args, kwargs = self.shape.call_of(parameters)
         return self._map(args, kwargs, wait_for, runner)
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    @overload
+    def __get__(
+        self: "Task[Concatenate[Nobody, Q], R_co]", instance: object, owner: Any = None
+    ) -> "TaskMember[Q, R_co, P]": ...
+    @overload
+    def __get__(
+        self: "Task[Concatenate[X, Q], R_co]", instance: object, owner: X
+    ) -> "Task[Q, R_co]": ...
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(
+        self: "Task[Concatenate[X, Q], R_co]", instance: X, owner: Any = None
+    ) -> "Task[Q, R_co]": ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Self: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Return the task bound to an instance or class, as functions are."""
-        if self.isstaticmethod:
-            return self
-        if self.isclassmethod:
-            return BoundTask(self, owner if owner is not None else type(instance))
-        if instance is None:
-            return self
+        return self._reached_through(instance, owner)
+
+    def _bind(self, instance: Any) -> "BoundTask[..., R_co]":
         return BoundTask(self, instance)
 
 
-class BoundTask(Task[P, R]):
+class TaskMember(Member[Q, R_co, P], Task[Q, R_co]):
+    """For type checkers only, see `Member`."""
+
+
+class BoundTask(Task[P, R_co]):
     """A task with its first argument, the instance or class it was reached through."""
 
-    def __init__(self, base: Task[Any, R], instance: Any) -> None:
+    def __init__(self, base: Task[..., R_co], instance: Any) -> None:
         vars(self).update(vars(base))
         self._base = base
         self._instance = instance
+        self.__wrapped__ = MethodType(base.fn, instance)  # whose signature is that of a call
         self.ismethod = not base.isclassmethod
 
-    def _add_hook(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+    def _add_hook(self, kind: str, fn: H) -> H:
         return self._base._add_hook(kind, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -301,7 +320,9 @@ class BoundTask(Task[P, R]):
         first = self.shape.names[0]
         return self._base.submit_to(runner, {first: self._instance, **parameters}, wait_for)
 
-    def map_to(self, runner: Any, parameters: dict[str, Any], wait_for: Any) -> PrefectFutureList:
+    def map_to(
+        self, runner: Any, parameters: dict[str, Any], wait_for: Any
+    ) -> PrefectFutureList[Any]:
         """Start a run for each element on a task runner, with the other parameters by name."""
         first = self.shape.names[0]
         mapped = {first: unmapped(self._instance), **parameters}
@@ -311,19 +332,10 @@ class BoundTask(Task[P, R]):
         return cast("Self", BoundTask(self._base._copy(options), self._instance))
 
 
-def _take(kwargs: Any) -> tuple[bool, Any]:
-    """Take the two keywords that are cellist's own out of a call's keywords."""
-    if not kwargs:
-        return False, None
-    return kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
-
-
 @overload
 def task(__fn: Callable[P, R], /, **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 @overload
-def task(
-    __fn: None = None, /, **options: Unpack[TaskOptions]
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 @spell_out(TaskOptions, TASK_DEFAULTS)
 def task(__fn: Any = None, /, **options: Any) -> Any:
     """Make a function a task. Use bare, with options, or as a function: `task(fn, retries=2)`.

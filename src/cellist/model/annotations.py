@@ -1,6 +1,6 @@
 """Wrappers around an argument that say how a run is to treat it. All are one-element tuples."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -10,7 +10,7 @@ class BaseAnnotation(tuple[T], Generic[T]):
 
     __slots__ = ()
 
-    def __new__(cls, value: T) -> "BaseAnnotation[T]":
+    def __new__(cls, value: T) -> Self:
         """Wrap a value."""
         return super().__new__(cls, (value,))
 
