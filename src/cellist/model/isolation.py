@@ -1,0 +1,14 @@
+"""How far a transaction and a cached task are kept apart from others with the same key."""
+
+from enum import StrEnum
+
+
+class IsolationLevel(StrEnum):
+    """What others with the same key may do meanwhile.
+
+    `READ_COMMITTED`: go on; each sees what had been committed when it looked. `SERIALIZABLE`: wait
+    until the one that holds the lock on the key has ended.
+    """
+
+    READ_COMMITTED = "READ_COMMITTED"
+    SERIALIZABLE = "SERIALIZABLE"
