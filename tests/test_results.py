@@ -428,7 +428,7 @@ def test_broken_store_is_a_miss(recorder: Recorder, monkeypatch: pytest.MonkeyPa
     def broken(*_: Any, **__: Any) -> Any:
         raise OSError("no disk")
 
-    for name in ("get", "put", "headers"):
+    for name in ("get", "seal", "headers"):
         monkeypatch.setattr(recorder.session.store, name, broken)
     t = task(lambda n=0: 1, name="work", cache_policy=INPUTS)
     with pytest.warns(CellistWarning, match="no disk"):

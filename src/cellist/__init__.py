@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cellist.states import State as State
     from cellist.tasks import Task as Task
     from cellist.tasks import task as task
+    from cellist.transactions import Transaction as Transaction
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOMES = {
     "Flow": "cellist.flows",
     "State": "cellist.states",
     "Task": "cellist.tasks",
+    "Transaction": "cellist.transactions",
     "allow_failure": "cellist.annotations",
     "cache": "cellist.api",
     "cancel": "cellist.api",
@@ -58,6 +60,7 @@ __all__ = [
     "Flow",
     "State",
     "Task",
+    "Transaction",
     "__version__",
     "allow_failure",
     "cache",

@@ -28,6 +28,7 @@ from cellist.engine.lineage import remember_result, upstream_of
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise, outcome_data
 from cellist.engine.scheduler import Work
+from cellist.engine.scopes import join, scope
 from cellist.engine.steps import run_steps
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
@@ -41,7 +42,7 @@ from cellist.session import Session, get_session
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 
-def new_execution(
+def new_execution(  # noqa: C901 - flat for speed: every call passes here
     definition: Any,
     plan: Plan,
     args: tuple[Any, ...],
@@ -73,6 +74,8 @@ def new_execution(
     x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
     if plan.is_flow or plan.log_prints is not False:
         _inherit(x)
+    if plan.transacts or scope.get() is not None:
+        join(x)
     run.call = (args, kwargs)
     for value in args:
         if value.__class__ not in ATOMS:

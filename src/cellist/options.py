@@ -63,6 +63,10 @@ class TaskOptions(TypedDict, total=False):
     """Called with (task, task_run, state) when a run has failed for good."""
     on_running: Hooks | None
     """Called with (task, task_run, state) at the start of each attempt."""
+    on_commit: Hooks | None
+    """Called with the transaction of a run before its result is stored."""
+    on_rollback: Hooks | None
+    """Called with the transaction of a run to undo what it did, those of the last run first."""
     retry_condition_fn: Callable[..., Any] | None
     """`(task, task_run, state)` to whether a failed attempt is tried again."""
     viz_return_value: Any

@@ -9,11 +9,12 @@ stored at all.
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from cellist.cache_policies import CachePolicy, KeyRequest, join
 from cellist.caching.envelope import Header
+from cellist.caching.memory import Entry
 from cellist.caching.reasons import clock_time, explain, seconds_text
 from cellist.caching.store import Found, Missing, ResultStore
 from cellist.context import TaskRunContext
@@ -26,6 +27,9 @@ from cellist.model.reasons import Component, Reason
 
 _DURABLE_AFTER = 0.05
 """Seconds of work after which a result is on disk before Completed is announced."""
+
+_Sealed = Entry | str | None
+"""A result ready for the store, one sentence why it cannot be kept, or nothing to be kept."""
 
 
 class Owner(Protocol):
@@ -136,33 +140,54 @@ class Cache:
 
     def remember(self, x: Execution, value: Any, seconds: float) -> None:
         """Store a result under the key of the call, unless that would be wrong."""
+        self._keep(x, self._seal(x, value, seconds, at_once=True), seconds)
+
+    def seal(self, x: Execution, value: Any, seconds: float) -> Callable[[], str | None] | None:
+        """Do all of `remember` but the storing, and return what does it later.
+
+        That returns one sentence if the result is not kept. `None`: it is not meant to be kept.
+        """
+        sealed = self._seal(x, value, seconds, at_once=False)
+        return None if sealed is None else partial(self._keep, x, sealed, seconds)
+
+    def _seal(self, x: Execution, value: Any, seconds: float, *, at_once: bool) -> _Sealed:
+        """Serialise a result, or return one sentence why that fails; `None` if that is right."""
         note: Note | None = x.cache_note
         plan: CachePlan = x.plan.cache
         if note is None:
-            return
+            return None
         x.cache_note = None
         run = x.run
         if value is None and not plan.explicit:
             run.why = _also(run.why, "no_result", "returns None, which is not kept by default")
-            return
+            return None
         try:
             if self._changed(plan, note):
                 culprit = self._culprit(plan, note)
                 run.why = _also(
                     run.why, "mutated", f"{culprit} was changed in place, so the result is not kept"
                 )
-                return
-            problem = self.store.put(
-                note.key,
-                value,
-                self._header(x, plan, note, seconds),
-                durable=seconds >= _DURABLE_AFTER,
+                return None
+            header = self._header(x, plan, note, seconds)
+            return self.store.seal(note.key, value, header, at_once=at_once)
+        except Exception as error:
+            return f"{type(error).__name__}: {one_line(error)}"
+
+    def _keep(self, x: Execution, sealed: _Sealed, seconds: float) -> str | None:
+        """Store what was sealed; return one sentence if it is not kept."""
+        try:
+            problem = (
+                self.store.keep(sealed, durable=seconds >= _DURABLE_AFTER)
+                if isinstance(sealed, Entry)
+                else sealed
             )
         except Exception as error:
             problem = f"{type(error).__name__}: {one_line(error)}"
-        if problem:
+        if problem is not None:
+            run = x.run
             run.why = _also(run.why, "not_kept", f"its result is not kept: {problem}")
             self.owner.warn(f"The result of task `{x.definition.name}` is not kept: {problem}")
+        return problem
 
     def _request(self, x: Execution, plan: CachePlan) -> KeyRequest:
         flow = x.flow

@@ -19,6 +19,7 @@ from cellist.engine.errors import trim
 from cellist.engine.execution import Execution, FlowExecution, current
 from cellist.engine.plan import Plan
 from cellist.engine.steps import run_steps
+from cellist.engine.transactions import Scope, scope
 from cellist.exceptions import IllegalTransition
 from cellist.logging import prints_logged
 from cellist.model.states import CANCELLING
@@ -69,6 +70,9 @@ class _Turn:
     def __init__(self, x: Execution) -> None:
         self.x = x
         self._before: Execution | None = None
+        self._scope: Scope | None = scope.get()
+        """The transaction its code has open, which is not the consumer's."""
+        self._scope_before: Scope | None = None
         self._guarded = False
         self._awaited: AwaitedRun | None = None
         self._printing: Any = None
@@ -87,8 +91,9 @@ class _Turn:
         if x.log_prints:
             self._printing = prints_logged()
             self._printing.__enter__()
-        self._before = current.get()
+        self._before, self._scope_before = current.get(), scope.get()
         current.set(x)
+        scope.set(self._scope)
 
     def __exit__(
         self,
@@ -97,7 +102,9 @@ class _Turn:
         traceback: TracebackType | None,
     ) -> None:
         x = self.x
+        self._scope = scope.get()
         current.set(self._before)
+        scope.set(self._scope_before)
         if self._printing is not None:
             self._printing.__exit__(None, None, None)
             self._printing = None

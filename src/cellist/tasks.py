@@ -21,7 +21,7 @@ from typing import Any, Concatenate, Literal, Self, TypeVar, Unpack, cast, overl
 from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
 from cellist.calling import submit
 from cellist.classmethods import expect_classmethod
-from cellist.decorated import Decorated, H, Member, Nobody, P, Q, R, R_co, take_call_options
+from cellist.decorated import Decorated, H, Hook, Member, Nobody, P, Q, R, R_co, take_call_options
 from cellist.definitions import (
     bare,
     check_callable,
@@ -60,7 +60,7 @@ class Task(Decorated[P, R_co]):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
 
     noun = "task"
-    hook_kinds = ("on_running", "on_completion", "on_failure")
+    hook_kinds = ("on_running", "on_completion", "on_failure", "on_commit", "on_rollback")
     ismethod = False
 
     @spell_out(TaskOptions, {**TASK_DEFAULTS, "log_prints": False})
@@ -142,6 +142,24 @@ class Task(Decorated[P, R_co]):
     def source_code(self) -> str | None:
         """The source text of the function, as far as it is known."""
         return source_text(self.fn)
+
+    def on_commit(self, fn: H) -> H:
+        """Add a hook for runs that are committed; usable as a decorator."""
+        return self._add_hook("on_commit", fn)
+
+    def on_rollback(self, fn: H) -> H:
+        """Add a hook that undoes what a run did; usable as a decorator."""
+        return self._add_hook("on_rollback", fn)
+
+    @property
+    def on_commit_hooks(self) -> list[Hook]:
+        """Called with the transaction of a run, before its result is stored."""
+        return self._hooks["on_commit"]
+
+    @property
+    def on_rollback_hooks(self) -> list[Hook]:
+        """Called with the transaction of a run in reverse order, to undo what it did."""
+        return self._hooks["on_rollback"]
 
     @spell_out(TaskOptions, dict.fromkeys(TASK_DEFAULTS, NOT_SET))
     def with_options(self, **options: Unpack[TaskOptions]) -> Self:
@@ -349,6 +367,7 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     - `cache_policy`, `cache_key_fn(context, parameters)`, `cache_expiration`, `refresh_cache`.
     - `task_run_name`: template over the parameters, or a function.
     - `on_running`, `on_completion`, `on_failure`: lists of hooks `(task, task_run, state)`.
+    - `on_commit`, `on_rollback`: lists of hooks `(transaction)`, see `cellist.transactions`.
     - `log_prints`: whether prints go to the run's log.
     - `viz_return_value`: what a call gives while `flow.visualize()` draws a flow.
 

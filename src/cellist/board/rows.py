@@ -80,8 +80,7 @@ class Row:
     @property
     def ended(self) -> int:
         """When the run was over, nanoseconds since the epoch; 0 before."""
-        state = self.run.state
-        return state.at if state is not None and self.look in OVER else 0
+        return self.run.ended if self.look in OVER else 0
 
     @property
     def seconds(self) -> float | None:

@@ -156,40 +156,50 @@ class ResultStore:
 
         `durable` returns only when the disk has it; otherwise it is written in the background.
         """
+        sealed = self.seal(key, value, header, at_once=True)
+        return sealed if isinstance(sealed, str) else self.keep(sealed, durable=durable)
+
+    def seal(self, key: str, value: Any, header: Header, *, at_once: bool = False) -> Entry | str:
+        """Serialise a result for `keep`, or return one sentence why it cannot be kept.
+
+        `at_once` says that it is kept before the value can change: large parts are not copied.
+        """
         try:
-            return self._put(key, value, header, durable=durable)
+            size = atom_size(value)
+            encoded = None
+            if size is None:
+                encoded = encode(value)
+                size = encoded.size
+            if size > self._shelf.budget:
+                return (
+                    f"the result is not stored: it has {size:,} bytes, "
+                    f"and the store may have {self._shelf.budget:,}"
+                )
+            header = cast("Header", {"created": time.time(), **header, "key": key})
+            if encoded is not None and not (at_once and size > self._memory.limit):
+                encoded = encoded.owned()
+            kept = None if encoded else value
+            return Entry(key, header, kept, encoded, size, header.get("expires"))
         except SerializationError as error:
             return f"the result is not stored: {error}"
         except Exception as error:  # a fault of cellist itself must not fail a run
             return f"the result is not stored: {type(error).__name__}: {error}"
 
-    def _put(self, key: str, value: Any, header: Header, *, durable: bool) -> str | None:
-        size = atom_size(value)
-        encoded = None
-        if size is None:
-            encoded = encode(value)
-            size = encoded.size
-        if size > self._shelf.budget:
-            return (
-                f"the result is not stored: it has {size:,} bytes, "
-                f"and the store may have {self._shelf.budget:,}"
-            )
-        now = time.time()
-        header = cast("Header", {"created": now, **header, "key": key})
-        direct = durable or size > self._memory.limit
-        if encoded is not None and size <= self._memory.limit:
-            encoded = encoded.owned()
-        entry = Entry(key, header, None if encoded else value, encoded, size, header.get("expires"))
-        self._stored += 1
-        self._pinned.add(key)
-        self._memory.put(entry)
-        self._remember(header)
-        if direct:
-            trouble = self._writer.write_now(entry, durable=durable)
-            return None if trouble is None else f"the result is not stored on disk: {trouble}"
-        self._writer.add(entry)
-        if self._writer.backlog > _BACKLOG:  # the disk is slower than the caller: wait for it
-            self._writer.flush(60)
+    def keep(self, entry: Entry, *, durable: bool) -> str | None:
+        """Keep what was sealed; see `put`."""
+        try:
+            self._stored += 1
+            self._pinned.add(entry.key)
+            self._memory.put(entry)
+            self._remember(entry.header)
+            if durable or entry.size > self._memory.limit:
+                trouble = self._writer.write_now(entry, durable=durable)
+                return trouble and f"the result is not stored on disk: {trouble}"
+            self._writer.add(entry)
+            if self._writer.backlog > _BACKLOG:  # the disk is slower than the caller: wait for it
+                self._writer.flush(60)
+        except Exception as error:  # a fault of cellist itself must not fail a run
+            return f"the result is not stored: {type(error).__name__}: {error}"
         return None
 
     def _write(self, entries: list[Entry], durable: bool) -> str | None:

@@ -23,6 +23,7 @@ from cellist.engine.commands import (
     Outcome,
     Sleep,
     Steps,
+    T,
     Wait,
 )
 from cellist.engine.execution import Execution
@@ -31,8 +32,11 @@ from cellist.engine.timeouts import call_in_thread, call_with_alarm, can_alarm, 
 from cellist.engine.waiting import run_awaitable, settled, wait_all
 
 
-def drive(steps: Steps[Outcome], x: Execution) -> Outcome:
-    """Carry a run out in the calling thread and return its outcome."""
+def drive(steps: Steps[T], x: Execution | None) -> T:
+    """Carry a run out in the calling thread and return its outcome.
+
+    `x` may be `None` for steps that have no time limits.
+    """
     outcome: Any = None  # a generator is started by sending None
     try:
         while True:
@@ -62,7 +66,7 @@ def advance(steps: Steps[Outcome], x: Execution, outcome: Outcome | None) -> Han
         return stop.value
 
 
-def perform(command: Command, x: Execution) -> Outcome:
+def perform(command: Command, x: Execution | None) -> Outcome:
     """Perform one command in the calling thread."""
     try:
         if isinstance(command, Invoke):
@@ -79,17 +83,17 @@ def perform(command: Command, x: Execution) -> Outcome:
         return Err(error)
 
 
-def invoke(command: Invoke, x: Execution) -> Outcome:
+def invoke(command: Invoke, x: Execution | None) -> Outcome:
     """Call user code in the calling thread, within its time limit."""
 
     def call() -> Any:
         value = command.fn(*command.args, **command.kwargs)
         if command.awaits and inspect.isawaitable(value):
-            loop = x.flow.loop if x.flow is not None else None
+            loop = x.flow.loop if x is not None and x.flow is not None else None
             return run_awaitable(value, loop)
         return value
 
-    if command.timeout is None:
+    if command.timeout is None or x is None:
         return Ok(call())
     if can_alarm():
         return call_with_alarm(call, command.timeout, x.plan.is_flow)
@@ -106,8 +110,11 @@ def _sleep(command: Sleep) -> Outcome:
     return Ok(command.waker.word)
 
 
-async def adrive(steps: Steps[Outcome], x: Execution) -> Outcome:
-    """Carry a run out on the running loop and return its outcome."""
+async def adrive(steps: Steps[T], x: Execution | None) -> T:
+    """Carry a run out on the running loop and return its outcome.
+
+    `x` may be `None` for steps that have no time limits.
+    """
     outcome: Any = None  # a generator is started by sending None
     try:
         while True:
@@ -128,7 +135,7 @@ async def adrive(steps: Steps[Outcome], x: Execution) -> Outcome:
         steps.close()
 
 
-async def aperform(command: Command, x: Execution) -> Outcome:
+async def aperform(command: Command, x: Execution | None) -> Outcome:
     """Perform one command on the running loop."""
     if isinstance(command, Invoke):
         if command.timeout is not None:
@@ -161,7 +168,7 @@ async def aadvance(steps: Steps[Outcome], x: Execution, outcome: Outcome | None)
         return stop.value
 
 
-async def _ainvoke(command: Invoke, x: Execution) -> Outcome:
+async def _ainvoke(command: Invoke, x: Execution | None) -> Outcome:
     """Await user code within a time limit; the waiter is free at the deadline whatever it does."""
     value: Any = command.fn(*command.args, **command.kwargs)
     if not inspect.isawaitable(value):
@@ -179,7 +186,7 @@ async def _ainvoke(command: Invoke, x: Execution) -> Outcome:
     task.cancel()
     task.add_done_callback(_look_at)
     await asyncio.sleep(0)  # lets the code run its clean-up up to its next await
-    return Err(timeout_error(command.timeout or 0.0, x.plan.is_flow))
+    return Err(timeout_error(command.timeout or 0.0, x is not None and x.plan.is_flow))
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -26,6 +26,15 @@ class CacheService(Protocol):
         """Store the value under the key found by `look_up`."""
         ...
 
+    def seal(
+        self, execution: "Execution", value: Any, seconds: float
+    ) -> Callable[[], str | None] | None:
+        """Do all of `remember` but the storing, and return what does it later.
+
+        That returns one sentence if the value is not kept. `None`: it is not meant to be kept.
+        """
+        ...
+
 
 class Services(Protocol):
     """What the engine needs of the session it runs in."""
@@ -70,6 +79,7 @@ class Execution:
         "run",
         "services",
         "stop",
+        "transaction",
         "wait_for",
         "waits",
         "waker",
@@ -105,6 +115,8 @@ class Execution:
         self.stop: Callable[[], object] | None = None
         """Stops the code that is running now, as far as the place it runs in allows."""
         self.waker: Waker | None = None
+        self.transaction: Any = None
+        """The transaction the present attempt is, if there is need of one (`engine.scopes`)."""
         self.cache_note: Any = None
         self.log_prints: bool | None = plan.log_prints
         self.is_stream = False

@@ -133,6 +133,7 @@ class Plan:
         "shape",
         "tags",
         "timeout",
+        "transacts",
     )
 
     def __init__(
@@ -168,6 +169,8 @@ class Plan:
         self.condition = condition
         self.timeout = timeout or None
         self.hooks = hooks or {}
+        self.transacts = "on_commit" in self.hooks or "on_rollback" in self.hooks
+        """Whether a run takes part in the transaction around it, or is one of its own."""
         self.naming = naming
         self.prepare = prepare
         """Checks and coerces the arguments of an execution; its error fails the run."""

@@ -26,6 +26,7 @@ from cellist.engine.commands import (
     Wait,
     Waker,
 )
+from cellist.engine.commits import abandon, after_completed, before_completed, renew, store
 from cellist.engine.conclusions import Conclusion, conclude, is_special, promises_in
 from cellist.engine.errors import crash_message, describe, failure_message, one_line, shown, trim
 from cellist.engine.execution import Execution, FlowExecution
@@ -79,6 +80,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
         else:
             hit = yield Offload(x.services.cache.look_up, x)
             if isinstance(hit, Ok) and hit.value is not None:
+                x.transaction = None  # committed by the run that stored it
                 return (yield from _complete(x, hit.value.value, Conclusion(COMPLETED, "Cached")))
             x.began = x.services.now()
         while True:
@@ -92,9 +94,10 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
                 and not plan.is_flow
                 and not x.cancelling
                 and not is_special(outcome.value)
+                and x.transaction is None
             ):
                 if plan.cache.__class__ is not Reason:
-                    yield from _store(x, outcome.value)
+                    yield from store(x, outcome.value)
                 run.preview = short(outcome.value)
                 run.enter(COMPLETED)
                 if plan.hooks:
@@ -200,11 +203,13 @@ def _wait_for_children(x: FlowExecution, outcome: Ok) -> Steps[Outcome]:
 
 def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | None]:
     if conclusion.type is COMPLETED:
-        if not x.plan.is_flow and x.plan.cache.__class__ is not Reason and conclusion.plain:
-            yield from _store(x, conclusion.data)
+        stop = yield from before_completed(x, conclusion)
+        if stop is not None:
+            return (yield from _end(x, stop))
         return (yield from _complete(x, conclusion.value, conclusion))
     if conclusion.type is FAILED:
         return (yield from _failed_attempt(x, conclusion.error, conclusion))
+    yield from abandon(x)
     x.run.enter(conclusion.type, conclusion.name, conclusion.message)
     if x.plan.hooks and conclusion.type is CANCELLED:
         yield from _hooks(x, "on_cancellation", conclusion.data)
@@ -218,7 +223,10 @@ def _failed_attempt(
 ) -> Steps[Outcome | None]:
     """Retry if the plan allows, else fail. `given` is a failed state that user code returned."""
     run, plan = x.run, x.plan
-    message = given.message if given else failure_message(error, x.plan)
+    stop = yield from abandon(x)
+    if stop is not None:
+        return (yield from _end(x, stop))
+    message = given.message if given else failure_message(error, plan)
     if run.attempts <= plan.retries and (yield from _wants_retry(x, error, given)):
         delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
         _log_retry(x, error, delay)
@@ -230,6 +238,7 @@ def _failed_attempt(
                 return (yield from _fail(x, error, None, message, given))
         if isinstance(x, FlowExecution):
             x.failures.clear()  # those of the attempt before
+        renew(x)
         run.enter(RUNNING, None if plan.is_flow else "Retrying")
         x.began = x.services.now()
         if plan.hooks:
@@ -313,23 +322,20 @@ def _fail(
 def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome]:
     x.run.preview = short(value)
     x.run.enter(COMPLETED, conclusion.name, conclusion.message)
+    if x.transaction is not None:
+        stop = yield from after_completed(x)
+        if stop is not None:
+            return Err(stop)
     data = value if conclusion.plain else conclusion.data
     if x.plan.hooks:
         yield from _hooks(x, "on_completion", data)
     return Ok(value) if conclusion.plain else Given(conclusion.value, conclusion.data)
 
 
-def _store(x: Execution, value: Any) -> Steps[None]:
-    """Put the result into the cache before Completed is announced, so that who hears can fetch."""
-    if x.cancelling or x.services.interrupted():
-        return  # code that was asked to stop may have given what it had so far
-    seconds = (x.services.now() - x.began) / 1_000_000_000
-    yield Offload(x.services.cache.remember, x, value, seconds)
-
-
 def _end(x: Execution, error: BaseException) -> Steps[Outcome]:
     """End a run that was cancelled, interrupted or crashed. No retries; the error goes on."""
     run = x.run
+    yield from abandon(x)
     if isinstance(x, FlowExecution):
         x.services.cancel_children(x)
     hook, data = "on_cancellation", error

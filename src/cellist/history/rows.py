@@ -13,7 +13,7 @@ from typing import Any
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
 from cellist.model.runs import Run
-from cellist.model.states import FINAL, State, StateType
+from cellist.model.states import State, StateType
 
 _LONGEST = 10_000
 _MOST_INPUTS = 50
@@ -64,7 +64,7 @@ class Rows:
             _TYPES[last.type],
             states[0].at,
             run.first_running or None,
-            last.at if last.type in FINAL else None,
+            run.ended or None,
             run.attempts,
             None if why is None else why.outcome,
             self._document(run, states, inputs_of(run, parameters)) + tail,

@@ -273,9 +273,21 @@ class Run:
         return as_datetime(self.first_running) if self.first_running else None
 
     @property
+    def ended(self) -> int:
+        """When the run became final, nanoseconds since the epoch; 0 before.
+
+        A roll-back is not counted: it comes when the run is over.
+        """
+        states = self.states
+        if not states or states[-1].type not in FINAL:
+            return 0
+        before = states[-2] if len(states) > 1 else states[-1]
+        return before.at if before.type in FINAL else states[-1].at
+
+    @property
     def end_time(self) -> datetime | None:
         """When the run became final."""
-        return self.state.timestamp if self.state and self.is_final else None
+        return as_datetime(self.ended) if self.ended else None
 
     @property
     def total_run_time(self) -> timedelta:
