@@ -1,12 +1,10 @@
 """Transactions: what tasks do in them is kept together or undone together."""
 
 import asyncio
-import contextvars
 import inspect
 import pickle
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,88 +12,20 @@ import pytest
 import cellist
 from cellist import Transaction, flow, get_run_logger, task
 from cellist.cache_policies import INPUTS, NO_CACHE
-from cellist.caching.store import Found
 from cellist.context import TaskRunContext
-from cellist.engine.execution import current_cell
-from cellist.exceptions import ConfigurationError
-from cellist.model.annotations import NOT_SET
-from cellist.model.transactions import TransactionState
+from cellist.session import CellistWarning
 from cellist.transactions import (
     AsyncTransaction,
     CommitMode,
-    IsolationLevel,
     atransaction,
     get_transaction,
     transaction,
 )
+from tests.diaries import COMPLETED, ROLLED_BACK, Boom, Diary, keyed, undone
 from tests.sessions import WAYS, Recorder, as_task, names, outcome
 
 pytestmark = pytest.mark.usefixtures("recorder")
 quick: dict[str, Any] = {"cache_policy": NO_CACHE}
-ROLLED_BACK = ["Pending", "Running", "Completed", "RolledBack"]
-COMPLETED = ["Pending", "Running", "Completed"]
-
-
-class Boom(Exception):
-    """What tests raise."""
-
-
-@contextmanager
-def undone(**options: Any) -> Generator[Transaction]:
-    """A transaction whose block ends with an exception."""
-    with pytest.raises(Boom), transaction(**options) as txn:  # noqa: PT012 - the block is the matter
-        yield txn
-        raise Boom
-
-
-class Memo:
-    """A store of records, as `store=` takes them; remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, Any] = {}
-        self.broken = False
-
-    def exists(self, key: str) -> bool:
-        return key in self.records
-
-    def read(self, key: str) -> Any:
-        return self.records[key]
-
-    def write(self, obj: Any, *, key: str) -> None:
-        if self.broken:
-            raise OSError("disk full")
-        self.records[key] = obj
-
-
-def keyed(name: str) -> dict[str, Any]:
-    """Options that cache by the arguments, also if there are none."""
-    return {"cache_key_fn": lambda context, parameters: f"{name} {parameters}"}
-
-
-class Diary:
-    """Makes tasks whose hooks write down what happens."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        self.lines: list[str] = []
-
-    def task(self, way: str = "drive", name: str = "work", **options: Any) -> Any:
-        def work(n: int = 0) -> list[int]:
-            self.lines.append(f"run {name}")
-            return [n]
-
-        options = {**keyed(name), "cache_policy": NOT_SET, **options}
-        return self.hooked(as_task(way, work, name=name, **options), name)
-
-    def hooked(self, t: Any, name: str) -> Any:
-        t.on_commit(lambda txn: self.lines.append(f"commit {name}"))
-        t.on_rollback(lambda txn: self.lines.append(f"undo {name}"))
-        return t
-
-    def stored(self, name: str = "work") -> bool:
-        key = self.recorder.of(name)[-1].cache_key
-        assert key is not None
-        return isinstance(self.recorder.session.store.get(key), Found)
 
 
 @pytest.fixture
@@ -287,6 +217,17 @@ def test_what_is_stored_is_what_the_task_returned(diary: Diary) -> None:
     assert names(diary.recorder.of("keep")[-1])[-1] == "Cached"  # it changed after the run
 
 
+@pytest.mark.parametrize("length", [10, 5_000_000])  # kept in memory, and too large for it
+def test_an_array_is_stored_as_it_was_returned(recorder: Recorder, length: int) -> None:
+    np = pytest.importorskip("numpy")
+    zeros: Any = task(np.zeros, name="zeros", **keyed("zeros"))
+    with transaction():
+        zeros(length)[:] = 1
+    again = zeros(length)
+    assert names(recorder.of("zeros")[1])[-1] == "Cached"
+    assert not again.any()
+
+
 def test_a_task_without_hooks_is_staged_too(recorder: Recorder) -> None:
     plain = task(lambda: [1], name="plain", **keyed("plain"))
     with undone():
@@ -321,6 +262,20 @@ def test_who_ends_after_the_transaction_follows_it(diary: Diary, good: bool) -> 
     assert future.result() is True
     assert diary.lines == ["commit late" if good else "undo late"]
     assert future.state.name == ("Completed" if good else "RolledBack")
+
+
+def test_who_ends_during_the_roll_back_is_rolled_back(diary: Diary) -> None:
+    gate = threading.Event()
+    late = diary.hooked(task(lambda: gate.wait(20), name="late", **quick), "late")
+
+    def wait(txn: Any) -> None:
+        gate.set()
+        future.wait()
+
+    with transaction() as txn:
+        txn.stage(None, on_rollback_hooks=[wait], on_commit_hooks=[lambda txn: 1 / 0])
+        future = late.submit()
+    assert diary.lines == ["undo late"]
 
 
 def test_flows_inside_and_around(diary: Diary) -> None:
@@ -429,27 +384,29 @@ class TestNestedTasks:
         assert parent().is_failed()
         assert diary.lines == ["run child", "undo child"]
 
-    def test_a_timeout_undoes_and_late_children_follow(self, diary: Diary) -> None:
+    @pytest.mark.parametrize("before", [True, False])
+    def test_a_timeout_undoes_and_late_children_follow(self, diary: Diary, before: bool) -> None:
         child = diary.task(name="child")
         gate, ended = threading.Event(), threading.Event()
 
         @task(timeout_seconds=0.1, **quick)
         def parent() -> None:
-            child(1)
+            if before:
+                child(1)
             try:
                 gate.wait(20)
-            finally:
-                try:
-                    child(2)
-                finally:
-                    ended.set()
+            except BaseException:
+                diary.lines.append("asked to stop")
+            child(2)
+            ended.set()
 
         state = parent.submit(return_state=True)
         assert state.name == "TimedOut"
+        early = ["run child", "undo child"] if before else []
+        assert diary.lines == early
         gate.set()
         assert ended.wait(20)
-        assert diary.lines[:2] == ["run child", "undo child"]
-        assert all(names(run)[-1] != "Completed" for run in diary.recorder.of("child"))
+        assert diary.lines == [*early, "asked to stop", "run child", "undo child"]
 
     def test_a_handled_failure_inside_a_block_undoes_nothing(self, diary: Diary) -> None:
         good = diary.task(name="good")
@@ -663,280 +620,6 @@ class TestHooks:
         assert "Hook 'Callable' (on_commit) raised Boom()" in diary.recorder.logs()
 
 
-class TestValues:
-    """`set` and `get`."""
-
-    def test_copies_and_fallback(self) -> None:
-        value = {"x": [42]}
-        with transaction() as outer:
-            outer.set("key", value)
-            value["x"].append(0)
-            with transaction() as inner:
-                assert inner.get_parent() is outer
-                mine = inner.get("key")
-                assert mine == {"x": [42]}
-                mine["x"].append(43)
-                assert inner.get("key") == {"x": [42]}
-                inner.set("key", mine)
-                assert inner.get("key") == {"x": [42, 43]}
-            assert outer.get("key") == {"x": [42]}
-
-    def test_defaults(self) -> None:
-        with transaction() as txn:
-            assert txn.get("nothing", None) is None
-            assert txn.get("nothing", default=3) == 3
-            txn.set("none", None)
-            assert txn.get("none", 5) is None
-            with pytest.raises(ValueError, match="'nothing'"):
-                txn.get("nothing")
-
-    @pytest.mark.parametrize("way", WAYS)
-    def test_tasks_see_what_is_set_around_them_and_their_hooks_what_they_set(
-        self, way: str
-    ) -> None:
-        seen: list[Any] = []
-
-        def child() -> None:
-            txn = get_transaction()
-            assert txn is not None
-            seen.append((txn.get("block", None), txn.get("parent", None)))
-            txn.set("mine", len(seen))
-
-        def hook(txn: Any) -> None:
-            seen.append((txn.get("mine"), txn.get("parent", None)))
-
-        t = as_task(way, child, on_commit=[hook])
-        plain = as_task(way, child)
-
-        @task(**quick)
-        def parent() -> None:
-            txn = get_transaction()
-            assert isinstance(txn, Transaction)
-            assert txn.is_active()
-            txn.set("parent", "p")
-            outcome(way, plain)
-
-        outcome(way, t)
-        parent()
-        with transaction() as txn:
-            txn.set("block", "b")
-            outcome(way, t)
-            parent()
-        assert seen == [
-            *[(None, None), (1, None)],
-            (None, "p"),
-            *[("b", None), ("b", "p"), (4, None)],
-        ]
-
-    def test_the_innermost_one(self) -> None:
-        assert get_transaction() is None
-        found: list[Any] = []
-
-        @flow
-        def f() -> None:
-            found.append(get_transaction())
-
-        f()
-        assert found.pop() is None
-        with transaction() as outer:
-            f()
-            assert found.pop() is outer
-            with transaction() as inner:
-                assert get_transaction() is inner
-            assert get_transaction() is outer
-
-        @task(**quick)
-        async def t() -> None:
-            found.append(get_transaction())
-            async with atransaction() as block:
-                assert get_transaction() is block
-            assert get_transaction() is found[-1]
-
-        asyncio.run(t())
-        assert isinstance(found.pop(), AsyncTransaction)
-
-    def test_a_task_may_stage_for_itself(self, diary: Diary) -> None:
-        @task(**quick)
-        def t(fails: bool) -> None:
-            txn = get_transaction()
-            assert txn is not None
-            undo: Any = [lambda txn: diary.lines.append("undo")]
-            txn.stage(None, on_rollback_hooks=undo)
-            if fails:
-                raise Boom
-
-        with undone():
-            t(False)
-        assert diary.lines == ["undo"]
-        with pytest.raises(Boom):
-            t(True)
-        assert diary.lines == ["undo"] * 2
-
-    def test_a_task_may_undo_itself(self, diary: Diary) -> None:
-        @task(**keyed("t"))
-        def t() -> int:
-            txn: Any = get_transaction()
-            txn.rollback()
-            return 1
-
-        assert t() == 1
-        assert names(diary.recorder.one("t")) == ROLLED_BACK
-        assert not diary.stored("t")
-
-
-class TestKeys:
-    """Transactions with a key leave a record."""
-
-    @pytest.mark.parametrize("own", [True, False])
-    def test_the_second_time_it_is_committed_on_entry(self, own: bool) -> None:
-        store: Any = Memo() if own else None
-        for expected in (False, True):
-            with transaction(key="once", store=store) as txn:
-                assert txn.is_committed() == expected
-                assert txn.is_active() != expected
-                if not expected:
-                    txn.stage({"n": 1})
-                else:
-                    record: Any = txn.read()
-                    assert (record if own else record.result) == {"n": 1}
-        assert txn.key == "once"
-
-    def test_async(self) -> None:
-        async def run() -> bool:
-            async with atransaction(key="once") as txn:
-                if txn.is_committed():
-                    record: Any = await txn.read()
-                    assert record.result == 7
-                    return True
-                txn.stage(7)
-            return False
-
-        assert [asyncio.run(run()), asyncio.run(run())] == [False, True]
-
-    def test_nothing_needs_to_be_staged(self) -> None:
-        store = Memo()
-        with transaction(key="k", store=store):
-            pass
-        assert store.records == {"k": None}
-
-    @pytest.mark.parametrize(
-        ("options", "expected"),
-        [({"overwrite": True}, "new"), ({"write_on_commit": False}, "old"), ({}, "old")],
-    )
-    def test_options(self, options: dict[str, Any], expected: str) -> None:
-        store = Memo()
-        store.records["k"] = "old"
-        with transaction(key="k", store=store, **options) as txn:
-            assert txn.is_committed() != options.get("overwrite", False)
-            txn.stage("new")
-        assert store.records == {"k": expected}
-
-    def test_a_write_that_fails_rolls_back(self) -> None:
-        store = Memo()
-        store.broken = True
-        undone: list[Any] = []
-        with transaction(key="k", store=store) as txn:
-            txn.stage(1, on_rollback_hooks=[undone.append])
-        assert undone == [txn]
-        assert txn.is_rolled_back()
-        assert store.records == {}
-
-    def test_what_cannot_be_serialised_rolls_back(self, caplog: pytest.LogCaptureFixture) -> None:
-        with transaction(key="k") as txn:
-            txn.stage(threading.Lock())
-        assert txn.is_rolled_back()
-        assert "could not be written" in caplog.text
-
-    def test_an_error_of_the_store_on_entry_is_raised(self) -> None:
-        class Broken(Memo):
-            def exists(self, key: str) -> bool:
-                raise OSError("no disk")
-
-        with pytest.raises(OSError, match="no disk"), transaction(key="k", store=Broken()):
-            pass
-        assert get_transaction() is None
-
-    def test_nested(self) -> None:
-        store = Memo()
-        with undone(key="outer", store=store):
-            with transaction(key="inner", store=store):
-                pass
-            with transaction(key="eager", store=store, commit_mode=CommitMode.EAGER):
-                pass
-            assert list(store.records) == ["eager"]
-        assert list(store.records) == ["eager"]
-
-    def test_a_block_that_fails_takes_the_one_around_it_along(self, diary: Diary) -> None:
-        t = diary.task()
-        with transaction(key="outer", store=Memo()) as outer:
-            t(1)
-            with undone() as inner:
-                t(2)
-            assert inner.is_rolled_back()
-            assert outer.is_rolled_back()
-            assert diary.lines == ["run work", "run work", "undo work", "undo work"]
-            t(3)
-            assert diary.lines[4:] == ["run work", "undo work"]
-
-    @pytest.mark.parametrize("own", [True, False])
-    def test_serializable_lets_one_in_at_a_time(self, own: bool) -> None:
-        class Locking(Memo):
-            def __init__(self) -> None:
-                super().__init__()
-                self.lock = threading.Lock()
-
-            def acquire_lock(self, key: str, holder: str) -> bool:
-                return self.lock.acquire()
-
-            def release_lock(self, key: str, holder: str) -> None:
-                self.lock.release()
-
-            def write(self, obj: Any, *, key: str, holder: str | None = None) -> None:
-                assert holder is not None
-                super().write(obj, key=key)
-
-        store: Any = Locking() if own else None
-        inside: list[int] = []
-        most: list[int] = []
-        done: list[bool] = []
-
-        def work() -> None:
-            with transaction(
-                key="k", store=store, isolation_level=IsolationLevel.SERIALIZABLE
-            ) as txn:
-                inside.append(1)
-                most.append(len(inside))
-                done.append(txn.is_committed())
-                inside.pop()
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-        assert max(most) == 1
-        assert sorted(done) == [False] + [True] * 7
-
-    @pytest.mark.parametrize("end", ["ok", "raise", "hook"])
-    def test_the_lock_is_released_whatever_happens(self, end: str) -> None:
-        for _ in range(2):
-            try:
-                with transaction(key="k", isolation_level="SERIALIZABLE", overwrite=True) as txn:  # pyright: ignore[reportArgumentType] - text is as good
-                    txn.stage(1, on_commit_hooks=[lambda txn: 1 / 0] if end == "hook" else [])
-                    if end == "raise":
-                        raise Boom
-            except Boom:
-                pass
-
-    def test_a_store_without_locks_is_refused(self) -> None:
-        with (
-            pytest.raises(ConfigurationError, match=r"'k' is SERIALIZABLE.*Memo"),
-            transaction(key="k", store=Memo(), isolation_level=IsolationLevel.SERIALIZABLE),
-        ):
-            pass
-        assert get_transaction() is None
-
-
 class TestResultsThatCannotBeKept:
     """The cache that is on by default is no reason to undo a task; one that was asked for is."""
 
@@ -961,104 +644,16 @@ class TestResultsThatCannotBeKept:
                 raise pickle.PicklingError("never")
 
         t = task(Once, name="t")
-        with pytest.warns(cellist.session.CellistWarning, match="`t` is not kept"), transaction():
-            t()
+
+        def act() -> None:
+            with transaction():
+                t()
+                recorder.session.history.flush(10)  # written before the commit, and again after it
+
+        with pytest.warns(CellistWarning, match="`t` is not kept"):
+            act()
         recorder.session.history.flush(10)
         assert "not kept" in cellist.run(recorder.one("t")).why["sentence"]
-
-
-class TestOpenAndClosed:
-    """What is open where, and what is left behind."""
-
-    def test_another_cell_knows_nothing_of_one_left_open(self, diary: Diary) -> None:
-        t = diary.task()
-        before = current_cell.get()
-        current_cell.set("one cell")
-        left = transaction()
-        left.__enter__()
-        try:
-            t(1)
-            assert get_transaction() is left
-            current_cell.set("the next")
-            assert get_transaction() is None
-            t(2)
-            assert diary.lines == ["run work", "run work", "commit work"]
-            with transaction() as fresh:
-                assert fresh.get_parent() is None
-                t(3)
-            assert diary.lines[3:] == ["run work", "commit work"]
-        finally:
-            current_cell.set(before)
-            left.__exit__(None, None, None)
-        assert get_transaction() is None
-
-    def test_one_that_is_closed_elsewhere_disturbs_nobody(self) -> None:
-        def hold() -> Any:
-            with transaction() as txn:
-                yield txn
-
-        holding = hold()
-        elsewhere = contextvars.copy_context()
-        held = elsewhere.run(next, holding)
-        assert get_transaction() is None
-        with transaction() as mine:
-            holding.close()
-            assert held.is_rolled_back()
-            assert get_transaction() is mine
-        assert get_transaction() is None
-
-    def test_a_generator_task_keeps_its_block_to_itself(self, diary: Diary) -> None:
-        t = diary.task()
-
-        @task(**quick)
-        def numbers() -> Any:
-            with transaction() as mine:
-                for n in range(2):
-                    assert get_transaction() is mine
-                    t(n)
-                    yield n
-
-        for n in numbers():
-            assert get_transaction() is None
-            t(10 + n)
-        assert diary.lines == [
-            *["run work", "run work", "commit work"] * 2,
-            *["commit work"] * 2,
-        ]
-
-    def test_none_can_be_entered_twice(self) -> None:
-        with transaction() as txn, pytest.raises(RuntimeError, match="entered before"):
-            txn.__enter__()
-        with pytest.raises(RuntimeError, match="entered before"), txn:
-            pass
-
-    def test_reset_leaves_the_decision_to_the_parent(self) -> None:
-        with transaction() as outer:
-            inner = transaction()
-            inner.__enter__()
-            inner.reset()
-            assert get_transaction() is outer
-            assert inner.is_active()
-        assert inner.is_committed()
-
-    @pytest.mark.parametrize("state", TransactionState)
-    def test_state_questions(self, state: TransactionState) -> None:
-        txn = Transaction(state=state)
-        answers = {
-            TransactionState(name.removeprefix("is_").upper())
-            for name in ("is_pending", "is_active", "is_staged", "is_committed", "is_rolled_back")
-            if getattr(txn, name)()
-        }
-        assert answers == {state}
-
-    def test_states_in_order(self) -> None:
-        txn = transaction()
-        seen = [txn.state]
-        with txn:
-            seen.append(txn.state)
-            txn.stage(1)
-            seen.append(txn.state)
-        assert [*seen, txn.state] == list(TransactionState)[:4]
 
 
 def test_a_roll_back_does_not_move_the_end(diary: Diary) -> None:
@@ -1074,7 +669,3 @@ def test_a_roll_back_does_not_move_the_end(diary: Diary) -> None:
     diary.recorder.session.history.flush(10)
     kept = cellist.run(run)
     assert [state[0] for state in kept.states] == ROLLED_BACK
-
-
-def test_isolation_levels_are_text() -> None:
-    assert list(IsolationLevel) == ["READ_COMMITTED", "SERIALIZABLE"]
