@@ -260,6 +260,10 @@ class TestKeys:
             def release_lock(self, key: str, holder: str) -> None:
                 self.lock.release()
 
+            def read(self, key: str, holder: str | None = None) -> Any:
+                assert holder is not None
+                return super().read(key)
+
             def write(self, obj: Any, *, key: str, holder: str | None = None) -> None:
                 assert holder is not None
                 super().write(obj, key=key)
@@ -276,6 +280,8 @@ class TestKeys:
                 inside.append(1)
                 most.append(len(inside))
                 done.append(txn.is_committed())
+                if done[-1]:
+                    assert txn.read() is not None or own
                 inside.pop()
 
         threads = [threading.Thread(target=work) for _ in range(8)]

@@ -53,8 +53,9 @@ class SessionRecords:
         """Whether there is an unexpired record."""
         return isinstance(get_session().store.get(key), Found)
 
-    def read(self, key: str) -> Record:
+    def read(self, key: str, holder: str | None = None) -> Record:
         """Return the record. Raises `MissingResult` if there is none."""
+        del holder  # only the one that has the lock is ever here
         found = get_session().store.get(key)
         if not isinstance(found, Found):
             message = f"There is no record of transaction {key!r}: {found.message}."
@@ -63,7 +64,7 @@ class SessionRecords:
 
     def write(self, obj: Any, *, key: str, holder: str | None = None) -> None:
         """Keep a record; on disk when this returns. Raises `RuntimeError` if it cannot be kept."""
-        del holder  # there is no other way in that could disregard the lock
+        del holder  # only the one that has the lock is ever here
         header: Any = {"key": key, "task": "transaction", "created": time.time(), "seconds": 0.0}
         problem = get_session().store.put(key, obj, header, durable=True)
         if problem:

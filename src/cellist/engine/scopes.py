@@ -197,7 +197,7 @@ class Transaction(BaseTransaction):
 
     def read(self) -> Any:
         """Return the record under the key, `None` without a key or store."""
-        return self.store.read(self.key) if self.store is not None and self.key else None
+        return self.read_record()
 
     def commit(self) -> bool:
         """Commit now; whether that was done. A hook or write that fails rolls back instead."""
@@ -251,9 +251,7 @@ class AsyncTransaction(BaseTransaction):
 
     async def read(self) -> Any:
         """Return the record under the key, `None` without a key or store."""
-        if self.store is None or not self.key:
-            return None
-        return await self._do(offload(self.store.read, self.key))
+        return await self._do(offload(self.read_record))
 
     async def commit(self) -> bool:
         """Commit now; whether that was done. A hook or write that fails rolls back instead."""

@@ -38,7 +38,8 @@ _deciding = threading.Lock()
 class Store(Protocol):
     """Where the records of keyed transactions are kept.
 
-    For `SERIALIZABLE` it also has `acquire_lock(key, holder)` and `release_lock(key, holder)`.
+    For `SERIALIZABLE` it also has `acquire_lock(key, holder)` and `release_lock(key, holder)`, and
+    `read` and `write` take `holder=`.
     """
 
     def exists(self, key: str) -> bool:
@@ -273,11 +274,20 @@ class BaseTransaction:
         """Write the record; return a sentence if it could not be kept, or raise."""
         if self.record is not None:
             return self.record()
-        # Who holds the lock has to say so, or a store that heeds locks would refuse the write.
-        holder: dict[str, Any] = {"holder": self._holder} if self.is_locked else {}
         store: Any = self.store
-        store.write(self._staged, key=self._key, **holder)
+        store.write(self._staged, key=self._key, **self._as_holder())
         return None
+
+    def read_record(self) -> Any:
+        """Return the record under the key, `None` without a key or store."""
+        store: Any = self.store
+        if store is None or self.key is None:
+            return None
+        return store.read(self.key, **self._as_holder())
+
+    def _as_holder(self) -> dict[str, Any]:
+        """Return what tells a store that heeds locks that this one has the lock."""
+        return {"holder": self._holder} if self.is_locked else {}
 
     def lock(self) -> None:
         """Wait for the lock on the key. Raises `ConfigurationError` if the store has none."""
