@@ -1,9 +1,11 @@
 """States, and a constructor for each. All constructors take `message`, `data` and `name`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from cellist.engine.errors import describe
+from cellist.model.awaited import also_awaitable
 from cellist.model.states import (
     TERMINAL_STATES,
     State,
@@ -19,11 +21,24 @@ S = TypeVar("S", bound=State)
 
 def _state(cls: type[S], kind: StateType, name: str | None, fields: dict[str, Any]) -> S:
     given = fields.pop("name", None) or name
+    if "state_details" in fields:
+        fields["state_details"] = _details(fields)
     return cls(kind, given, **fields)
 
 
+def _details(fields: dict[str, Any]) -> StateDetails:
+    """Take the details out of the fields given, as a copy; they may be given as a dict."""
+    details: Any = fields.pop("state_details", None) or StateDetails()
+    if isinstance(details, StateDetails):
+        return replace(details)
+    return StateDetails(**details)
+
+
 def _due(cls: type[S], name: str, moment: datetime | None, fields: dict[str, Any]) -> S:
-    details = fields.pop("state_details", None) or StateDetails()
+    details = _details(fields)
+    if moment is not None and details.scheduled_time is not None:
+        message = "Give the moment as `scheduled_time` or in `state_details`, not both."
+        raise ValueError(message)
     details.scheduled_time = moment or details.scheduled_time or datetime.now(UTC)
     return _state(cls, StateType.SCHEDULED, name, {**fields, "state_details": details})
 
@@ -116,15 +131,19 @@ def Paused(  # noqa: N802
 ) -> State:
     """A run that waits for somebody to resume it, at most `timeout_seconds`.
 
-    Raises `ValueError` if both the timeout and the moment of expiry are given.
+    Raises `ValueError` if the end of the waiting is given in more than one way.
     """
-    if timeout_seconds is not None and pause_expiration_time is not None:
+    details = _details(kwargs)
+    if sum(end is not None for end in (timeout_seconds, pause_expiration_time)) > 1:
         message = "Give either `timeout_seconds` or `pause_expiration_time`, not both."
         raise ValueError(message)
-    details = kwargs.pop("state_details", None) or StateDetails()
     if timeout_seconds is not None:
         pause_expiration_time = datetime.now(UTC) + timedelta(seconds=timeout_seconds)
-    details.pause_timeout = pause_expiration_time
+    if pause_expiration_time is not None:
+        if details.pause_timeout is not None:
+            message = "Give the end of the pause by itself or in `state_details`, not both."
+            raise ValueError(message)
+        details.pause_timeout = pause_expiration_time
     details.pause_reschedule = reschedule
     details.pause_key = pause_key
     return _state(cls, StateType.PAUSED, "Paused", {**kwargs, "state_details": details})
@@ -137,13 +156,17 @@ def Suspended(  # noqa: N802
     pause_key: str | None = None,
     **kwargs: Any,
 ) -> State:
-    """A run that was stopped in order to be resumed later."""
+    """A run that was stopped in order to be resumed later.
+
+    Raises `ValueError` if the end of the waiting is given in more than one way.
+    """
     kwargs.setdefault("name", "Suspended")
     return Paused(cls, timeout_seconds, pause_expiration_time, True, pause_key, **kwargs)
 
 
+@also_awaitable
 def get_state_exception(state: State) -> BaseException:
-    """Return the exception a failed, crashed or cancelled state stands for.
+    """Return the exception a failed, crashed or cancelled state stands for. May be awaited.
 
     Raises `ValueError` for other states.
     """
@@ -155,8 +178,12 @@ async def aget_state_exception(state: State) -> BaseException:
     return state_exception(state)
 
 
+@also_awaitable
 def raise_state_exception(state: State) -> None:
-    """Raise the exception of a failed, crashed or cancelled state; do nothing for others."""
+    """Raise the exception of a failed, crashed or cancelled state; do nothing for others.
+
+    May be awaited.
+    """
     if state.is_failed() or state.is_crashed() or state.is_cancelled():
         _raise(state_exception(state))
 
@@ -182,8 +209,12 @@ class StateGroup:
         self.states = states
         self.total_count = len(states)
         self.type_counts = {kind: sum(state.type is kind for state in states) for kind in StateType}
-        self.all_final = all(state.is_final() for state in states)
+        self.cancelled_count = self.type_counts[StateType.CANCELLED]
+        self.paused_count = self.type_counts[StateType.PAUSED]
+        self.final_count = sum(state.is_final() for state in states)
+        self.not_final_count = self.total_count - self.final_count
 
+    @property
     def fail_count(self) -> int:
         """How many failed or crashed."""
         return self.type_counts[StateType.FAILED] + self.type_counts[StateType.CRASHED]
@@ -194,15 +225,30 @@ class StateGroup:
 
     def any_cancelled(self) -> bool:
         """Whether one was cancelled."""
-        return self.type_counts[StateType.CANCELLED] > 0
+        return self.cancelled_count > 0
 
     def any_failed(self) -> bool:
         """Whether one failed or crashed."""
-        return self.fail_count() > 0
+        return self.fail_count > 0
 
     def any_paused(self) -> bool:
         """Whether one is paused."""
-        return self.type_counts[StateType.PAUSED] > 0
+        return self.paused_count > 0
+
+    def all_final(self) -> bool:
+        """Whether all are over."""
+        return self.not_final_count == 0
+
+    def counts_message(self) -> str:
+        """Say how many there are of each type: `total=3, not_final=1, 'COMPLETED'=2, …`."""
+        parts = [f"total={self.total_count}"]
+        if self.not_final_count:
+            parts.append(f"not_final={self.not_final_count}")
+        parts += [f"{kind.value!r}={count}" for kind, count in self.type_counts.items() if count]
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"StateGroup<{self.counts_message()}>"
 
 
 __all__ = [

@@ -1,5 +1,7 @@
 """States, the table of transitions, and the run that walks it."""
 
+import copy
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
@@ -122,8 +124,29 @@ def test_moments_of_scheduled_and_paused_states() -> None:
     assert states.AwaitingRetry().state_details.scheduled_time is not None
     assert states.Paused(pause_expiration_time=moment).state_details.pause_timeout == moment
     assert states.Suspended().state_details.pause_reschedule
+    given = states.StateDetails(cache_key="k")
+    assert states.Paused(pause_key="p", state_details=given).state_details.cache_key == "k"
+    assert given == states.StateDetails(cache_key="k")
+    assert states.Completed(state_details={"cache_key": "k"}).state_details == given
+    assert states.Paused().state_details.pause_timeout is None
+    soon = states.Suspended(timeout_seconds=60, pause_key="k").state_details
+    assert soon.pause_timeout is not None
+    assert 55 < (soon.pause_timeout - datetime.now(UTC)).total_seconds() <= 60
+    assert soon.pause_key == "k"
+
+
+@pytest.mark.parametrize(
+    ("make", "twice"),
+    [
+        (states.Paused, {"timeout_seconds": 1, "pause_expiration_time": datetime.now(UTC)}),
+        (states.Suspended, {"timeout_seconds": 1, "pause_expiration_time": datetime.now(UTC)}),
+        (states.Paused, {"timeout_seconds": 1, "state_details": {"pause_timeout": 1}}),
+        (states.Scheduled, {"scheduled_time": 1, "state_details": {"scheduled_time": 1}}),
+    ],
+)
+def test_one_moment_is_given_once(make: Any, twice: Any) -> None:
     with pytest.raises(ValueError, match="not both"):
-        states.Paused(timeout_seconds=1, pause_expiration_time=moment)
+        make(**twice)
 
 
 def test_texts() -> None:
@@ -172,10 +195,15 @@ def test_copies_and_equality() -> None:
     state.state_details.task_run_id = state.id
     fresh = state.fresh_copy()
     assert fresh.id != state.id
-    assert fresh.state_details.task_run_id is None
+    assert fresh.timestamp >= state.timestamp
+    assert fresh.at != state.at
+    assert fresh.state_details == state.state_details
+    assert fresh.state_details is not state.state_details
     assert fresh.data == 1
     copy = state.model_copy(update={"name": "Other"})
     assert (copy.name, copy.state_details.task_run_id) == ("Other", state.id)
+    assert copy.id == state.id
+    assert copy.at != state.at
     assert state != copy
     assert state == state
     assert len({state, copy}) == 2
@@ -183,14 +211,103 @@ def test_copies_and_equality() -> None:
         State("NOTHING")
 
 
-def test_groups_and_raising() -> None:
-    group = states.StateGroup([states.Completed(data=1), states.Failed(), states.Pending()])
-    assert (group.total_count, group.fail_count()) == (3, 1)
-    assert group.any_failed()
-    assert not group.all_final
-    assert not group.all_completed()
-    assert not group.any_cancelled()
-    assert not group.any_paused()
+def same_but(**changes: Any) -> State:
+    fields: dict[str, Any] = {
+        "type": "COMPLETED",
+        "name": "N",
+        "message": "m",
+        "data": [1],
+        "timestamp": datetime(2030, 1, 1, tzinfo=UTC),
+        "state_details": states.StateDetails(cache_key="k"),
+        **changes,
+    }
+    return State(**fields)
+
+
+class Strange:
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - as numpy arrays have it
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "FAILED"},
+        {"name": "Other"},
+        {"message": None},
+        {"data": [2]},
+        {"data": Strange()},
+        {"timestamp": datetime(2031, 1, 1, tzinfo=UTC)},
+        {"state_details": states.StateDetails(cache_key="other")},
+    ],
+)
+def test_equality_is_by_field(change: dict[str, Any]) -> None:
+    assert same_but() == same_but()
+    assert hash(same_but()) == hash(same_but())
+    assert same_but() != same_but(**change)
+    assert same_but() != "N"
+
+
+def test_reading_details_does_not_change_what_a_state_is() -> None:
+    state = State("COMPLETED", timestamp=datetime(2030, 1, 1, tzinfo=UTC))
+    before = hash(state)
+    assert state.state_details == states.StateDetails()
+    assert hash(state) == before
+
+
+@pytest.mark.parametrize("clone", [pickle.loads, copy.copy, copy.deepcopy])
+def test_clones_keep_what_there_is_not(clone: Any) -> None:
+    for state in (states.Completed(), states.Completed(data=None), states.Failed(data="text")):
+        assert state.id
+        same = clone(pickle.dumps(state) if clone is pickle.loads else state)
+        assert same == state
+        assert same.id == state.id
+        assert (same.has_data, same.data) == (state.has_data, state.data)
+
+
+def test_a_deep_copy_has_data_of_its_own() -> None:
+    state = states.Completed(data=[1])
+    assert state.model_copy(deep=True).data == [1]
+    assert state.model_copy(deep=True).data is not state.data
+    assert state.model_copy().data is state.data
+
+
+GROUPS = [
+    # counts: total, failed, final; then all_completed, any_failed, any_cancelled, any_paused
+    ([], (0, 0, 0), (True, False, False, False), "total=0"),
+    (
+        [states.Completed(data=1), states.Failed(), states.Crashed(), states.Pending()],
+        (4, 2, 3),
+        (False, True, False, False),
+        "total=4, not_final=1, 'PENDING'=1, 'COMPLETED'=1, 'FAILED'=1, 'CRASHED'=1",
+    ),
+    ([states.Completed()] * 2, (2, 0, 2), (True, False, False, False), "total=2, 'COMPLETED'=2"),
+    (
+        [states.Cancelled(), states.Paused()],
+        (2, 0, 1),
+        (False, False, True, True),
+        "total=2, not_final=1, 'CANCELLED'=1, 'PAUSED'=1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("members", "counts", "answers", "message"), GROUPS)
+def test_groups(members: Any, counts: Any, answers: Any, message: str) -> None:
+    group = states.StateGroup(members)
+    assert (group.total_count, group.fail_count, group.final_count) == counts
+    assert answers == (
+        group.all_completed(),
+        group.any_failed(),
+        group.any_cancelled(),
+        group.any_paused(),
+    )
+    assert group.all_final() == (group.not_final_count == 0)
+    assert group.counts_message() == message
+
+
+def test_raising() -> None:
     states.raise_state_exception(states.Completed(data=1))
     with pytest.raises(FailedRun):
         states.raise_state_exception(states.Failed())

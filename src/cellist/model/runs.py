@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Protocol, cast
-from uuid import UUID
+from typing import Any, ClassVar, NamedTuple, cast
+from uuid import UUID, uuid5
 
 from cellist.exceptions import IllegalTransition
+from cellist.model.facts import Definition, ErrorInfo, RunInput, RunPolicy
 from cellist.model.ids import as_hex, as_uuid, new_id
 from cellist.model.states import (
     CANCELLING,
@@ -53,36 +54,11 @@ class RunUpdated(NamedTuple):
 
 
 _log = logging.getLogger("cellist")
+_FLOWS = UUID("6e3a6a0e-52f4-5d0c-9f2f-0c4c1b6f2c57")
+"""Namespace of the ids of flows."""
 
 Event = StateChanged | LogWritten | RunUpdated
 Sink = Callable[[Event], object]
-
-
-class Definition(Protocol):
-    """What a run needs to know of the task or flow it executes."""
-
-    name: str
-    version: str | None
-
-    @property
-    def key(self) -> str:
-        """What identifies the definition across kernels."""
-        ...
-
-
-class RunInput(NamedTuple):
-    """One upstream run a parameter came from."""
-
-    input_type: str
-    id: UUID
-
-
-class ErrorInfo(NamedTuple):
-    """An exception as text: no object is kept alive by the record of a failure."""
-
-    type: str
-    message: str
-    traceback: str
 
 
 _new_tuple = cast("Callable[..., StateChanged]", getattr(tuple, "__new__"))  # noqa: B009  # its type is only partly known
@@ -302,6 +278,20 @@ class Run:
         """The id of the enclosing flow run."""
         return self.flow.id if self.flow else None
 
+    @property
+    def empirical_policy(self) -> RunPolicy:
+        """How the run is retried: by its options, and by the settings where it has none."""
+        plan: Any = getattr(self.definition, "plan", None)
+        if plan is None:
+            return RunPolicy(0, 0.0, None)
+        now = plan()
+        return RunPolicy(now.retries, now.delays, now.jitter)
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Empty: labels are given by a server."""
+        return {}
+
     def public_state(self, data: Any = NO_DATA, state: State | None = None) -> State:
         """Return a state as a user gets it: a copy with the value and the ids filled in."""
         record = state or self.state
@@ -346,6 +336,14 @@ class TaskRun(Run):
         return self.definition.version
 
     @property
+    def flow_run_run_count(self) -> int:
+        """In which attempt of its flow run the run was made, from 1; 0 outside flows."""
+        if self.flow is None or not self.states:
+            return 0
+        made = self.states[0].at
+        return sum(state.type is RUNNING and state.at <= made for state in self.flow.states)
+
+    @property
     def task_inputs(self) -> dict[str, list[RunInput]]:
         """For each parameter the runs it came from, with `wait_for` and `__parents__`."""
         found = {
@@ -369,6 +367,19 @@ class FlowRun(Run):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.parameters: dict[str, Any] = {}
+
+    deployment_id = None
+    """There is no server to deploy to."""
+
+    @property
+    def flow_id(self) -> UUID:
+        """The id of the flow: the same in each of its runs, in every kernel."""
+        return uuid5(_FLOWS, self.definition.key)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """Empty: there is no deployment to hand something over."""
+        return {}
 
     @property
     def flow_version(self) -> str | None:

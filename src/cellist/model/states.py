@@ -10,6 +10,7 @@ a result alive; the state that is handed to a user is a copy with `data` and `st
 filled in (`Run.public_state`).
 """
 
+import copy
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from cellist.exceptions import (
     PausedRun,
     UnfinishedRun,
 )
+from cellist.model.awaited import also_awaitable
 from cellist.model.ids import as_uuid, new_id
 
 
@@ -84,6 +86,9 @@ class NoData:
 
     def __repr__(self) -> str:
         return "NoData"
+
+    def __reduce__(self) -> str:
+        return "NO_DATA"  # a copy, also from another process, is the one there is
 
 
 NO_DATA = NoData()
@@ -207,55 +212,65 @@ class State:
         """Whether no other state can follow."""
         return self.type in FINAL
 
+    @also_awaitable
     def result(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> Any:  # noqa: ARG002 - Prefect's signature
         """Return the value of a completed run, or raise what ended it.
 
         With `raise_on_failure=False` the exception object is returned instead of raised.
         Raises `UnfinishedRun` or `PausedRun` while the run is not final, and `MissingResult`
         when it completed without leaving a value. `retry_result_failure` is accepted for
-        compatibility; results of this process are always at hand.
+        compatibility; results of this process are always at hand. `await state.result()` gives
+        the same.
         """
         return state_value(self, raise_on_failure)
 
-    def fresh_copy(self, **updates: Any) -> "State":
-        """Return this state as a new one: new id, new timestamp, no trace of its old run."""
-        details = replace(self.state_details)
-        details.flow_run_id = details.task_run_id = details.transition_id = None
-        return self.model_copy(update={"state_details": details, **updates})
-
-    def model_copy(
+    async def aresult(
         self,
-        *,
-        update: dict[str, Any] | None = None,
-        deep: bool = False,  # noqa: ARG002 - pydantic's signature
-    ) -> "State":
-        """Return a copy with a new id and timestamp and the given fields replaced."""
+        raise_on_failure: bool = True,
+        retry_result_failure: bool = True,  # noqa: ARG002 - Prefect's signature
+    ) -> Any:
+        """Return what `result` returns."""
+        return state_value(self, raise_on_failure)
+
+    def fresh_copy(self, *, deep: bool = False, **updates: Any) -> "State":
+        """Return this state as a new one: a copy with a new id and timestamp."""
+        return self.model_copy(update={"id": as_uuid(new_id()), **updates}, deep=deep)
+
+    def model_copy(self, *, update: dict[str, Any] | None = None, deep: bool = False) -> "State":
+        """Return a copy with a new timestamp and the given fields replaced.
+
+        With `deep=True` the data is copied too. Raises `TypeError` for a field there is not.
+        """
+        data = copy.deepcopy(self._data) if deep else self._data
         values: dict[str, Any] = {
             "type": self.type,
             "name": self.name,
             "message": self.message,
-            "data": self._data,
+            "data": data,
             "state_details": replace(self.state_details),
+            **(update or {}),
         }
-        values.update(update or {})
-        copy = State(**values)
-        copy.why = self.why
-        return copy
+        number: UUID = values.pop("id", None) or self.id
+        made = type(self)(**values)
+        made._id = number.int
+        made.why = self.why
+        return made
 
     def __eq__(self, other: object) -> bool:
+        """Whether all fields but the id are equal."""
         if not isinstance(other, State):
             return NotImplemented
-        same = (self.type, self.name, self.message, self.at) == (
-            other.type,
-            other.name,
-            other.message,
-            other.at,
+        return (
+            (self.type, self.name, self.message, self.at)
+            == (other.type, other.name, other.message, other.at)
+            and self.state_details == other.state_details
+            and self.has_data == other.has_data
+            and _same(self.data, other.data)
         )
-        return same and self.data is other.data
 
     def __hash__(self) -> int:
         details = self._details
-        ids = (details.flow_run_id, details.task_run_id) if details else None
+        ids = (details.flow_run_id, details.task_run_id) if details else (None, None)
         return hash((ids, self.at, self.type))
 
     def __str__(self) -> str:
@@ -270,6 +285,14 @@ class State:
         return (
             f"{self.name}(message={self.message!r}, type={self.type.value}, result={self.data!r})"
         )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, for values too that compare to something else than a bool."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:
+        return False
 
 
 _WRAPPERS: dict[StateType, tuple[type[CellistError], str]] = {

@@ -1,0 +1,39 @@
+"""What a run tells about itself as values of their own."""
+
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+
+class Definition(Protocol):
+    """What a run needs to know of the task or flow it executes."""
+
+    name: str
+    version: str | None
+
+    @property
+    def key(self) -> str:
+        """What identifies the definition across kernels."""
+        ...
+
+
+class RunInput(NamedTuple):
+    """One upstream run a parameter came from."""
+
+    input_type: str
+    id: UUID
+
+
+class RunPolicy(NamedTuple):
+    """How a run is retried; delays in seconds."""
+
+    retries: int
+    retry_delay: float | list[float]
+    retry_jitter_factor: float | None
+
+
+class ErrorInfo(NamedTuple):
+    """An exception as text: no object is kept alive by the record of a failure."""
+
+    type: str
+    message: str
+    traceback: str
