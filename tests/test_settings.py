@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cellist import settings
+from cellist import flow, settings, task
+from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import ConfigurationError
 from cellist.settings import get_current_settings, temporary_settings
 
@@ -82,3 +83,135 @@ def test_temporary_settings_refuse_what_they_do_not_know() -> None:
         print(settings.CELLIST_NOTHING)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         print(settings.nothing)
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "value"),
+    [
+        ("PREFECT_TASK_DEFAULT_RETRIES", "tasks_default_retries", 3),
+        ("PREFECT_FLOW_DEFAULT_RETRIES", "flows_default_retries", 3),
+        ("PREFECT_FLOW_DEFAULT_RETRY_DELAY_SECONDS", "flows_default_retry_delay_seconds", 3.0),
+        (
+            "PREFECT_TASK_RUNNER_THREAD_POOL_MAX_WORKERS",
+            "tasks_runner_thread_pool_max_workers",
+            3,
+        ),
+    ],
+)
+def test_older_names(monkeypatch: pytest.MonkeyPatch, variable: str, name: str, value: Any) -> None:
+    monkeypatch.setenv(variable, "3")
+    assert getattr(get_current_settings(), name) == value
+    with temporary_settings({variable: "4"}):
+        assert getattr(get_current_settings(), name) == value + 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LOGGING_LEVEL", "DEBUG"),
+        ("LOGGING_LOG_PRINTS", True),
+        ("LOGGING_EXTRA_LOGGERS", ("a", "b.c")),
+        ("DEBUG_MODE", True),
+        ("TASKS_DEFAULT_NO_CACHE", True),
+        ("TASKS_DISABLE_CACHING", True),
+        ("TASKS_DEFAULT_PERSIST_RESULT", True),
+        ("TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS", 2),
+    ],
+)
+def test_rows_of_the_table(monkeypatch: pytest.MonkeyPatch, variable: str, value: Any) -> None:
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    for prefix in ("PREFECT_", "CELLIST_"):
+        with monkeypatch.context() as patch:
+            patch.setenv(prefix + variable, text)
+            assert getattr(get_current_settings(), variable.lower()) == value
+
+
+def test_settings_of_our_own_have_no_name_of_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("UI", "HISTORY", "TASKS_REQUIRE_FLOW_FOR_SUBMIT"):
+        monkeypatch.setenv(f"PREFECT_{name}", "off")
+    now = get_current_settings()
+    assert (now.ui, now.history, now.tasks_require_flow_for_submit) == ("auto", True, False)
+
+
+def test_a_level_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLIST_LOGGING_LEVEL", "LOUD")
+    with pytest.raises(ConfigurationError, match=r"CELLIST_LOGGING_LEVEL='LOUD'.*such as DEBUG"):
+        get_current_settings()
+
+
+def test_sections_read_as_in_prefect() -> None:
+    with temporary_settings(tasks_default_retries=2, logging_level="debug"):
+        now: Any = get_current_settings()
+        assert now.tasks.default_retries == 2
+        assert now.tasks.runner.thread_pool_max_workers is None
+        assert now.logging.level == "DEBUG"
+        assert now.flows.default_retries == 0
+        assert "default_retries" in dir(now.tasks)
+    for section in (now, now.tasks):
+        with pytest.raises(AttributeError, match=r"There is no setting '(tasks_)?nothing'"):
+            print(section.nothing)
+    assert not hasattr(now, "__len__")
+
+
+def test_a_name_knows_its_value() -> None:
+    name: Any = settings.PREFECT_TASKS_REFRESH_CACHE
+    assert (name, name.name, name.value()) == (*["PREFECT_TASKS_REFRESH_CACHE"] * 2, False)
+    with temporary_settings({name: True}):
+        assert name.value() is True
+
+
+def test_defaults_can_be_set_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLIST_TASKS_DEFAULT_RETRIES", "3")
+    retries: Any = settings.CELLIST_TASKS_DEFAULT_RETRIES
+    delay: Any = settings.CELLIST_TASKS_DEFAULT_RETRY_DELAY_SECONDS
+    with temporary_settings(set_defaults={retries: 7, delay: 7}) as now:
+        assert (now.tasks_default_retries, now.tasks_default_retry_delay_seconds) == (3, 7)
+    with temporary_settings(restore_defaults={retries}) as now:
+        assert now.tasks_default_retries == 0
+    with temporary_settings({retries: 5}), temporary_settings(restore_defaults=[retries]) as now:
+        assert now.tasks_default_retries == 0
+    with temporary_settings({delay: 5}, {retries: 6}, [retries]) as now:
+        assert (now.tasks_default_retries, now.tasks_default_retry_delay_seconds) == (6, 5)
+    assert get_current_settings().tasks_default_retries == 3
+
+
+def test_who_listens_hears_of_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+
+    def listener(now: settings.Settings) -> None:
+        heard.append(now.tasks_default_retries)
+
+    settings.refresh()
+    monkeypatch.setattr("cellist.settings._Cache.listeners", ())
+    settings.on_change(listener)
+    with temporary_settings(tasks_default_retries=2):
+        settings.refresh()
+    assert heard == [0, 2, 0]
+
+
+def test_an_environment_without_a_dictionary_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", {"CELLIST_TASKS_DEFAULT_RETRIES": "3"})
+    assert get_current_settings().tasks_default_retries == 3
+    monkeypatch.undo()
+    assert get_current_settings().tasks_default_retries == 0
+
+
+def test_submitting_may_require_a_flow() -> None:
+    @task(cache_policy=NO_CACHE)
+    def work(x: int = 1) -> int:
+        return x
+
+    @task(cache_policy=NO_CACHE)
+    def submitting() -> int:
+        return work.submit(2).result()
+
+    @flow
+    def whole() -> Any:
+        return submitting(), work.submit(3).result(), work.map([4]).result()
+
+    assert submitting() == 2
+    with temporary_settings(tasks_require_flow_for_submit=True):
+        for attempt in (work.submit, lambda: work.map([1]), submitting):
+            with pytest.raises(RuntimeError, match="'work' cannot be submitted outside"):
+                attempt()
+        assert whole() == (2, 3, [4])

@@ -8,11 +8,12 @@ The environment is looked at when a run starts that has no parent, so an option 
 cell counts from the next call on, and a task call inside a flow does not pay for the look.
 """
 
+import logging
 import os
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cellist.exceptions import ConfigurationError
@@ -40,8 +41,16 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _text(text: str) -> str:
-    return text
+def _level(text: str) -> str:
+    word = text.strip().upper()
+    if word.isdecimal() or word in logging.getLevelNamesMapping():
+        return word
+    message = "expected a level such as DEBUG, INFO, WARNING or ERROR, or a number"
+    raise ValueError(message)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _ui(text: str) -> str:
@@ -68,10 +77,41 @@ class Settings:
     tasks_runner_process_pool_max_workers: int | None = None
     flows_default_retries: int = 0
     flows_default_retry_delay_seconds: float | list[float] = 0.0
+    tasks_require_flow_for_submit: bool = False
     logging_level: str = "INFO"
     logging_log_prints: bool = False
+    logging_extra_loggers: tuple[str, ...] = ()
+    debug_mode: bool = False
     history: bool = True
     ui: str = "auto"
+
+    def __getattr__(self, section: str) -> "Section":
+        """Return the settings of a section, as in `settings.tasks.default_retries`."""
+        return Section(self, "").__getattr__(section)
+
+
+class Section:
+    """The settings whose names begin alike."""
+
+    __slots__ = ("_prefix", "_settings")
+
+    def __init__(self, settings: Settings, prefix: str) -> None:
+        self._settings = settings
+        self._prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        full = self._prefix + name
+        known = Settings.__dataclass_fields__
+        if full in known:
+            return getattr(self._settings, full)
+        if name.startswith("_") or not any(one.startswith(f"{full}_") for one in known):
+            message = f"There is no setting {full!r}. The settings are: {', '.join(known)}."
+            raise AttributeError(message)
+        return Section(self._settings, f"{full}_")
+
+    def __dir__(self) -> list[str]:
+        names = [name.removeprefix(self._prefix) for name in Settings.__dataclass_fields__]
+        return [name for name in names if name != self._prefix and hasattr(self, name)]
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
@@ -85,19 +125,21 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "tasks_runner_process_pool_max_workers": _whole,
     "flows_default_retries": _whole,
     "flows_default_retry_delay_seconds": _delays,
-    "logging_level": _text,
+    "tasks_require_flow_for_submit": _flag,
+    "logging_level": _level,
     "logging_log_prints": _flag,
+    "logging_extra_loggers": _names,
+    "debug_mode": _flag,
     "history": _flag,
     "ui": _ui,
 }
 
-_ALIASES = {
-    "TASK_DEFAULT_RETRIES": "tasks_default_retries",
-    "TASK_DEFAULT_RETRY_DELAY_SECONDS": "tasks_default_retry_delay_seconds",
-    "FLOW_DEFAULT_RETRIES": "flows_default_retries",
-    "FLOW_DEFAULT_RETRY_DELAY_SECONDS": "flows_default_retry_delay_seconds",
+_ALIASES = {  # the older names have the section in the singular
+    name.upper().replace("S_", "_", 1): name
+    for name in _PARSERS
+    if name.startswith(("tasks_", "flows_"))
 }
-_OWN_ONLY = {"history", "ui"}
+_OWN_ONLY = {"history", "tasks_require_flow_for_submit", "ui"}
 
 
 def _sources(name: str) -> list[str]:
@@ -113,9 +155,27 @@ _VARIABLES = {name: _sources(name) for name in _PARSERS}
 
 
 class _Cache:
-    seen: tuple[str | None, ...] | None = None
+    seen: tuple[Any, ...] | None = None
     overrides: Mapping[str, Any] = {}
     active: Settings = Settings()
+    given: frozenset[str] = frozenset()
+    listeners: tuple[Callable[[Settings], object], ...] = ()
+
+
+def _look() -> tuple[Any, ...]:
+    """Return the values of all variables, in any form that tells whether they have changed.
+
+    `os.environ` decodes names and values and raises for each absent one inside, which takes 50 µs
+    here; the dictionary that it keeps is asked instead where there is one.
+    """
+    raw: Any = getattr(os.environ, "_data", None)
+    if raw is None:
+        return tuple(map(os.environ.get, _NAMES))
+    return tuple(map(raw.get, _KEYS))
+
+
+_NAMES = tuple(variable for variables in _VARIABLES.values() for variable in variables)
+_KEYS = tuple(map(getattr(os.environ, "encodekey", str), _NAMES))
 
 
 def refresh() -> Settings:
@@ -123,11 +183,14 @@ def refresh() -> Settings:
 
     Raises `ConfigurationError` naming the variable that cannot be understood.
     """
-    get = os.environ.get
-    seen = tuple(get(variable) for names in _VARIABLES.values() for variable in names)
+    seen = _look()
     if seen != _Cache.seen:
-        _Cache.active = replace(_read(), **_Cache.overrides)
+        values = {**_read(), **_Cache.overrides}
+        _Cache.active = Settings(**values)
+        _Cache.given = frozenset(values)
         _Cache.seen = seen
+        for listener in _Cache.listeners:
+            listener(_Cache.active)
     return _Cache.active
 
 
@@ -136,12 +199,28 @@ def active() -> Settings:
     return _Cache.active
 
 
+def given() -> frozenset[str]:
+    """Return the names of the settings that somebody has set, as of the last look."""
+    return _Cache.given
+
+
+def overrides() -> Mapping[str, Any]:
+    """Return what `temporary_settings` has changed."""
+    return _Cache.overrides
+
+
+def on_change(listener: Callable[[Settings], object]) -> None:
+    """Call `listener(settings)` now, and whenever a look shows that something has changed."""
+    _Cache.listeners = (*_Cache.listeners, listener)
+    listener(_Cache.active)
+
+
 def get_current_settings() -> Settings:
     """Return the settings in force now."""
     return refresh()
 
 
-def _read() -> Settings:
+def _read() -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, variables in _VARIABLES.items():
         for variable in variables:
@@ -154,21 +233,30 @@ def _read() -> Settings:
                 message = f"The environment variable {variable}={text!r} is not usable: {error}."
                 raise ConfigurationError(message) from None
             break
-    return Settings(**values)
+    return values
 
 
 @contextmanager
 def temporary_settings(
-    updates: Mapping[Any, Any] | None = None, **named: Any
+    updates: Mapping[Any, Any] | None = None,
+    set_defaults: Mapping[Any, Any] | None = None,
+    restore_defaults: Iterable[Any] | None = None,
+    **named: Any,
 ) -> Generator[Settings]:
     """Change settings within a `with` block, for the whole process.
 
     Keys are the names exported here (`CELLIST_TASKS_REFRESH_CACHE`), their text, or field names.
+    `set_defaults` counts for what nobody has set; what `restore_defaults` names has its default.
     Raises `ConfigurationError` for an unknown name.
     """
     before_overrides = _Cache.overrides
+    refresh()
+    restored = {_field(key): getattr(_DEFAULTS, _field(key)) for key in restore_defaults or ()}
     changed = dict(_changed(key, value) for key, value in {**(updates or {}), **named}.items())
-    _Cache.overrides = {**before_overrides, **changed}
+    fallen_back = dict(_changed(key, value) for key, value in (set_defaults or {}).items())
+    for name in (fallen_back.keys() & _Cache.given) - restored.keys():
+        del fallen_back[name]
+    _Cache.overrides = {**before_overrides, **restored, **fallen_back, **changed}
     _Cache.seen = None
     try:
         yield refresh()
@@ -202,13 +290,31 @@ def _field(key: Any) -> str:
     return name
 
 
-def __getattr__(name: str) -> str:
+_DEFAULTS = Settings()
+
+
+class Setting(str):
+    """The name of a setting, as `temporary_settings` takes it."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The name as text."""
+        return str(self)
+
+    def value(self) -> Any:
+        """Return the value in force now."""
+        return getattr(refresh(), _field(self))
+
+
+def __getattr__(name: str) -> Setting:
     """Return the setting's own name, so that `from cellist.settings import CELLIST_UI` works."""
     if name.startswith(("CELLIST_", "PREFECT_")):
         try:
             _field(name)
         except ConfigurationError as error:
             raise AttributeError(str(error)) from None
-        return name
+        return Setting(name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
