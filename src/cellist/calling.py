@@ -24,7 +24,7 @@ from cellist.engine.execution import (
     enclosing_flow,
 )
 from cellist.engine.inputs import ATOMS, find_upstream
-from cellist.engine.lineage import remember_result, upstream_of
+from cellist.engine.lineage import check_no_circle, remember_result, upstream_of
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise, outcome_data
 from cellist.engine.scheduler import Work
@@ -32,11 +32,12 @@ from cellist.engine.scopes import join, scope
 from cellist.engine.steps import run_steps
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
-from cellist.logging import logging_prints
 from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, TaskRun
-from cellist.model.states import CANCELLED, CRASHED, PENDING, State
+from cellist.model.states import CANCELLED, COMPLETED, CRASHED, PENDING, State
+from cellist.prints import logging_prints
 from cellist.rehearsal import Rehearsal
+from cellist.runlogs import ends_are_asked_for, narrate_end
 from cellist.runners.loops import LoopWork, loop_for
 from cellist.session import Session, get_session
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -57,6 +58,7 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     parent = current.get()
     if parent is None:
         services: Session = get_session()
+        services.tells_ends = ends_are_asked_for()
         flow = None
         cell = current_cell.get()
     else:
@@ -129,22 +131,8 @@ def _note_inputs(x: Execution, wait_for: Any) -> None:
     if treated:
         x.wait_for = wait_for
         x.waits = [one.source for one in found if isinstance(one.source, Promise)]
-        _check_no_circle(x)
+        check_no_circle(x)
     x.run.upstream = upstream_of(x, named, found)
-
-
-def _check_no_circle(x: Execution) -> None:
-    """Raise `ValueError` if a run is given the future of a run it is part of: both would wait."""
-    above = x.parent
-    numbers = {promise.run.number for promise in x.waits or ()}
-    while above is not None:
-        if above.run.number in numbers:
-            message = (
-                f"{x.plan.noun} {x.definition.name!r} was given the future of run "
-                f"{above.run.name!r}, which it is part of: each would wait for the other."
-            )
-            raise ValueError(message)
-        above = above.parent
 
 
 def submit(
@@ -164,6 +152,8 @@ def submit(
         settings.refresh()
     elif type(parent) is Rehearsal:
         return parent.submit(definition, args, kwargs, wait_for)
+    if enclosing_flow(parent) is None and settings.active().tasks_require_flow_for_submit:
+        raise RuntimeError(_NO_FLOW.format(definition.name))
     plan = definition.plan()
     x = new_execution(definition, plan, args, kwargs, wait_for)
     future = PrefectFuture[Any](x.run)
@@ -179,6 +169,13 @@ def submit(
         future.settle(Err(error))  # nobody may wait for what never began
         raise
     return future
+
+
+_NO_FLOW = (
+    "Task {!r} cannot be submitted outside a flow, because the setting "
+    "tasks_require_flow_for_submit is on. Submit it from a flow, call it directly, or use .delay() "
+    "to have a worker run it."
+)
 
 
 def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
@@ -201,7 +198,7 @@ _runner_lock = threading.Lock()
 
 def _runner_of(flow: FlowExecution | None, session: Session) -> TaskRunner:
     """Return the runner of a flow run, or the session's."""
-    if flow is None:
+    if flow is None or flow.definition.task_runner is None:  # a flow of another process
         runner = session.pools.get("default")
         if runner is None:
             runner = session.pools["default"] = ThreadPoolTaskRunner()
@@ -239,6 +236,11 @@ def finish(x: Execution) -> None:
             names = ", ".join(sorted({promise.run.name for promise in unseen})[:_MOST_NAMED])
             x.services.log(x, 30, f"{len(unseen)} failed run(s) nobody looked at: {names}")
         x.results = None
+        narrate_end(x)
+        return
+    state: Any = x.run.state  # there is one since the run was made
+    if state.type is not COMPLETED or x.services.tells_ends:
+        narrate_end(x)
 
 
 _MOST_NAMED = 5

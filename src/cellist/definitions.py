@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from cellist.engine.plan import Shape
+from cellist.engine.plan import name_of as default_name
 from cellist.exceptions import ReservedArgumentError
 from cellist.model.annotations import NOT_SET
 
@@ -41,13 +42,6 @@ def collecting(fn: Any) -> Any:
         return list(fn(*args, **kwargs))
 
     return collect
-
-
-def default_name(fn: Any) -> str:
-    """Return what a function is called: its name, for a callable object that of its class."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return getattr(fn, "__name__", type(fn).__name__)
 
 
 def qualified_name(fn: Any) -> str:

@@ -2,126 +2,160 @@
 
 `get_run_logger()` inside a task or flow gives a logger whose records go to the run's log, shown on
 the board and kept in the history, and to the standard logger `cellist.task_runs` or
-`cellist.flow_runs`, where handlers of your own can pick them up.
+`cellist.flow_runs`, where handlers of your own can pick them up. Where there is neither a board nor
+a handler, as in a script, they are written to stderr. `CELLIST_LOGGING_LEVEL` (default INFO) says
+from which level on; loggers named in `CELLIST_LOGGING_EXTRA_LOGGERS` take part as well.
 """
 
-import builtins
-import functools
-import inspect
 import logging
-import sys
-import threading
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from cellist.engine.execution import Execution, current
+from cellist import settings
+from cellist.engine.execution import current
 from cellist.exceptions import MissingContextError
+from cellist.model.runs import FlowRun, Run, TaskRun
+from cellist.prints import patch_print, print_as_log
+from cellist.runlogs import CONSOLE, RUN_LOGGERS, Console, RunLogger
 
+__path__: list[str] = []  # lets `cellist.compat` serve `cellist.logging.loggers`
 
-class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger bound to a run."""
+_null = logging.getLogger("cellist.null")
+_null.addHandler(logging.NullHandler())
+_null.propagate = False
+_null.disabled = True
 
-    def __init__(self, execution: Execution, extra: dict[str, Any]) -> None:
-        run = execution.run
-        super().__init__(logging.getLogger(f"cellist.{run.kind}_runs"), extra)
-        self._run = run
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name logging gives it
-        """Whether records of the level are kept: from INFO up, and what the logger itself takes."""
-        return level >= logging.INFO or super().isEnabledFor(level)
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Write a record to the run's log and to the standard logger."""
-        if not self.isEnabledFor(level):
-            return
-        text = str(msg) % args if args else str(msg)
-        self._run.log(level, text)
-        if self.logger.isEnabledFor(level):
-            super().log(level, "%s", text, **kwargs)
-
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
-        """Add the run's name and the extra fields to a record."""
-        run = self._run
-        given: dict[str, Any] = kwargs.get("extra") or {}
-        kwargs["extra"] = {
-            "run_name": run.name,
-            "run_id": str(run.id),
-            **(self.extra or {}),
-            **given,
-        }
-        return msg, kwargs
+AnyLogger = logging.LoggerAdapter[logging.Logger]
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
-    """Return a logger below `cellist`."""
-    return logging.getLogger(f"cellist.{name}" if name else "cellist")
+    """Return a logger below `cellist`; its records go where those of runs go."""
+    settings.refresh()
+    if not name:
+        return logging.getLogger("cellist")
+    logger = logging.getLogger(name if name.startswith("cellist.") else f"cellist.{name}")
+    if CONSOLE not in logger.handlers:
+        logger.addHandler(CONSOLE)
+    return logger
 
 
-def get_run_logger(context: Any = None, **extra: Any) -> RunLogger:
-    """Return a logger for the present run. Raises `MissingContextError` outside runs."""
-    execution = getattr(context, "_execution", None) or current.get()
-    if execution is None:
-        message = "There is no active flow or task run context. Use get_logger() outside runs."
-        raise MissingContextError(message)
-    return RunLogger(execution, extra)
+def get_run_logger(context: Any = None, **extra: Any) -> AnyLogger:
+    """Return a logger for the present run, or for that of a run context.
 
-
-_prints_lock = threading.Lock()
-_prints_logged = 0
-_plain_print = builtins.print
-
-
-def _print(*args: Any, **kwargs: Any) -> None:
-    """Log what a run with `log_prints` prints, and print everything else as ever."""
-    execution = current.get()
-    if (
-        execution is None
-        or not execution.log_prints
-        or kwargs.get("file") not in (None, sys.stdout, sys.stderr)
-    ):
-        _plain_print(*args, **kwargs)
-        return
-    separator = kwargs.get("sep")
-    text = (" " if separator is None else separator).join(map(str, args))
-    RunLogger(execution, {}).info("%s", text.rstrip())
+    `extra` are fields that its records carry. Raises `MissingContextError` outside runs, except
+    within `disable_run_logger()`, where what is logged goes nowhere.
+    """
+    run: Run | None = getattr(context, "run", None)
+    if run is None:
+        execution = current.get()
+        run = execution.run if execution is not None else None
+    if run is not None:
+        return RunLogger(run, extra)
+    if all(logger.disabled for logger in RUN_LOGGERS.values()):
+        return logging.LoggerAdapter(_null, extra)
+    message = (
+        "There is no active flow or task run context. Use get_logger() outside runs, or call the "
+        "function within disable_run_logger()."
+    )
+    raise MissingContextError(message)
 
 
 @contextmanager
-def prints_logged() -> Generator[None]:
-    """Log prints of runs that want it; `builtins.print` is put back after the last of them."""
-    global _prints_logged, _plain_print  # noqa: PLW0603 - there is one builtins.print
-    with _prints_lock:
-        if not _prints_logged:
-            _plain_print = builtins.print
-            builtins.print = _print
-        _prints_logged += 1
+def disable_run_logger() -> Generator[None]:
+    """Log nothing of any run within a `with` block, so that `task.fn()` can be tested by itself."""
+    before = [(logger, logger.disabled) for logger in RUN_LOGGERS.values()]
+    for logger, _ in before:
+        logger.disabled = True
     try:
         yield
     finally:
-        with _prints_lock:
-            _prints_logged -= 1
-            if not _prints_logged and builtins.print is _print:
-                builtins.print = _plain_print
+        for logger, disabled in before:
+            logger.disabled = disabled
 
 
-def logging_prints(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function, which may be a coroutine function, with its prints logged."""
-    if inspect.iscoroutinefunction(fn):
-        return functools.partial(_await_logged, fn)
-    return functools.partial(_call_logged, fn)
+def flow_run_logger(flow_run: FlowRun, flow: Any = None, **extra: Any) -> RunLogger:
+    """Return the logger of a flow run, as hooks need it. `extra` are fields of its records."""
+    named = {"flow_name": flow.name} if flow is not None else {}
+    return RunLogger(flow_run, {**named, **extra})
 
 
-def _call_logged(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with prints_logged():
-        return fn(*args, **kwargs)
+def task_run_logger(
+    task_run: TaskRun, task: Any = None, flow_run: Any = None, flow: Any = None, **extra: Any
+) -> RunLogger:
+    """Return the logger of a task run, as hooks need it. `extra` are fields of its records."""
+    named: dict[str, Any] = {}
+    if task is not None:
+        named["task_name"] = task.name
+    if flow_run is not None:
+        named |= {"flow_run_id": str(flow_run.id), "flow_run_name": flow_run.name}
+    if flow is not None:
+        named["flow_name"] = flow.name
+    return RunLogger(task_run, {**named, **extra})
 
 
-async def _await_logged(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with prints_logged():
-        return await fn(*args, **kwargs)
+class RunHandler(Console):
+    """Hands the records of an extra logger to the run they are logged in, and to the console."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take every record."""
+        del record
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add the record to the run's log, and write it where it would be seen nowhere else."""
+        execution = current.get()
+        if execution is not None:
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                text += f"\n{logging.Formatter().formatException(record.exc_info)}"
+            execution.run.log(record.levelno, text)
+        if super().filter(record):
+            super().emit(record)
 
 
-__all__ = ["RunLogger", "get_logger", "get_run_logger"]
+class _Applied:
+    """What the settings have changed about loggers, in order to be undone."""
+
+    def __init__(self) -> None:
+        self.level: int | None = None
+        self.handler = RunHandler()
+        self.extra: dict[str, int] = {}
+        """Extra loggers, with the level each had before."""
+
+
+_applied = _Applied()
+
+
+def _apply(now: settings.Settings) -> None:
+    """Set loggers to what the settings say; called when they have changed."""
+    named = logging.getLevelNamesMapping().get(now.logging_level)
+    level = int(now.logging_level) if named is None else named
+    if level != _applied.level:
+        _applied.level = level
+        logging.getLogger("cellist").setLevel(level)
+    wanted = set(now.logging_extra_loggers)
+    for name in _applied.extra.keys() - wanted:
+        logger = logging.getLogger(name)
+        logger.removeHandler(_applied.handler)
+        logger.setLevel(_applied.extra.pop(name))
+    for name in wanted - _applied.extra.keys():
+        logger = logging.getLogger(name)
+        _applied.extra[name] = logger.level
+        logger.addHandler(_applied.handler)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
+
+
+settings.on_change(_apply)
+
+__all__ = [
+    "RunLogger",
+    "disable_run_logger",
+    "flow_run_logger",
+    "get_logger",
+    "get_run_logger",
+    "patch_print",
+    "print_as_log",
+    "task_run_logger",
+]

@@ -8,7 +8,6 @@ session; a test can exchange it (`cellist.testing`).
 
 import atexit
 import inspect
-import logging as std_logging
 import os
 import threading
 import time
@@ -30,11 +29,7 @@ from cellist.model.locations import home
 from cellist.model.runs import Event, Run
 from cellist.model.states import CANCELLING, RUNNING
 from cellist.results import Cache
-
-_log = std_logging.getLogger("cellist")
-_log.addHandler(
-    std_logging.NullHandler()
-)  # records show on the board; who wants more adds handlers
+from cellist.runlogs import narrate, narrate_beginning, narrate_end, tell
 
 
 class Session:
@@ -47,6 +42,8 @@ class Session:
         self.now = time.time_ns
         self.warned: set[str] = set()
         self.directory = directory
+        self.tells_ends = False
+        """Whether somebody reads of every task that it has completed."""
         self.pools: dict[Any, Any] = {}
         """Pools for submissions outside flows, by task runner."""
         self.on_cell_run: Callable[[Any, Run], None] | None = None
@@ -86,11 +83,19 @@ class Session:
 
     def log(self, execution: Execution, level: int, message: str) -> None:
         """Log something about a run: to its record and to the `cellist` loggers."""
-        run = execution.run
-        run.log(level, message)
-        logger = std_logging.getLogger(f"cellist.{run.kind}_runs")
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s run '%s' - %s", run.kind.capitalize(), run.name, message)
+        tell(execution, level, message)
+
+    def narrate(self, execution: Execution, level: int, message: str) -> None:
+        """Say something about the course of a run to those who read along."""
+        narrate(execution, level, message)
+
+    def narrate_beginning(self, execution: Execution) -> None:
+        """Say that a flow run begins."""
+        narrate_beginning(execution)
+
+    def narrate_end(self, execution: Execution) -> None:
+        """Say in which state a run has ended."""
+        narrate_end(execution)
 
     def interrupted(self) -> bool:
         """Whether the stop button was pressed since the outermost run began."""
@@ -182,6 +187,8 @@ def use_session(session: Session) -> Generator[Session]:
     global _session  # noqa: PLW0603 - one session for the process
     with _lock:
         before, _session = _session, session
+        if before is not None and session.main_loop is None:
+            session.main_loop = before.main_loop  # the kernel has one, whatever the session
     try:
         yield session
     finally:

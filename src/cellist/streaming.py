@@ -21,8 +21,8 @@ from cellist.engine.plan import Plan
 from cellist.engine.steps import run_steps
 from cellist.engine.transactions import Scope, scope
 from cellist.exceptions import IllegalTransition
-from cellist.logging import prints_logged
 from cellist.model.states import CANCELLING
+from cellist.prints import prints_logged
 from cellist.rehearsal import Rehearsal
 
 

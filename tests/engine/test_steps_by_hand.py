@@ -35,6 +35,7 @@ class Services:
         self.live: dict[int, Any] = {}
         self.sinks: list[Any] = []
         self.logs: list[str] = []
+        self.told: list[str] = []
         self.stop_pressed = False
         self.kept: list[Any] = []
         self.hit = hit
@@ -51,6 +52,12 @@ class Services:
 
     def now(self) -> int:
         return 10**18
+
+    def narrate(self, x: Any, level: int, message: str) -> None:
+        self.told.append(message)
+
+    def narrate_beginning(self, x: Any) -> None:
+        self.told.append(f"Beginning {x.run.name}")
 
     def log(self, x: Any, level: int, message: str) -> None:
         self.logs.append(message)

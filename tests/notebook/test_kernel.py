@@ -259,3 +259,39 @@ def test_results_outlive_the_kernel_and_an_edit_is_a_miss(tmp_path) -> None:
         why = one.run("%cellist why double").stdout
         assert "helper `helper` changed" in why
         assert "return x + 2" in why
+
+
+TALK = """
+from cellist import get_run_logger
+
+@task(cache_policy=NO_CACHE)
+def talk():
+    get_run_logger().info("said")
+    return 5
+"""
+
+
+def test_logs_are_on_the_board_and_not_below_it_as_well(shared: Kernel) -> None:
+    assert shared.run(TALK).error is None
+    for code in ("talk()", "%%flow\ntalk()", "%%flow -q\ntalk()", "talk.submit().result()"):
+        cell = shared.run(code)
+        assert cell.error is None, cell.traceback
+        assert cell.stderr == "", code
+
+
+def test_without_a_board_logs_are_written(tmp_path) -> None:
+    env = {"CELLIST_HOME": str(tmp_path / "s"), "CELLIST_SECRET_DIR": str(tmp_path / "k")}
+    with kernel(env, str(tmp_path)) as bare:
+        bare.run(SETUP.replace("%load_ext cellist", ""))
+        bare.run(TALK)
+        assert re.fullmatch(
+            r"[\d:.]+ \| INFO    \| Task run 'talk' - said\n", bare.run("talk()").stderr
+        )
+        assert bare.run("import os; os.environ['CELLIST_UI'] = 'off'; talk()").stderr == ""
+
+
+def test_a_state_gives_its_value_with_and_without_await(shared: Kernel) -> None:
+    assert shared.run(TALK).error is None
+    shared.run("state = talk(return_state=True)")
+    for code in ("state.result()", "await state.result()", "x = await state.result(); x"):
+        assert shared.run(code).result == "5", code

@@ -13,6 +13,7 @@ from cellist.engine.commands import Err, Waker
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise
 from cellist.model.runs import FlowRun, Run
+from cellist.model.states import COMPLETED
 
 
 class CacheService(Protocol):
@@ -41,6 +42,8 @@ class Services(Protocol):
 
     cache: CacheService
     live: dict[int, "Execution"]
+    tells_ends: bool
+    """Whether somebody wants to read of every task that it has completed."""
 
     def interrupted(self) -> bool:
         """Whether the present interrupt came from the user's stop button."""
@@ -52,6 +55,18 @@ class Services(Protocol):
 
     def log(self, execution: "Execution", level: int, message: str) -> None:
         """Log something about a run."""
+        ...
+
+    def narrate(self, execution: "Execution", level: int, message: str) -> None:
+        """Say something about the course of a run to those who read along."""
+        ...
+
+    def narrate_beginning(self, execution: "Execution") -> None:
+        """Say that a flow run begins."""
+        ...
+
+    def narrate_end(self, execution: "Execution") -> None:
+        """Say in which state a run has ended."""
         ...
 
     def cancel_children(self, execution: "Execution", only_waiting: bool = False) -> None:
@@ -124,7 +139,11 @@ class Execution:
 
     def settled(self, promise: Promise) -> None:
         """Note that the promise of this submitted run is settled."""
-        self.services.live.pop(self.run.number, None)
+        services = self.services
+        services.live.pop(self.run.number, None)
+        state: Any = self.run.state  # there is one since the run was made
+        if state.type is not COMPLETED or services.tells_ends:
+            services.narrate_end(self)
         flow = self.flow
         if flow is not None:
             flow.children.discard(promise)
@@ -140,6 +159,8 @@ class FlowExecution(Execution):
     """A flow run being carried out: it also owns children, a runner and a memory of results."""
 
     __slots__ = ("cache_mode", "children", "failures", "loop", "results", "runner")
+    is_detached = False
+    """Whether the flow runs in another process, and this is what is known of it here."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -111,3 +111,17 @@ def _number_of(one: Upstream) -> int | None:
     details = one.source.state_details
     owner = details.task_run_id or details.flow_run_id
     return owner.int if owner else None
+
+
+def check_no_circle(x: Execution) -> None:
+    """Raise `ValueError` if a run is given the future of a run it is part of: both would wait."""
+    above = x.parent
+    numbers = {promise.run.number for promise in x.waits or ()}
+    while above is not None:
+        if above.run.number in numbers:
+            message = (
+                f"{x.plan.noun} {x.definition.name!r} was given the future of run "
+                f"{above.run.name!r}, which it is part of: each would wait for the other."
+            )
+            raise ValueError(message)
+        above = above.parent

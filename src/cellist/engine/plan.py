@@ -5,9 +5,10 @@ It also holds the shape of the function's signature, so that an ordinary call is
 comparisons instead of `inspect.Signature.bind`.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from cellist.exceptions import ParameterBindError
 from cellist.model.retries import Delays
@@ -17,6 +18,13 @@ _ABSENT = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 Hook = Callable[..., Any]
+
+
+def name_of(fn: Any) -> str:
+    """Return what a callable is called: its name, for a callable object that of its class."""
+    while isinstance(fn, functools.partial):
+        fn = cast("Any", fn).func
+    return getattr(fn, "__name__", type(fn).__name__)
 
 
 class Shape:

@@ -27,6 +27,11 @@ class Cell:
         return f"cell-{self.number}"
 
     @property
+    def shows_logs(self) -> bool:
+        """Whether what runs of the cell log is shown on a board, or to be shown nowhere."""
+        return self.board is not None or self.quiet
+
+    @property
     def title(self) -> str:
         """What the cell is called where it has no other name."""
         return f"cell-{self.count}" if self.count is not None else "cell"
