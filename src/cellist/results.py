@@ -17,13 +17,13 @@ from cellist.caching.envelope import Header
 from cellist.caching.memory import Entry
 from cellist.caching.reasons import clock_time, explain, seconds_text
 from cellist.caching.store import Found, Missing, ResultStore
-from cellist.context import TaskRunContext
 from cellist.engine.commands import Ok
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
 from cellist.model.reasons import Component, Reason
+from cellist.run_contexts import TaskRunContext
 
 _DURABLE_AFTER = 0.05
 """Seconds of work after which a result is on disk before Completed is announced."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from cellist import settings
+from cellist.carried import Passage
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.runners.inline import InlinePool
 from cellist.runners.processes import ProcessPool
@@ -184,7 +185,7 @@ class ProcessPoolTaskRunner(TaskRunner):
     def make_pool(self) -> ProcessPool:
         """Return a pool of processes; they start with the first task."""
         configured = settings.active().tasks_runner_process_pool_max_workers
-        return ProcessPool(self._workers or configured, self._initializer, self._initargs)
+        return ProcessPool(self._workers or configured, self._initializer, self._initargs, Passage)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ProcessPoolTaskRunner) and self._workers == other._workers

@@ -7,6 +7,7 @@ that do not survive a fork. Functions, also those of a notebook, are pickled by 
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import Any
 
 from cellist.engine.commands import Invoke
 from cellist.engine.errors import one_line
+from cellist.engine.execution import Execution
 from cellist.engine.scheduler import Work
 from cellist.engine.threads import Worker
 from cellist.exceptions import CrashedRun, SerializationError
@@ -26,31 +28,37 @@ def _cloudpickle() -> Any:
 
 
 def run_pickled(payload: bytes) -> bytes:
-    """Call a pickled function in this process and return its pickled value or exception."""
+    """Call a pickled function in this process, inside the run that came along with it.
+
+    Returns, pickled, whether it went well, its value or exception, and what it logged.
+    """
     cloudpickle = _cloudpickle()
-    fn, args, kwargs = cloudpickle.loads(payload)
-    try:
-        answer: tuple[bool, Any] = (True, fn(*args, **kwargs))
-    except Exception as error:
-        answer = (False, error)
+    passage, fn, args, kwargs = cloudpickle.loads(payload)
+    answer = passage.call(fn, args, kwargs)
     try:
         return cloudpickle.dumps(answer)
     except Exception as error:
         what = "result" if answer[0] else f"exception ({type(answer[1]).__name__})"
         text = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
-        return cloudpickle.dumps((False, SerializationError(text)))
+        return cloudpickle.dumps((False, SerializationError(text), answer[2]))
 
 
 class ProcessPool(ThreadPool):
     """A thread pool whose user code is called in processes."""
 
     def __init__(
-        self, max_workers: int | None, initializer: Any, initargs: tuple[Any, ...]
+        self,
+        max_workers: int | None,
+        initializer: Any,
+        initargs: tuple[Any, ...],
+        passage: Callable[[Execution], Any],
     ) -> None:
         self._count = max_workers or os.cpu_count() or 1
         super().__init__(self._count)
         self._initializer = initializer
         self._initargs = initargs
+        self._passage = passage
+        """Makes what takes a call, and the run it is part of, to another process."""
         self._processes: ProcessPoolExecutor | None = None
 
     def _executor(self) -> ProcessPoolExecutor:
@@ -74,7 +82,8 @@ class ProcessPool(ThreadPool):
             return super().invoke(command, work, worker)
         cloudpickle = _cloudpickle()
         try:
-            payload = cloudpickle.dumps((command.fn, tuple(command.args), dict(command.kwargs)))
+            call = (command.fn, tuple(command.args), dict(command.kwargs))
+            payload = cloudpickle.dumps((self._passage(work.x), *call))
         except Exception as error:
             name = work.x.definition.name
             message = (
@@ -91,7 +100,9 @@ class ProcessPool(ThreadPool):
                     self._processes = None  # the next task gets a fresh pool
             message = f"The process running task `{work.x.definition.name}` went away: {error}"
             raise CrashedRun(message) from None
-        fine, value = cloudpickle.loads(answer)
+        fine, value, logs = cloudpickle.loads(answer)
+        for level, message in logs:
+            work.x.services.log(work.x, level, message)
         if fine:
             return value
         raise value
