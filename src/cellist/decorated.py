@@ -20,11 +20,12 @@ from typing import (
 
 from cellist import settings
 from cellist.calling import call_async, call_here
+from cellist.compat import absence
 from cellist.definitions import check_hooks
 from cellist.engine.plan import Plan, Shape
 from cellist.futures import Later, PrefectFuture
 from cellist.model.annotations import NOT_SET
-from cellist.model.retries import check_delays, check_jitter, check_retries
+from cellist.model.retries import Delays, check_delays, check_jitter, check_retries
 from cellist.model.states import State
 from cellist.streaming import call_stream
 
@@ -64,11 +65,22 @@ class Decorated(ABC, Generic[P, R_co]):
     def _keep_retries(self, owner: str) -> None:
         given = self.options
         retries, delays = given["retries"], given["retry_delay_seconds"]
-        self.retries = None if retries is None else check_retries(retries, owner)
-        self.retry_delay_seconds = (
-            None if delays is None else check_delays(delays, self.retries or 0, owner)
+        self.own_retries = None if retries is None else check_retries(retries, owner)
+        """The number given; `None` where a setting decides."""
+        self.own_delays = (
+            None if delays is None else check_delays(delays, self.own_retries or 0, owner)
         )
         self.retry_jitter_factor = check_jitter(given["retry_jitter_factor"], owner)
+
+    @property
+    def retries(self) -> int:
+        """How many attempts may follow the first: as given, else as the settings say now."""
+        return self.plan().retries
+
+    @property
+    def retry_delay_seconds(self) -> Delays:
+        """How long to wait before a retry: as given, else as the settings say now."""
+        return self.plan().delays
 
     def _keep_hooks(self, owner: str) -> None:
         self._hooks = {
@@ -224,6 +236,14 @@ class Decorated(ABC, Generic[P, R_co]):
     @abstractmethod
     def _bind(self, instance: Any) -> Any:
         """Return one that gets the instance as its first argument."""
+
+    if not TYPE_CHECKING:  # a checker would take it that every name is there
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of what Prefect has and cellist has not why, and what to do instead."""
+            owner = self.noun.capitalize()
+            said = absence(name, owner) or f"{owner!r} object has no attribute {name!r}"
+            raise AttributeError(said, name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -36,6 +36,7 @@ from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
 from cellist.model.reasons import Reason
 from cellist.options import FLOW_DEFAULTS, FlowOptions, complete, spell_out
+from cellist.schemas import jsonable, parameter_schema
 from cellist.settings import Settings
 from cellist.task_plans import delays_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -124,7 +125,7 @@ class Flow(Decorated[P, R_co]):
         return self._changed(options)
 
     def _make_plan(self, now: Settings) -> Plan:
-        retries = now.flows_default_retries if self.retries is None else self.retries
+        retries = now.flows_default_retries if self.own_retries is None else self.own_retries
         default = now.flows_default_retry_delay_seconds
         return Plan(
             collecting(self.fn),
@@ -132,7 +133,7 @@ class Flow(Decorated[P, R_co]):
             is_async=self.isasync,
             is_flow=True,
             retries=retries,
-            delays=delays_of(self, retries, self.retry_delay_seconds, default),
+            delays=delays_of(self, retries, self.own_delays, default),
             jitter=self.retry_jitter_factor,
             timeout=self.timeout_seconds,
             hooks=self.hooks(),
@@ -152,6 +153,18 @@ class Flow(Decorated[P, R_co]):
                 x.args, x.kwargs = self.shape.call_of(validated)
             bound = validated
         x.run.parameters = bound
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The JSON schema of the flow's parameters."""
+        return parameter_schema(self.shape.signature, self.fn)
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters as JSON knows them.
+
+        A value that JSON cannot hold is replaced by the name of its type in angle brackets.
+        """
+        return {name: jsonable(value) for name, value in parameters.items()}
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return parameters coerced by the flow's annotations.

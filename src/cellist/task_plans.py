@@ -25,15 +25,13 @@ _OFF = {
 
 def plan_of_task(task: Any, now: Settings) -> Plan:
     """Return the plan of a task under these settings."""
-    retries = now.tasks_default_retries if task.retries is None else task.retries
+    retries = now.tasks_default_retries if task.own_retries is None else task.own_retries
     return Plan(
         collecting(task.fn),
         task.shape,
         is_async=task.isasync,
         retries=retries,
-        delays=delays_of(
-            task, retries, task.retry_delay_seconds, now.tasks_default_retry_delay_seconds
-        ),
+        delays=delays_of(task, retries, task.own_delays, now.tasks_default_retry_delay_seconds),
         jitter=task.retry_jitter_factor,
         condition=task.retry_condition_fn,
         timeout=task.timeout_seconds,
@@ -54,7 +52,7 @@ def delays_of(owner: Any, retries: int, given: Any, default: Delays) -> Delays:
     asked = owner.options["retry_delay_seconds"]
     if given is None:
         return default
-    if callable(asked) and owner.retries is None:
+    if callable(asked) and owner.own_retries is None:
         return check_delays(asked, retries, f"{owner.noun} {owner.name!r}")
     return given
 

@@ -30,7 +30,7 @@ def make_validator(signature: inspect.Signature, fn: Any, owner: str) -> Validat
             )
             raise SignatureMismatchError(message)
         if annotations is None:
-            annotations = _annotations(signature, fn)
+            annotations = annotations_of(signature, fn)
         checked: dict[str, Any] = {}
         problems: list[str] = []
         for name, value in parameters.items():
@@ -52,7 +52,7 @@ def make_validator(signature: inspect.Signature, fn: Any, owner: str) -> Validat
     return validate
 
 
-def _annotations(signature: inspect.Signature, fn: Any) -> dict[str, Any]:
+def annotations_of(signature: inspect.Signature, fn: Any) -> dict[str, Any]:
     """Return the annotation of each parameter, text resolved where it can be."""
     plain = fn
     while isinstance(plain, functools.partial):
@@ -79,7 +79,7 @@ def _coerce(name: str, value: Any, wanted: Any, problems: list[str]) -> Any:
     import pydantic
 
     try:
-        return _adapter(wanted).validate_python(value)
+        return adapter_of(wanted).validate_python(value)
     except pydantic.ValidationError as error:
         for one in error.errors():
             place = ".".join([name, *(str(part) for part in one["loc"])])
@@ -89,7 +89,8 @@ def _coerce(name: str, value: Any, wanted: Any, problems: list[str]) -> Any:
     return value
 
 
-def _adapter(wanted: Any) -> Any:
+def adapter_of(wanted: Any) -> Any:
+    """Return pydantic's adapter for an annotation."""
     try:
         return _cached_adapter(wanted)
     except TypeError:  # an annotation that cannot be hashed
