@@ -7,7 +7,10 @@ Decorate plain functions with `@task` and `@flow`, or put `%%flow` on a cell aft
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from cellist import compat as _compat
+
 if TYPE_CHECKING:
+    from cellist import context as context
     from cellist import runtime as runtime
     from cellist.annotations import allow_failure as allow_failure
     from cellist.annotations import opaque as opaque
@@ -54,7 +57,24 @@ _HOMES = {
     "unmapped": "cellist.annotations",
     "why": "cellist.api",
 }
-_MODULES = {"runtime"}
+_MODULES = {
+    "annotations",
+    "cache_policies",
+    "context",
+    "exceptions",
+    "flows",
+    "futures",
+    "logging",
+    "objects",
+    "runtime",
+    "settings",
+    "states",
+    "task_runners",
+    "tasks",
+    "testing",
+    *(name for name in _compat.ALIASES if "." not in name),
+}
+"""Modules that `import cellist` makes reachable as attributes, as `import prefect` does."""
 
 __all__ = [
     "Flow",
@@ -66,6 +86,7 @@ __all__ = [
     "cache",
     "cancel",
     "compare",
+    "context",
     "flow",
     "get_run_context",
     "get_run_logger",
@@ -89,7 +110,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"cellist.{name}")
     else:
-        message = f"module 'cellist' has no attribute {name!r}"
+        message = _compat.absence(name) or f"module 'cellist' has no attribute {name!r}"
         raise AttributeError(message)
     globals()[name] = value
     return value
@@ -107,3 +128,6 @@ def load_ipython_extension(shell: Any) -> None:
 def unload_ipython_extension(shell: Any) -> None:
     """Undo what loading did; called by `%unload_ext cellist`."""
     importlib.import_module("cellist.notebook.extension").unload(shell)
+
+
+_compat.install()
