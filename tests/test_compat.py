@@ -12,7 +12,7 @@ import cellist
 from cellist import compat
 
 SURFACE = """
-cellist | flow, task, Flow, Task, State, tags, unmapped, allow_failure, get_run_logger, runtime, context, __version__
+cellist | flow, task, Flow, Task, State, Transaction, tags, unmapped, allow_failure, get_run_logger, runtime, context, __version__
 cellist.tasks | task, Task, task_input_hash, exponential_backoff, TaskOptions
 cellist.flows | flow, Flow
 cellist.states | State, Scheduled, Pending, Running, Completed, Failed, Crashed, Cancelling, Cancelled, Paused, Suspended, AwaitingRetry, AwaitingConcurrencySlot, Retrying, Late, Submitting, InfrastructurePending, StateGroup, get_state_exception, aget_state_exception, raise_state_exception, araise_state_exception, is_state_iterable, format_exception
@@ -21,6 +21,7 @@ cellist.client.schemas | StateType, TaskRun, FlowRun, State, StateDetails, TERMI
 cellist.futures | PrefectFuture, PrefectTaskRunFuture, PrefectWrappedFuture, PrefectConcurrentFuture, PrefectFlowRunFuture, PrefectFutureList, as_completed, wait, DoneAndNotDoneFutures, resolve_futures_to_states, resolve_futures_to_results
 cellist.cache_policies | CachePolicy, CacheKeyFnPolicy, CompoundCachePolicy, Inputs, TaskSource, FlowParameters, RunId, INPUTS, TASK_SOURCE, FLOW_PARAMETERS, RUN_ID, NO_CACHE, NONE, DEFAULT
 cellist.task_runners | TaskRunner, ThreadPoolTaskRunner, ConcurrentTaskRunner, ProcessPoolTaskRunner, SequentialTaskRunner
+cellist.transactions | transaction, atransaction, Transaction, AsyncTransaction, get_transaction, IsolationLevel, CommitMode, TransactionState
 cellist.context | get_run_context, FlowRunContext, EngineContext, TaskRunContext, TagsContext, tags, with_context, serialize_context, hydrated_context
 cellist.runtime | flow_run, task_run, deployment
 cellist.runtime.flow_run | id, name, parameters, root_flow_run_id
@@ -90,6 +91,13 @@ def test_every_way_to_import_an_alias(program):
     )
     assert done.stderr == ""
     assert json.loads(done.stdout) == ["cellist.model.annotations", "unmapped"]
+
+
+@pytest.mark.parametrize("name", ["states", "futures", "tasks", "exceptions", "utilities"])
+def test_modules_are_attributes_of_the_package(name):
+    program = f"import cellist; print(cellist.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == f"cellist.{name}"
 
 
 def test_an_alias_can_be_looked_for():
@@ -174,5 +182,5 @@ def test_a_flow_says_what_to_do_instead_of_deploying(name):
     assert not hasattr(made, name)
     with pytest.raises(AttributeError, match=f"Flow has no '{name}'. .* script that cron starts"):
         getattr(made, name)
-    with pytest.raises(AttributeError, match="'Flow' object has no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         getattr(made, "nothing")  # noqa: B009 - a checker would see that it is not there

@@ -72,6 +72,7 @@ _MODULES = {
     "task_runners",
     "tasks",
     "testing",
+    "transactions",
     *(name for name in _compat.ALIASES if "." not in name),
 }
 """Modules that `import cellist` makes reachable as attributes, as `import prefect` does."""

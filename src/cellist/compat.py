@@ -84,6 +84,19 @@ def absence(name: str, owner: str = _HERE) -> str | None:
     return advice and f"{owner} has no {name!r}. {advice}"
 
 
+class Absent:
+    """An attribute that Prefect's objects have and ours have not: to ask for it says why."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._message = absence(name, owner.__name__) or f"{owner.__name__} has no {name!r}."
+
+    def __get__(self, instance: object, owner: type | None = None) -> "Absent":
+        """Raise `AttributeError`, so that `hasattr` tells the truth."""
+        if instance is None:
+            return self
+        raise AttributeError(self._message)
+
+
 class AliasFinder:
     """Finds the modules of `ALIASES`, and says why those of `ABSENT` are not to be had.
 

@@ -20,7 +20,6 @@ from typing import (
 
 from cellist import settings
 from cellist.calling import call_async, call_here
-from cellist.compat import absence
 from cellist.definitions import check_hooks
 from cellist.engine.plan import Plan, Shape
 from cellist.futures import Later, PrefectFuture
@@ -236,14 +235,6 @@ class Decorated(ABC, Generic[P, R_co]):
     @abstractmethod
     def _bind(self, instance: Any) -> Any:
         """Return one that gets the instance as its first argument."""
-
-    if not TYPE_CHECKING:  # a checker would take it that every name is there
-
-        def __getattr__(self, name: str) -> Any:
-            """Say of what Prefect has and cellist has not why, and what to do instead."""
-            owner = self.noun.capitalize()
-            said = absence(name, owner) or f"{owner!r} object has no attribute {name!r}"
-            raise AttributeError(said, name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -13,9 +13,10 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, Concatenate, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Self, TypeVar, Unpack, cast, overload
 
 from cellist.classmethods import expect_classmethod
+from cellist.compat import Absent
 from cellist.decorated import Decorated, H, Hook, Member, Nobody, P, Q, R, R_co
 from cellist.definitions import (
     bare,
@@ -54,6 +55,9 @@ class Flow(Decorated[P, R_co]):
     """A function that calls tasks, run as one whole. Made by `@flow`."""
 
     noun = "flow"
+    if not TYPE_CHECKING:  # for a checker they are simply not there
+        deploy, adeploy, serve, aserve = Absent(), Absent(), Absent(), Absent()
+        to_deployment, ato_deployment, from_source = Absent(), Absent(), Absent()
     hook_kinds = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
 
     @spell_out(FlowOptions, FLOW_DEFAULTS)

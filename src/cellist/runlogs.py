@@ -17,9 +17,12 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 from cellist import settings
-from cellist.engine.errors import describe
+from cellist.engine.commands import Err, Outcome
+from cellist.engine.errors import describe, shown
 from cellist.engine.execution import Execution, current
+from cellist.engine.plan import name_of
 from cellist.model.runs import Run
+from cellist.model.states import State
 
 _top = logging.getLogger("cellist")
 _top.addHandler(logging.NullHandler())  # what cellist itself has to say is a warning or an event
@@ -192,6 +195,21 @@ def narrate_beginning(execution: Execution) -> None:
     kind = "flow" if flow is None else "subflow"
     text = f"Beginning {kind} run {execution.run.name!r} for flow {execution.definition.name!r}"
     narrate(flow or execution, logging.INFO, text)
+
+
+def tell_hook(execution: Execution, hook: Any, state: State) -> None:
+    """Say that a hook is called."""
+    text = f"Running hook {name_of(hook)!r} in response to entering state {state.name!r}"
+    narrate(execution, logging.INFO, text)
+
+
+def tell_hook_end(execution: Execution, hook: Any, which: str, outcome: Outcome) -> None:
+    """Say how a hook has ended; one that failed is logged."""
+    name = name_of(hook)
+    if isinstance(outcome, Err):
+        tell(execution, logging.ERROR, f"Hook {name!r} ({which}) raised {shown(outcome.error)}")
+    else:
+        narrate(execution, logging.INFO, f"Hook {name!r} finished running successfully")
 
 
 def narrate_end(execution: Execution) -> None:

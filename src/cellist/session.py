@@ -19,6 +19,7 @@ from typing import Any
 
 from cellist import settings
 from cellist.caching.store import ResultStore
+from cellist.engine.commands import Outcome
 from cellist.engine.errors import own_frame
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.interrupts import Guard
@@ -27,9 +28,9 @@ from cellist.history import History
 from cellist.model.ids import as_hex
 from cellist.model.locations import home
 from cellist.model.runs import Event, Run
-from cellist.model.states import CANCELLING, RUNNING
+from cellist.model.states import CANCELLING, RUNNING, State
 from cellist.results import Cache
-from cellist.runlogs import narrate, narrate_beginning, narrate_end, tell
+from cellist.runlogs import narrate_beginning, narrate_end, tell, tell_hook, tell_hook_end
 
 
 class Session:
@@ -85,9 +86,13 @@ class Session:
         """Log something about a run: to its record and to the `cellist` loggers."""
         tell(execution, level, message)
 
-    def narrate(self, execution: Execution, level: int, message: str) -> None:
-        """Say something about the course of a run to those who read along."""
-        narrate(execution, level, message)
+    def tell_hook(self, execution: Execution, hook: Any, state: State) -> None:
+        """Say that a hook is called."""
+        tell_hook(execution, hook, state)
+
+    def tell_hook_end(self, execution: Execution, hook: Any, which: str, outcome: Outcome) -> None:
+        """Say how a hook has ended; one that failed is logged."""
+        tell_hook_end(execution, hook, which, outcome)
 
     def narrate_beginning(self, execution: Execution) -> None:
         """Say that a flow run begins."""

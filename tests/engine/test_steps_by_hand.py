@@ -53,8 +53,11 @@ class Services:
     def now(self) -> int:
         return 10**18
 
-    def narrate(self, x: Any, level: int, message: str) -> None:
-        self.told.append(message)
+    def tell_hook(self, x: Any, hook: Any, state: Any) -> None:
+        self.told.append(f"hook in {state.name}")
+
+    def tell_hook_end(self, x: Any, hook: Any, which: str, outcome: Any) -> None:
+        self.told.append(f"{which} ended with {outcome}")
 
     def narrate_beginning(self, x: Any) -> None:
         self.told.append(f"Beginning {x.run.name}")

@@ -57,8 +57,12 @@ class Services(Protocol):
         """Log something about a run."""
         ...
 
-    def narrate(self, execution: "Execution", level: int, message: str) -> None:
-        """Say something about the course of a run to those who read along."""
+    def tell_hook(self, execution: "Execution", hook: Any, state: Any) -> None:
+        """Say that a hook is called."""
+        ...
+
+    def tell_hook_end(self, execution: "Execution", hook: Any, which: str, outcome: Any) -> None:
+        """Say how a hook has ended; one that failed is logged."""
         ...
 
     def narrate_beginning(self, execution: "Execution") -> None:

@@ -31,7 +31,6 @@ from cellist.engine.conclusions import Conclusion, conclude, is_special, promise
 from cellist.engine.errors import crash_message, describe, failure_message, one_line, shown, trim
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
-from cellist.engine.plan import name_of
 from cellist.engine.streams import consume, is_generator, stream
 from cellist.exceptions import (
     CancelledRun,
@@ -392,10 +391,6 @@ def _hooks(x: Execution, which: str, data: Any = NOTHING) -> Steps[None]:
     """Call the hooks of one kind in order; an error in one is logged and the next is called."""
     for hook in x.plan.hooks.get(which, ()):
         state = x.run.public_state() if data is NOTHING else x.run.public_state(data)
-        name, tell = name_of(hook), x.services.narrate
-        tell(x, 20, f"Running hook {name!r} in response to entering state {state.name!r}")
+        x.services.tell_hook(x, hook, state)
         outcome = yield Invoke(hook, (x.definition, x.run, state), {}, None, True)
-        if isinstance(outcome, Err):
-            x.services.log(x, 40, f"Hook {name!r} ({which}) raised {shown(outcome.error)}")
-        else:
-            tell(x, 20, f"Hook {name!r} finished running successfully")
+        x.services.tell_hook_end(x, hook, which, outcome)
