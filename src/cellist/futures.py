@@ -17,13 +17,13 @@ from cellist.engine.errors import trim
 from cellist.engine.execution import current, enclosing_flow
 from cellist.engine.inputs import ATOMS, Upstream, resolve
 from cellist.engine.lineage import remember_result
-from cellist.engine.promise import Promise
+from cellist.engine.promise import Latch, Promise
+from cellist.engine.threads import place_released
 from cellist.engine.waiting import settled, wait_all
 from cellist.exceptions import UnfinishedRun
 from cellist.model.annotations import BaseAnnotation
 from cellist.model.runs import Run
 from cellist.model.states import State
-from cellist.runners.threads import place_released
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -284,7 +284,7 @@ def as_completed(
         future.on_settled(ended.put)
     try:
         for left in range(len(unique), 0, -1):
-            future = ended.get(deadline, future_of=unique[0])
+            future = ended.get(deadline)
             if future is None:
                 message = f"{left} (of {len(unique)}) futures unfinished"
                 raise UnfinishedFutures(message)
@@ -299,7 +299,7 @@ class _Arrivals:
 
     def __init__(self) -> None:
         self._queue: deque[PrefectFuture[Any]] = deque()
-        self._bell: Promise | None = None
+        self._bell: Latch | None = None
 
     def put(self, future: Any) -> None:
         """Add a future that has ended; called in the thread that ended it."""
@@ -308,12 +308,10 @@ class _Arrivals:
         if bell is not None:
             bell.settle(NOTHING)
 
-    def get(
-        self, deadline: float | None, future_of: PrefectFuture[Any]
-    ) -> PrefectFuture[Any] | None:
+    def get(self, deadline: float | None) -> PrefectFuture[Any] | None:
         """Return the next one, waiting for it; `None` when the deadline has passed."""
         if not self._queue:
-            bell = self._bell = Promise(future_of.run)
+            bell = self._bell = Latch()
             if not self._queue:  # looked at again, now that the bell would ring
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 with place_released():

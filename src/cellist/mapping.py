@@ -7,11 +7,11 @@ from typing import Any, cast
 from cellist.engine.inputs import Upstream, value_of
 from cellist.engine.plan import Shape
 from cellist.engine.promise import Promise
+from cellist.engine.threads import place_released
 from cellist.engine.waiting import wait_all
 from cellist.exceptions import MappingLengthMismatch, MappingMissingIterable
 from cellist.model.annotations import BaseAnnotation, allow_failure, opaque, quote, unmapped
 from cellist.model.states import State
-from cellist.runners.threads import place_released
 
 _REWRAPPED = (allow_failure, quote, opaque)
 

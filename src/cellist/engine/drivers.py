@@ -27,7 +27,7 @@ from cellist.engine.commands import (
     Wait,
 )
 from cellist.engine.execution import Execution
-from cellist.engine.threads import run_in_thread
+from cellist.engine.threads import block, place_released, run_in_thread
 from cellist.engine.timeouts import call_in_thread, call_with_alarm, can_alarm, timeout_error
 from cellist.engine.waiting import run_awaitable, settled, wait_all
 
@@ -73,12 +73,13 @@ def perform(command: Command, x: Execution | None) -> Outcome:
             return invoke(command, x)
         if isinstance(command, Offload):
             return Ok(command.fn(*command.args))
-        if isinstance(command, Wait):
-            wait_all(command.promises)
-            return NOTHING
         if isinstance(command, Hand):
             return NOBODY_ITERATES
-        return _sleep(command)
+        with place_released():
+            if isinstance(command, Wait):
+                wait_all(command.promises)
+                return NOTHING
+            return _sleep(command)
     except BaseException as error:
         return Err(error)
 
@@ -104,7 +105,7 @@ def _sleep(command: Sleep) -> Outcome:
     woken = threading.Event()
     command.waker.listen(woken.set)
     try:
-        woken.wait(command.seconds)
+        block(woken, command.seconds)
     finally:
         command.waker.listen(None)
     return Ok(command.waker.word)

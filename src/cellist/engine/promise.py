@@ -1,6 +1,6 @@
-"""A promise: the end of a submitted run, which somebody may wait for.
+"""What somebody may wait for: a latch, and the promise of the end of a submitted run.
 
-It is made for cheap submission: the lock is shared by all promises (it is held for a few
+A promise is made for cheap submission: the lock is shared by all promises (it is held for a few
 instructions), and the event a thread blocks on exists only once a thread blocks.
 The final state is set before any callback fires.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cellist.engine.commands import Given, Ok, Outcome
+from cellist.engine.threads import block
 from cellist.model.runs import Run
 from cellist.model.states import NO_DATA, State
 
@@ -18,21 +19,14 @@ _lock = threading.Lock()
 _log = logging.getLogger("cellist")
 
 
-class Promise:
-    """The future outcome of a run. `outcome` is `None` until the run is settled."""
+class Latch:
+    """Opens once, with an outcome; `outcome` is `None` until then. Anybody may wait for it."""
 
-    __slots__ = ("__weakref__", "_callbacks", "execution", "observed", "outcome", "run", "work")
+    __slots__ = ("__weakref__", "_callbacks", "outcome")
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self) -> None:
         self.outcome: Outcome | None = None
         self._callbacks: list[Callable[[Any], object]] | None = None
-        self.observed = False
-        """Whether somebody looked at the outcome; a failure nobody looked at is worth a warning."""
-        self.work: Any = None
-        """The unfinished work behind the promise, so that a waiter may cancel it."""
-        self.execution: Any = None
-        """What carries the run out, until it is settled."""
 
     def settle(self, outcome: Outcome) -> bool:
         """Set the outcome and fire the callbacks; `False` if it was settled before."""
@@ -40,20 +34,25 @@ class Promise:
             if self.outcome is not None:
                 return False
             self.outcome = outcome
-            self.work = None
             callbacks, self._callbacks = self._callbacks, None
-        execution, self.execution = self.execution, None
-        if execution is not None:
-            execution.settled(self)
+        self._let_go()
         for callback in callbacks or ():
             try:
                 callback(self)
             except Exception:  # such as a loop that was closed: the others still have to know
-                _log.exception("A callback of run %r failed.", self.run.name)
+                _log.exception("A callback of %r failed.", self)
         return True
 
+    def _let_go(self) -> None:
+        """Drop what only an open question needed; called before the callbacks."""
+
+    def needs(self, loop: Any) -> bool:
+        """Whether it can settle only if an event loop goes on that nobody announced work for."""
+        del loop
+        return False
+
     def on_settled(self, callback: Callable[[Any], object]) -> None:
-        """Call `callback(promise)` when settled, in the settling thread; at once if it is."""
+        """Call `callback(self)` when settled, in the settling thread; at once if it is."""
         with _lock:
             if self.outcome is None:
                 if self._callbacks is None:
@@ -79,9 +78,34 @@ class Promise:
             event.set()
 
         self.on_settled(wake)
-        if not event.wait(timeout):
+        try:
+            block(event, timeout)
+        finally:
             self.forget(wake)
         return self.outcome is not None
+
+
+class Promise(Latch):
+    """The future outcome of a run."""
+
+    __slots__ = ("execution", "observed", "run", "work")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.outcome = None
+        self._callbacks = None
+        self.observed = False
+        """Whether somebody looked at the outcome; a failure nobody looked at is worth a warning."""
+        self.work: Any = None
+        """The unfinished work behind the promise, so that a waiter may cancel it."""
+        self.execution: Any = None
+        """What carries the run out, until it is settled."""
+
+    def _let_go(self) -> None:
+        self.work = None
+        execution, self.execution = self.execution, None
+        if execution is not None:
+            execution.settled(self)
 
     @property
     def final_state(self) -> State:

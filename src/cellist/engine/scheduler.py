@@ -29,7 +29,7 @@ from cellist.engine.commands import (
     Wait,
 )
 from cellist.engine.execution import Execution
-from cellist.engine.promise import Promise
+from cellist.engine.promise import Latch, Promise
 from cellist.engine.threads import Worker
 from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import call_later
@@ -153,7 +153,7 @@ class Work:
             self.ticket += 1
             return self.ticket
 
-    def park_on(self, promises: Sequence[Promise]) -> None:
+    def park_on(self, promises: Sequence[Latch]) -> None:
         """Let go of the generator until all promises are final."""
         ticket = self._park()
         left = [len(promises) + 1]
@@ -273,7 +273,7 @@ def carry_on(work: Work, worker: Worker | None) -> bool:
             return True
 
 
-def advance(work: Work) -> TimedCall | Sleep | list[Promise] | None:
+def advance(work: Work) -> TimedCall | Sleep | list[Latch] | None:
     """Carry a run on until it ends, or return what it has to wait for or must call with a limit.
 
     Runs inside the work's context.

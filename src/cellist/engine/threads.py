@@ -12,7 +12,8 @@ import ctypes
 import itertools
 import threading
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 _IDLE_SECONDS = 10.0
@@ -20,6 +21,8 @@ _numbers = itertools.count(1)
 _idle: list["Worker"] = []
 _idle_lock = threading.Lock()
 _here = threading.local()
+_blocked: dict[int, threading.Event] = {}
+"""What threads block on, in `block`."""
 
 
 class CodeStopped(CancelledError):
@@ -95,6 +98,9 @@ class Worker:
 def stop_code_in(ident: int) -> None:
     """Have the interpreter raise `CodeStopped` in a thread when it next runs Python code."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(CodeStopped))
+    event = _blocked.get(ident)
+    if event is not None:
+        event.set()  # a blocking call does not notice by itself
 
 
 def _checkpoint() -> None:
@@ -104,6 +110,28 @@ def _checkpoint() -> None:
 def this_worker() -> Worker | None:
     """Return the worker whose thread this is."""
     return getattr(_here, "worker", None)
+
+
+def block(event: threading.Event, timeout: float | None = None) -> None:
+    """Wait for an event, at most `timeout` seconds, such that a stop of the code ends the wait."""
+    ident = threading.get_ident()
+    _blocked[ident] = event
+    try:
+        event.wait(timeout)
+    finally:
+        _blocked.pop(ident, None)
+
+
+@contextmanager
+def place_released() -> Generator[None]:
+    """Give the place of the worker whose thread this is, if any, to other work."""
+    worker = this_worker()
+    pool = worker.pool if worker is not None else None
+    if pool is None:
+        yield
+        return
+    with pool.released(worker):
+        yield
 
 
 def borrow() -> Worker:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Sequence
 from importlib import import_module
 from typing import Any
 
-from cellist.engine.promise import Promise
+from cellist.engine.promise import Latch
 
 _lock = threading.Lock()
 _pending: dict[asyncio.AbstractEventLoop, int] = {}
@@ -50,7 +50,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def wait_all(promises: Sequence[Promise], timeout: float | None = None) -> bool:
+def wait_all(promises: Sequence[Latch], timeout: float | None = None) -> bool:
     """Wait until all promises are settled or `timeout` seconds passed; say which."""
     deadline = None if timeout is None else time.monotonic() + timeout
     loop = running_loop()
@@ -64,9 +64,7 @@ def wait_all(promises: Sequence[Promise], timeout: float | None = None) -> bool:
     return True
 
 
-def _wait_on_loop(
-    loop: asyncio.AbstractEventLoop, promise: Promise, deadline: float | None
-) -> bool:
+def _wait_on_loop(loop: asyncio.AbstractEventLoop, promise: Latch, deadline: float | None) -> bool:
     event = threading.Event()
 
     def wake(_: Any) -> None:
@@ -80,7 +78,7 @@ def _wait_on_loop(
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 break
-            if _pending.get(loop):
+            if _pending.get(loop) or promise.needs(loop):
                 run_nested(loop, _settled(loop, promise, left))
             else:
                 event.wait(left)
@@ -94,9 +92,7 @@ def _wait_on_loop(
     return promise.outcome is not None
 
 
-async def _settled(
-    loop: asyncio.AbstractEventLoop, promise: Promise, timeout: float | None
-) -> None:
+async def _settled(loop: asyncio.AbstractEventLoop, promise: Latch, timeout: float | None) -> None:
     done = asyncio.Event()
 
     def wake(_: Any) -> None:
@@ -151,7 +147,7 @@ def run_awaitable(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | N
     return asyncio.run(wrapper())
 
 
-async def settled(promise: Promise) -> None:
+async def settled(promise: Latch) -> None:
     """Wait on the running loop until the promise is settled."""
     if promise.outcome is not None:
         return

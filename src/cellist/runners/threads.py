@@ -157,15 +157,3 @@ class ThreadPool:
 
     def close(self) -> None:
         """Nothing to do: threads return by themselves when the queue is empty."""
-
-
-@contextmanager
-def place_released() -> Generator[None]:
-    """Give the place of the worker whose thread this is, if any, to other work."""
-    worker = this_worker()
-    pool = worker.pool if worker is not None else None
-    if worker is None or pool is None:
-        yield
-        return
-    with pool.released(worker):
-        yield
