@@ -174,7 +174,7 @@ def test_imports_make_no_cycle():
     assert cycle(edges) == []
 
 
-@pytest.mark.parametrize("name", ["commands", "steps", "inputs"])
+@pytest.mark.parametrize("name", ["commands", "steps", "inputs", "slots", "children"])
 def test_the_life_of_a_run_touches_nothing(name):
     tree = ast.parse((SOURCE / "cellist" / "engine" / f"{name}.py").read_text("utf-8"))
     touched: set[str] = set()

@@ -11,6 +11,7 @@ from cellist import compat as _compat
 
 if TYPE_CHECKING:
     from cellist import context as context
+    from cellist import limits as limits
     from cellist import runtime as runtime
     from cellist.annotations import allow_failure as allow_failure
     from cellist.annotations import opaque as opaque
@@ -60,10 +61,12 @@ _HOMES = {
 _MODULES = {
     "annotations",
     "cache_policies",
+    "concurrency",
     "context",
     "exceptions",
     "flows",
     "futures",
+    "limits",
     "logging",
     "objects",
     "runtime",
@@ -92,6 +95,7 @@ __all__ = [
     "get_run_context",
     "get_run_logger",
     "hasher",
+    "limits",
     "opaque",
     "quote",
     "run",

@@ -7,7 +7,11 @@
         │   ├── ReservedArgumentError(TypeError), InvalidNameError(ValueError)
         │   ├── MappingLengthMismatch, MappingMissingIterable
         │   ├── ConfigurationError, MissingContextError(RuntimeError)
+<<<<<<< HEAD
         │   ├── FlowVisualizationError, VisualizationUnsupportedError
+=======
+        │   ├── ConcurrencySlotAcquisitionError
+>>>>>>> 5ad351c (Limit how much happens at a time or per second)
         │   └── IllegalTransition
         ├── a run did not give a value
         │   ├── FailedRun, CrashedRun, CancelledRun, PausedRun, UnfinishedRun
@@ -16,7 +20,7 @@
         └── a value or a record is not to be had
             └── SerializationError, HashError, ObjectNotFound
     TimeoutError
-    └── TaskRunTimeoutError, FlowRunTimeoutError
+    └── TaskRunTimeoutError, FlowRunTimeoutError, AcquireConcurrencySlotTimeoutError
     BaseException
     ├── PrefectSignal: Abort, Pause
     └── ExternalSignal: TerminationSignal
@@ -81,6 +85,10 @@ class VisualizationUnsupportedError(FlowVisualizationError):
 
 class IllegalTransition(CellistError):
     """A run was asked to enter a state its present state does not lead to."""
+
+
+class ConcurrencySlotAcquisitionError(CellistError):
+    """The slots asked for can never be had: no such limit, more than it has, or held by oneself."""
 
 
 class FailedRun(CellistError):
@@ -152,6 +160,10 @@ class TaskRunTimeoutError(TimeoutError):
 
 class FlowRunTimeoutError(TimeoutError):
     """A flow run took longer than its `timeout_seconds`."""
+
+
+class AcquireConcurrencySlotTimeoutError(TimeoutError):
+    """No slots became free within `timeout_seconds`."""
 
 
 class PrefectSignal(BaseException):

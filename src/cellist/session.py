@@ -19,11 +19,12 @@ from typing import Any
 
 from cellist import settings
 from cellist.caching.store import ResultStore
-from cellist.engine.commands import Outcome
+from cellist.engine.commands import Err, Outcome
 from cellist.engine.errors import own_frame
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.interrupts import Guard
-from cellist.exceptions import ObjectNotFound
+from cellist.engine.limits import Limits
+from cellist.exceptions import CancelledRun, ObjectNotFound
 from cellist.history import History
 from cellist.model.ids import as_hex
 from cellist.model.locations import home
@@ -40,6 +41,7 @@ class Session:
         self.sinks: list[Callable[[Event], object]] = []
         self.live: dict[int, Execution] = {}
         self.guard = Guard()
+        self.limits = Limits()
         self.now = time.time_ns
         self.warned: set[str] = set()
         self.directory = directory
@@ -129,9 +131,9 @@ class Session:
         execution.cancelling = True
         if isinstance(execution, FlowExecution):
             self.cancel_children(execution)
-        if execution.waker is not None:
-            execution.waker.wake("cancel")
-        elif execution.stop is not None:
+        if _end_wait(execution):
+            return
+        if execution.stop is not None:
             execution.stop()
         else:
             self._stop_caller_of(execution)
@@ -160,6 +162,15 @@ class Session:
         """Write what is still to be written, within a few seconds."""
         self.store.close()
         self.history.close()
+
+
+def _end_wait(execution: Execution) -> bool:
+    """End the wait of a cancelled run for a retry or for slots; whether it is in one."""
+    if execution.waker is not None:
+        execution.waker.wake("cancel")
+        return True
+    permit = execution.permit
+    return permit is not None and permit.settle(Err(CancelledRun("Cancelled.")))
 
 
 class CellistWarning(UserWarning):

@@ -69,6 +69,15 @@ def failure_message(error: BaseException, plan: Plan) -> str:
     return f"{noun} run encountered an exception{gap}{type(error).__name__}: {one_line(error)}"
 
 
+def retry_message(error: BaseException, plan: Plan, number: int, delay: float) -> str:
+    """Return what is logged about a failed attempt that is retried for the `number`-th time."""
+    when = f"{delay:g} second(s) from now" if delay else "immediately"
+    return (
+        f"{plan.noun} run failed with exception: {shown(error)} - "
+        f"Retry {number}/{plan.retries} will start {when}"
+    )
+
+
 def crash_message(error: BaseException) -> str:
     """Return what a Crashed state says about the exception that ended the run."""
     if isinstance(error, CancelledError):

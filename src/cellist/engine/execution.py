@@ -37,10 +37,27 @@ class CacheService(Protocol):
         ...
 
 
+class LimitService(Protocol):
+    """What the life of a run needs of the limits."""
+
+    def permit_for(self, x: "Execution") -> Any:
+        """Return what the run has to ask for because of its tags; `None` if nothing."""
+        ...
+
+    def ask(self, permit: Any) -> None:
+        """Ask for slots. Raises `ConcurrencySlotAcquisitionError` if they can never be had."""
+        ...
+
+    def release(self, permit: Any) -> None:
+        """Give slots back, or stop waiting for them."""
+        ...
+
+
 class Services(Protocol):
     """What the engine needs of the session it runs in."""
 
     cache: CacheService
+    limits: LimitService
     live: dict[int, "Execution"]
     tells_ends: bool
     """Whether somebody wants to read of every task that it has completed."""
@@ -94,6 +111,7 @@ class Execution:
         "kwargs",
         "log_prints",
         "parent",
+        "permit",
         "plan",
         "run",
         "services",
@@ -136,6 +154,8 @@ class Execution:
         self.waker: Waker | None = None
         self.transaction: Any = None
         """The transaction the present attempt is, if there is need of one (`engine.scopes`)."""
+        self.permit: Any = None
+        """The slots the run holds or waits for because of its tags (`permits.Permit`)."""
         self.cache_note: Any = None
         self.log_prints: bool | None = plan.log_prints
         self.is_stream = False
@@ -153,6 +173,15 @@ class Execution:
             flow.children.discard(promise)
             if promise.outcome.__class__ is Err:
                 flow.failures.append(promise)
+
+    def is_cancelled_above(self) -> bool:
+        """Whether somebody asked a run to stop that this one is part of."""
+        above = self.parent
+        while above is not None:
+            if above.cancelling:
+                return True
+            above = above.parent
+        return False
 
     def bound(self) -> dict[str, Any]:
         """Return the arguments by parameter name, defaults filled in."""

@@ -13,6 +13,7 @@ from Running to the invocation; everything rare is in a sub-generator of its own
 
 from typing import Any
 
+from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
     Err,
@@ -27,14 +28,23 @@ from cellist.engine.commands import (
     Waker,
 )
 from cellist.engine.commits import abandon, after_completed, before_completed, renew, store
-from cellist.engine.conclusions import Conclusion, conclude, is_special, promises_in
-from cellist.engine.errors import crash_message, describe, failure_message, one_line, shown, trim
+from cellist.engine.conclusions import Conclusion, conclude, is_special
+from cellist.engine.errors import (
+    crash_message,
+    describe,
+    failure_message,
+    one_line,
+    retry_message,
+    shown,
+    trim,
+)
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
+from cellist.engine.slots import give_slots_back, take_slots
 from cellist.engine.streams import consume, is_generator, stream
 from cellist.exceptions import (
     CancelledRun,
-    FlowRunTimeoutError,
+    ConcurrencySlotAcquisitionError,
     IllegalTransition,
     UpstreamTaskError,
 )
@@ -56,7 +66,7 @@ CANCEL_MESSAGE = "Cancelled on request."
 STOP_MESSAGE = "Stopped by an interrupt of the kernel."
 
 
-def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for speed: the usual case is a walk through `if`s
+def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912, PLR0915 - flat for speed: the usual case is a walk through `if`s
     """Take a run from Pending to its final state and return its outcome."""
     run, plan = x.run, x.plan
     try:
@@ -66,7 +76,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
             problem = yield from _take_inputs(x)
             if problem is not None:
                 return problem
-        if plan.prepare is not None or plan.naming is not None:
+        if plan.prepare is not None or plan.naming is not None or run.tags:
             problem = yield from _prepare(x)
             if problem is not None:
                 return problem
@@ -113,6 +123,9 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912 - flat for
     except BaseException:
         _abort(x)  # the driver was interrupted between two steps, or we have a fault of our own
         raise
+    finally:
+        if x.permit is not None:
+            give_slots_back(x)
 
 
 def _abort(x: Execution) -> None:
@@ -150,7 +163,7 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
 
 
 def _prepare(x: Execution) -> Steps[Outcome | None]:
-    """Check and coerce the arguments, then give the run the name its template asks for."""
+    """Check and coerce the arguments, name the run as it asks, and take slots for its tags."""
     step = x.plan.prepare
     try:
         if step is not None:
@@ -165,7 +178,16 @@ def _prepare(x: Execution) -> Steps[Outcome | None]:
         return (yield from _fail(x, error))
     if x.plan.is_flow:
         x.services.narrate_beginning(x)
-    return None
+    return (yield from _take_slots(x))
+
+
+def _take_slots(x: Execution) -> Steps[Outcome | None]:
+    """Take a slot of each limit of the run's tags; an outcome means that there was none for it."""
+    error = yield from take_slots(x)
+    if error is None:
+        return None
+    end = _fail if isinstance(error, ConcurrencySlotAcquisitionError) else _end
+    return (yield from end(x, error))
 
 
 def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
@@ -173,12 +195,12 @@ def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
     if isinstance(outcome, Ok) and is_generator(outcome.value):
         outcome = yield consume(outcome.value, x.plan.timeout)
     if isinstance(outcome, Ok) and isinstance(x, FlowExecution):
-        outcome = yield from _wait_for_children(x, outcome)
+        outcome = yield from wait_for_children(x, outcome)
     if isinstance(outcome, Err):
         error = trim(outcome.error)
         if not isinstance(error, Exception) or x.cancelling:
             return (yield from _end(x, error))
-        stopped = yield from _drop_children(x, error)
+        stopped = yield from drop_children(x, error)
         if stopped is not None:
             return (yield from _end(x, stopped.error))
         return (yield from _failed_attempt(x, error, None))
@@ -189,18 +211,6 @@ def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
     except Exception as error:
         return (yield from _failed_attempt(x, trim(error), None))
     return (yield from _enter_conclusion(x, conclusion))
-
-
-def _wait_for_children(x: FlowExecution, outcome: Ok) -> Steps[Outcome]:
-    """Wait for what a flow returned and for what it started."""
-    while True:  # a child may have started others meanwhile
-        waiting = [promise for promise in promises_in(outcome.value) if promise.outcome is None]
-        waiting += [child for child in list(x.children) if child.outcome is None]
-        if not waiting:
-            return outcome
-        waited = yield Wait(waiting)
-        if isinstance(waited, Err):
-            return waited
 
 
 def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | None]:
@@ -231,25 +241,33 @@ def _failed_attempt(
     message = given.message if given else failure_message(error, plan)
     if run.attempts <= plan.retries and (yield from _wants_retry(x, error, given)):
         delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
-        _log_retry(x, error, delay)
+        x.services.log(x, 20, retry_message(error, plan, run.attempts, delay))
         if delay:
             word = yield from _wait_for_retry(x, delay, message)
             if isinstance(word, BaseException):
                 return (yield from _end(x, word))
             if word == "give_up":
                 return (yield from _fail(x, error, None, message, given))
-        if isinstance(x, FlowExecution):
-            x.failures.clear()  # those of the attempt before
-        renew(x)
-        run.enter(RUNNING, None if plan.is_flow else "Retrying")
-        x.began = x.services.now()
-        if plan.hooks:
-            yield from _hooks(x, "on_running")
-        return None
+        return (yield from _begin_again(x))
     if plan.retries:
         text = f"{plan.noun} run failed with exception: {shown(error)} - Retries are exhausted"
         x.services.log(x, 40, text)
     return (yield from _fail(x, error, None, message, given))
+
+
+def _begin_again(x: Execution) -> Steps[Outcome | None]:
+    """Begin another attempt, unless there is no slot for it."""
+    problem = yield from _take_slots(x)
+    if problem is not None:
+        return problem
+    if isinstance(x, FlowExecution):
+        x.failures.clear()  # those of the attempt before
+    renew(x)
+    x.run.enter(RUNNING, None if x.plan.is_flow else "Retrying")
+    x.began = x.services.now()
+    if x.plan.hooks:
+        yield from _hooks(x, "on_running")
+    return None
 
 
 def _wants_retry(x: Execution, error: BaseException, given: Conclusion | None) -> Steps[bool]:
@@ -279,6 +297,7 @@ def _wait_for_retry(
     x.waker = Waker()
     x.run.due = x.services.now() + int(delay * 1_000_000_000)
     x.run.enter(SCHEDULED, "AwaitingRetry", message)
+    give_slots_back(x)
     if x.cancelling:
         return CancelledRun(CANCEL_MESSAGE)
     outcome = yield Sleep(delay, x.waker)
@@ -287,16 +306,6 @@ def _wait_for_retry(
     if isinstance(outcome, Err):
         return outcome.error
     return CancelledRun(CANCEL_MESSAGE) if x.cancelling else outcome.value
-
-
-def _log_retry(x: Execution, error: BaseException, delay: float) -> None:
-    when = f"{delay:g} second(s) from now" if delay else "immediately"
-    x.services.log(
-        x,
-        20,
-        f"{x.plan.noun} run failed with exception: {shown(error)} - "
-        f"Retry {x.run.attempts}/{x.plan.retries} will start {when}",
-    )
 
 
 def _fail(
@@ -343,8 +352,9 @@ def _end(x: Execution, error: BaseException) -> Steps[Outcome]:
     hook, data = "on_cancellation", error
     if x.cancelling or isinstance(error, CancelledRun):
         run.enter(CANCELLED, None, CANCEL_MESSAGE)
-        data = error if isinstance(error, CancelledRun) else CancelledRun(_who(x))
-    elif _is_cancelled_above(x):
+        if not isinstance(error, CancelledRun):
+            data = CancelledRun(f"{x.plan.noun} run {run.name!r} was cancelled.")
+    elif x.is_cancelled_above():
         run.enter(CANCELLED, None, CANCEL_MESSAGE)  # and the error goes on to who is to stop
     elif x.services.interrupted():
         run.enter(CANCELLED, None, STOP_MESSAGE)
@@ -355,36 +365,6 @@ def _end(x: Execution, error: BaseException) -> Steps[Outcome]:
     if x.plan.hooks:
         yield from _hooks(x, hook, data)
     return Err(data)
-
-
-def _is_cancelled_above(x: Execution) -> bool:
-    """Whether somebody asked a run to stop that this one is part of."""
-    above = x.parent
-    while above is not None:
-        if above.cancelling:
-            return True
-        above = above.parent
-    return False
-
-
-def _who(x: Execution) -> str:
-    return f"{x.plan.noun} run {x.run.name!r} was cancelled."
-
-
-def _drop_children(x: Execution, error: Exception) -> Steps[Err | None]:
-    """After a failed body: cancel what has not started, wait for what has unless time is up.
-
-    Returns the interrupt that ended the waiting, if one did.
-    """
-    if not isinstance(x, FlowExecution):
-        return None
-    is_late = isinstance(error, FlowRunTimeoutError)
-    x.services.cancel_children(x, only_waiting=not is_late)
-    while waiting := [child for child in list(x.children) if child.outcome is None and not is_late]:
-        outcome = yield Wait(waiting)
-        if isinstance(outcome, Err):
-            return outcome
-    return None
 
 
 def _hooks(x: Execution, which: str, data: Any = NOTHING) -> Steps[None]:
