@@ -1,0 +1,29 @@
+"""Limit pieces of code: what blocks until it is their turn."""
+
+from collections.abc import Iterable
+
+from cellist.concurrency.slots import Request, concurrency
+from cellist.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
+
+
+def rate_limit(
+    names: str | Iterable[str],
+    occupy: int = 1,
+    timeout_seconds: float | None = None,
+    strict: bool = False,
+) -> None:
+    """Block until each of the limits lets `occupy` more through.
+
+    Raises `AcquireConcurrencySlotTimeoutError` after `timeout_seconds`, and
+    `ConcurrencySlotAcquisitionError` if a limit has no rate, has fewer slots than `occupy`, or with
+    `strict` does not exist.
+    """
+    Request(names, occupy, timeout_seconds, strict).pass_rate()
+
+
+__all__ = [
+    "AcquireConcurrencySlotTimeoutError",
+    "ConcurrencySlotAcquisitionError",
+    "concurrency",
+    "rate_limit",
+]
