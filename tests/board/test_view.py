@@ -115,6 +115,21 @@ def test_waiting_for_a_retry_says_which_attempt_when_and_why(view, story):
     assert upcoming["attempt"] == "attempt 2 of 4"
 
 
+def test_waiting_for_a_slot_says_for_which_and_is_no_failure(view, story):
+    flow = story.begin(story.flow(), 0)
+    run = story.task("query", flow)
+    text = "Waiting for a slot of limit 'tag:db' (1 of 1 in use)."
+    story.enter(run, 1, PENDING)
+    story.enter(run, 2, SCHEDULED, "AwaitingConcurrencySlot", text)
+    row = rows(view)[run.name]
+    assert (row["look"], row["word"]) == ("scheduled", "waiting for a free slot")
+    assert row["why"] == text
+    assert "error" not in row
+    assert row["can"] == ["cancel"]
+    story.enter(run, 3, RUNNING)
+    assert "why" not in rows(view)[run.name]
+
+
 def test_the_earliest_of_several_retries_is_next(view, story):
     flow = story.begin(story.flow(), 0)
     story.wait_for_retry(story.task("fetch", flow, retries=3), 1, 2, due=90)

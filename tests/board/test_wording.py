@@ -40,6 +40,7 @@ def test_every_state_type_has_a_look_and_a_word(kind):
     [
         ("COMPLETED", "Cached", "cached", "reused"),
         ("SCHEDULED", "AwaitingRetry", "waiting", "waiting to retry"),
+        ("SCHEDULED", "AwaitingConcurrencySlot", "scheduled", "waiting for a free slot"),
         ("RUNNING", "Retrying", "running", "retrying"),
         ("FAILED", "TimedOut", "failed", "timed out"),
         ("COMPLETED", "RolledBack", "completed", "rolled back"),

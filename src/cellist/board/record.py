@@ -24,6 +24,7 @@ from cellist.board.wording import (
     duration,
     error_line,
     more_text,
+    why_line,
     word_of,
 )
 from cellist.drawing.markup import clipped, data_uri, escaped
@@ -173,7 +174,7 @@ def _at_length(row: Row) -> str:
     facts = [
         item("attempts", f"{amount(run.attempts, 'attempt')}: {', '.join(attempts)}"),
         item("inputs", _inputs(row, 300)),
-        item("why", clipped(str(run.why), 200) if run.why is not None else ""),
+        item("why", why_line(run, 200) or ""),
         item("error", clipped(error_line(run) or "", 200)),
         item("log", " ⏎ ".join(clipped(line, 100) for line in list(row.logs or ())[-2:])),
     ]

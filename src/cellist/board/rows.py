@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellist.board.palette import OVER
-from cellist.board.wording import attempt_text, duration, error_line, look_of, word_of
+from cellist.board.wording import (
+    attempt_text,
+    duration,
+    error_line,
+    look_of,
+    why_line,
+    word_of,
+)
 from cellist.drawing.markup import clipped
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
@@ -124,7 +131,7 @@ class Row:
             "took": None if seconds is None else duration(seconds),
             "due": milliseconds(run.due) if look == "waiting" and run.due else None,
             "attempt": attempt_text(run, look),
-            "why": clipped(str(run.why), 300) if run.why is not None else None,
+            "why": why_line(run, 300),
             "hit": getattr(run.why, "outcome", None) == "hit" or None,
             "error": error_line(run),
             "trace": trace_tail(run),

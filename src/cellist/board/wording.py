@@ -116,9 +116,20 @@ def error_line(run: Run) -> str | None:
         name = error.type.rpartition(".")[2]
         return clipped(f"{name}: {lines[0]}" if lines else name, ERROR_LIMIT)
     state = run.state
-    if state is not None and state.message and look_of(state) not in ("completed", "cached"):
+    if state is not None and state.message and look_of(state) not in _NO_FAILURE:
         return clipped(state.message, ERROR_LIMIT)
     return None
+
+
+_NO_FAILURE = ("completed", "cached", "scheduled")
+
+
+def why_line(run: Run, limit: int) -> str | None:
+    """Return what a scheduled run waits for, else why it ran or was reused, as far as is known."""
+    state = run.state
+    if state is not None and state.message and look_of(state) == "scheduled":
+        return clipped(state.message, limit)
+    return clipped(str(run.why), limit) if run.why is not None else None
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
