@@ -251,3 +251,35 @@ def test_a_process_pool_keeps_context_and_logs(recorder, capfd):
     }
     assert list(logs.values()) == [[f"logged {x}", f"printed {x}"] for x in (7, 8)]
     assert capfd.readouterr().out == ""
+
+
+@task
+def name_in_process(x):
+    return runtime.flow_run.name if x else x
+
+
+@pytest.mark.slow
+def test_what_was_asked_in_a_process_is_known_to_the_cache(recorder):
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1), flow_run_name="{name}")
+    def whole(name):
+        return name_in_process.map([0, 1]).result()
+
+    assert [whole(name) for name in "ab"] == [[0, "a"], [0, "b"]]
+    codes = [run.why.code for run in recorder.of("name_in_process")]
+    assert codes == ["first_run", "run_read", "reused", "run_read"]
+
+
+def test_facts_about_a_run_are_no_part_of_what_code_says(recorder):
+    @task
+    def reads():
+        from cellist.runtime.flow_run import name
+
+        return name, runtime.task_run.name, runtime.flow_run.parameters
+
+    @flow
+    def whole(x):
+        return reads.task_key
+
+    assert {whole(1), whole(2), reads.task_key} == {reads.task_key}
+    asks = task(lambda x: (reads.task_key, x)[1])
+    assert [asks(1, return_state=True).name for _ in range(2)] == ["Completed", "Cached"]

@@ -3,13 +3,14 @@
 import functools
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cellist import flow, task
+from cellist import flow, get_run_context, runtime, task
 from cellist.cache_policies import (
     DEFAULT,
     FLOW_PARAMETERS,
@@ -23,6 +24,8 @@ from cellist.cache_policies import (
     CompoundCachePolicy,
 )
 from cellist.caching.store import Found, ResultStore
+from cellist.context import FlowRunContext, TaskRunContext
+from cellist.model.annotations import NOT_SET
 from cellist.session import CellistWarning
 from cellist.settings import temporary_settings
 from tests.sessions import WAYS, Recorder, as_task, final_state, names, outcome
@@ -289,6 +292,60 @@ def test_none_is_kept_only_when_the_policy_was_chosen() -> None:
     chosen = nothing.with_options(cache_policy=INPUTS)
     chosen()
     assert chosen(return_state=True).name == "Cached"
+
+
+ABOUT_THE_RUN: dict[str, Callable[[], Any]] = {
+    "runtime.task_run": lambda: runtime.task_run.name,
+    "runtime.flow_run": lambda: runtime.flow_run.name,
+    "get_run_context": lambda: get_run_context() is not None,
+    "FlowRunContext.get": lambda: FlowRunContext.get() is None,
+    "TaskRunContext.get": lambda: TaskRunContext.get() is not None,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("asked", ABOUT_THE_RUN)
+def test_what_holds_for_one_run_only_is_not_kept_by_default(asked: str, way: str) -> None:
+    def work(x: int) -> str:
+        return f"{x}: {ABOUT_THE_RUN[asked]()}"
+
+    t = as_task(way, work, cache_policy=NOT_SET)
+    states = [final_state(way, t, 1) for _ in range(2)]
+    assert [state.name for state in states] == ["Completed"] * 2
+    assert states[0].why.code == "run_read"
+    assert "which run" in str(states[0].why)
+    chosen = as_task(way, work, cache_policy=DEFAULT)
+    assert [final_state(way, chosen, 1).name for _ in range(2)] == ["Completed", "Cached"]
+
+
+def test_a_task_is_not_kept_if_one_inside_it_asked_about_its_run() -> None:
+    @task
+    def inner() -> str | None:
+        return runtime.flow_run.name
+
+    @task
+    def outer() -> str | None:
+        return inner()
+
+    @flow(flow_run_name="run of {number}")
+    def whole(number: int) -> str | None:
+        return outer()
+
+    assert [whole(1), whole(2)] == ["run of 1", "run of 2"]
+
+
+def test_names_hooks_and_key_functions_may_ask_about_the_run() -> None:
+    def name_of_run() -> str:
+        return f"in-{runtime.task_run.task_name}"
+
+    def hook(*_: object) -> None:
+        assert runtime.task_run.id
+
+    @task(task_run_name=name_of_run, on_running=[hook], on_completion=[hook])
+    def work(x: int) -> int:
+        return x
+
+    assert [work(1, return_state=True).name for _ in range(2)] == ["Completed", "Cached"]
 
 
 def test_failures_are_not_kept() -> None:

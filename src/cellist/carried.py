@@ -210,8 +210,11 @@ class Passage:
 
     def call(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[bool, Any, list[tuple[int, str]]]:
-        """Return whether the call went well, its value or exception, and what it logged."""
+    ) -> tuple[bool, Any, list[tuple[int, str]], bool]:
+        """Return whether the call went well, its value or exception, and what it logged.
+
+        And whether it asked which run it is part of.
+        """
         logs: list[tuple[int, str]] = []
 
         def keep(event: Any) -> None:
@@ -223,9 +226,10 @@ class Passage:
                 execution.fn, execution.args, execution.kwargs = fn, args, kwargs
             with only_recorded():
                 try:
-                    return True, fn(*args, **kwargs), logs
+                    fine, value = True, fn(*args, **kwargs)
                 except Exception as error:
-                    return False, error, logs
+                    fine, value = False, error
+            return fine, value, logs, execution is not None and execution.asked
 
 
 class _InContext:

@@ -25,6 +25,7 @@ from cellist.model.ids import as_hex
 from cellist.model.reasons import Component, Reason
 from cellist.run_contexts import TaskRunContext
 
+_RUN_READ = "it asked which run it is part of, so the result is not kept by default"
 _DURABLE_AFTER = 0.05
 """Seconds of work after which a result is on disk before Completed is announced."""
 
@@ -135,6 +136,7 @@ class Cache:
             request.notes.append("a fault kept its cache policy from describing the key")
         digests = {(one.kind, one.name): one.digest for one in components}
         x.cache_note = Note(key, components, request, digests)
+        x.asked = False  # by functions that name the run or make its key
         run.why = self._miss(plan, components, found, request)
         return None
 
@@ -160,6 +162,9 @@ class Cache:
         run = x.run
         if value is None and not plan.explicit:
             run.why = _also(run.why, "no_result", "returns None, which is not kept by default")
+            return None
+        if x.asked and not plan.explicit:
+            run.why = _also(run.why, "run_read", _RUN_READ)
             return None
         try:
             if self._changed(plan, note):

@@ -9,7 +9,7 @@ from cellist.engine.execution import (
     Execution,
     FlowExecution,
     active_tags,
-    current,
+    current_for_user,
     enclosing_flow,
 )
 from cellist.exceptions import MissingContextError
@@ -68,7 +68,7 @@ class TaskRunContext(RunContext):
     @classmethod
     def get(cls) -> "TaskRunContext | None":
         """Return the context of the enclosing task run, `None` outside tasks."""
-        execution = current.get()
+        execution = current_for_user()
         while isinstance(execution, FlowExecution):  # a flow may be called by a task
             execution = execution.parent
         return cls(execution) if execution is not None else None
@@ -90,7 +90,7 @@ class FlowRunContext(RunContext):
     @classmethod
     def get(cls) -> "FlowRunContext | None":
         """Return the context of the enclosing flow run, `None` outside flows."""
-        flow = enclosing_flow(current.get())
+        flow = enclosing_flow(current_for_user())
         return cls(flow) if flow is not None else None
 
     @property
@@ -130,7 +130,7 @@ EngineContext = FlowRunContext
 
 def get_run_context() -> TaskRunContext | FlowRunContext:
     """Return the context of the innermost run. Raises `MissingContextError` outside runs."""
-    execution = current.get()
+    execution = current_for_user()
     if execution is None:
         message = (
             "No run context available. You are not in a flow or task run: "

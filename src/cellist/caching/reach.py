@@ -141,7 +141,7 @@ def _is_of_the_user(value: Any) -> bool:
 
 def _attribute(module: ModuleType, name: str) -> Any:
     value = module.__dict__.get(name, MISSING)
-    if value is MISSING:
+    if value is MISSING and module.__name__ not in FACTS:
         try:
             value = getattr(module, name)  # made on demand by the module's __getattr__
         except Exception:
@@ -217,6 +217,8 @@ def function_extras(function: FunctionType, *, defaults: bool) -> Iterator[Part]
             yield Part("inner", name, value)
 
 
+FACTS = frozenset({f"cellist.runtime.{name}" for name in ("deployment", "flow_run", "task_run")})
+"""Modules whose attributes tell about the run of whoever asks: that is no data of the code's."""
 PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "__cached__"})
 _FUNCTION_MARKS = frozenset({"__isabstractmethod__", "__signature__", "__no_type_check__"})
 _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})

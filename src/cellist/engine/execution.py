@@ -101,6 +101,7 @@ class Execution:
     __slots__ = (
         "__weakref__",
         "args",
+        "asked",
         "began",
         "cache_note",
         "cancelling",
@@ -157,6 +158,8 @@ class Execution:
         self.permit: Any = None
         """The slots the run holds or waits for because of its tags (`permits.Permit`)."""
         self.cache_note: Any = None
+        self.asked = False
+        """Whether its code asked which run it is part of, once the key was made."""
         self.log_prints: bool | None = plan.log_prints
         self.is_stream = False
         """Whether a generator gives its values to a consumer one by one."""
@@ -219,6 +222,23 @@ class FlowExecution(Execution):
 current: ContextVar[Execution | None] = ContextVar("cellist_execution", default=None)
 active_tags: ContextVar[frozenset[str]] = ContextVar("cellist_tags", default=frozenset())
 current_cell: ContextVar[Any] = ContextVar("cellist_cell", default=None)
+
+
+def current_for_user() -> Execution | None:
+    """Return the present execution to user code that asks which run it is part of."""
+    execution = current.get()
+    note_asked(execution)
+    return execution
+
+
+def note_asked(execution: Execution | None) -> None:
+    """Note that the code of an execution asked about its run: the result may hold for it only.
+
+    The same then goes for the tasks it is part of.
+    """
+    while execution is not None:
+        execution.asked = True
+        execution = execution.parent
 
 
 def enclosing_flow(execution: Execution | None) -> FlowExecution | None:

@@ -54,7 +54,7 @@ class Reason:
 
     `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused,
     first_run, changed, expired, refreshed, unreadable, evicted, no_cache, unstable, mutated,
-    no_result and disabled. `saved` is the seconds a hit saved.
+    no_result, run_read and disabled. `saved` is the seconds a hit saved.
     """
 
     outcome: str

@@ -15,7 +15,7 @@ from typing import Any
 
 from cellist.engine.commands import Invoke
 from cellist.engine.errors import one_line
-from cellist.engine.execution import Execution
+from cellist.engine.execution import Execution, note_asked
 from cellist.engine.scheduler import Work
 from cellist.engine.threads import Worker
 from cellist.exceptions import CrashedRun, SerializationError
@@ -30,7 +30,8 @@ def _cloudpickle() -> Any:
 def run_pickled(payload: bytes) -> bytes:
     """Call a pickled function in this process, inside the run that came along with it.
 
-    Returns, pickled, whether it went well, its value or exception, and what it logged.
+    Returns, pickled, whether it went well, its value or exception, what it logged, and whether it
+    asked about its run.
     """
     cloudpickle = _cloudpickle()
     passage, fn, args, kwargs = cloudpickle.loads(payload)
@@ -40,7 +41,7 @@ def run_pickled(payload: bytes) -> bytes:
     except Exception as error:
         what = "result" if answer[0] else f"exception ({type(answer[1]).__name__})"
         text = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
-        return cloudpickle.dumps((False, SerializationError(text), answer[2]))
+        return cloudpickle.dumps((False, SerializationError(text), *answer[2:]))
 
 
 class ProcessPool(ThreadPool):
@@ -100,7 +101,9 @@ class ProcessPool(ThreadPool):
                     self._processes = None  # the next task gets a fresh pool
             message = f"The process running task `{work.x.definition.name}` went away: {error}"
             raise CrashedRun(message) from None
-        fine, value, logs = cloudpickle.loads(answer)
+        fine, value, logs, asked = cloudpickle.loads(answer)
+        if asked:
+            note_asked(work.x)
         for level, message in logs:
             work.x.services.log(work.x, level, message)
         if fine:
