@@ -259,6 +259,14 @@ def test_expiration(expiration: Any) -> None:
     assert "expired" in str(state.why)
 
 
+@pytest.mark.parametrize("expiration", [0, timedelta(0)])
+def test_what_expires_at_once_is_never_reused(expiration: Any) -> None:
+    t = task(lambda n=0: 1, cache_policy=INPUTS, cache_expiration=expiration)
+    states = [t(return_state=True) for _ in range(2)]
+    assert [state.name for state in states] == ["Completed"] * 2
+    assert states[1].why.code == "expired"
+
+
 def test_refresh(recorder: Recorder) -> None:
     counter = Counter()
 

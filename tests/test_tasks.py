@@ -282,6 +282,7 @@ def test_with_options_replaces_and_clears() -> None:
     )
     copy = base.with_options(tags=[], retries=0, timeout_seconds=None, task_run_name=None)
     assert (copy.tags, copy.retries, copy.timeout_seconds) == (set(), 0, None)
+    assert base.with_options(timeout_seconds=0).timeout_seconds is None  # no limit
     assert copy.task_run_name is None
     assert copy.name == "base"
     assert copy.cache_policy == NO_CACHE == NONE

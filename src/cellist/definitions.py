@@ -177,7 +177,7 @@ def naming_for(value: Any, option: str) -> Callable[[Any], str] | None:
 
 
 def check_seconds(value: Any, option: str, owner: str) -> float | None:
-    """Return a duration in seconds from a number or `timedelta`; 0 and `None` mean none."""
+    """Return a duration in seconds from a number or `timedelta`, `None` for none."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if value is None:
@@ -185,7 +185,7 @@ def check_seconds(value: Any, option: str, owner: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         message = f"`{option}` of {owner} must be a number of seconds >= 0, got {value!r}."
         raise TypeError(message) if not isinstance(value, (int, float)) else ValueError(message)
-    return float(value) or None
+    return float(value)
 
 
 def check_tags(tags: Any, owner: str) -> frozenset[str]:

@@ -81,7 +81,8 @@ class Flow(Decorated[P, R_co]):
         self.flow_run_name = check_run_name(given["flow_run_name"], "flow_run_name", owner)
         self._keep_retries(owner)
         self.task_runner = _check_runner(given["task_runner"], owner)
-        self.timeout_seconds = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
+        limit = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
+        self.timeout_seconds = limit or None  # 0 is no limit
         self.should_validate_parameters: bool = given["validate_parameters"]
         persist = given["persist_result"]
         self.persist_result = None if persist is NOT_SET else persist

@@ -86,7 +86,8 @@ class Task(Decorated[P, R_co]):
         self._keep_retries(owner)
         self.retry_condition_fn = check_condition(given["retry_condition_fn"], owner)
         self._init_cache(owner)
-        self.timeout_seconds = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
+        limit = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
+        self.timeout_seconds = limit or None  # 0 is no limit
         self.task_run_name = check_run_name(given["task_run_name"], "task_run_name", owner)
         self.log_prints: bool | None = given["log_prints"]
         viz = given["viz_return_value"]
