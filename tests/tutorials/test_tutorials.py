@@ -129,6 +129,31 @@ def test_as_cells(path: Path, extension: str, shared: Kernel, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.kernel
+def test_the_tools_of_a_notebook_see_tasks(shared: Kernel, tmp_path: Path) -> None:
+    make_fresh(shared, tmp_path)
+    defined = shared.run(
+        "import io, re, sys\nfrom cellist import flow, task\n"
+        "@task(cache_policy=None)\ndef divide(a, b):\n    share = a / b\n    return share\n"
+        "@flow\ndef split(people):\n    return divide(100, people)"
+    )
+    assert defined.error is None
+    shared.run("stats = %prun -q -r split(4)")
+    shared.run("names = {'divide', 'split'}")
+    calls = shared.run("sorted((n[2], row[1]) for n, row in stats.stats.items() if n[2] in names)")
+    assert calls.result == "[('divide', 1), ('split', 1)]"
+    failed = shared.run("split(0)")
+    assert failed.error == ("ZeroDivisionError", "division by zero")
+    debugged = shared.run(
+        "from IPython.core.debugger import Pdb\nout = io.StringIO()\n"
+        "pdb = Pdb(stdin=io.StringIO('p a, b\\nup\\np people\\nq\\n'), stdout=out)\n"
+        "pdb.reset()\npdb.interaction(None, sys.last_value.__traceback__)\n"
+        "print(*re.findall(r'ipdb> (\\(?\\d.*)', out.getvalue()), sep='; ')"
+    )
+    assert debugged.stdout == "(100, 0); 0\n", debugged.traceback  # one step up is the flow
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TWICE, ids=lambda path: path.stem)
 def test_as_a_script_run_again(path: Path, tmp_path: Path) -> None:
     run_script(path, tmp_path)
