@@ -35,12 +35,13 @@ def tally(words: str) -> int:
 
 # %%
 lines = Lines()
-logger = logging.getLogger("cellist")
+logger = logging.getLogger()
 logger.addHandler(lines)
+before = logger.level
 logger.setLevel(logging.INFO)
 assert tally("to be or not") == 4
 logger.removeHandler(lines)
-logger.setLevel(logging.NOTSET)
+logger.setLevel(before)
 
 # %%
 assert any("Beginning flow run" in text and "'tally'" in text for _, text in lines.said)
