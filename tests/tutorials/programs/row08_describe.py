@@ -1,6 +1,7 @@
 """What a task says about itself: name, description, tags, version, and its other options."""
 
 from datetime import timedelta
+from typing import Any
 
 from cellist import task
 from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE
@@ -64,13 +65,14 @@ assert quick("box") == weigh("box") == 3
 
 # %%
 # What cannot be used is refused when the task is made.
-for wrong in (
+unusable: list[dict[str, Any]] = [
     {"retry_delay_seconds": (1, 2)},
     {"retry_jitter_factor": -1},
     {"retry_condition_fn": "always"},
     {"task_run_name": 7},
     {"on_failure": "not a list"},
-):
+]
+for wrong in unusable:
     try:
         task(stamp.fn, **wrong)
     except (TypeError, ValueError) as error:
