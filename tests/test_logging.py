@@ -415,7 +415,7 @@ def test_loggers_outside_runs(nobody, capsys):
 
 SCRIPT = """
 import logging, sys
-from cellist import flow, get_run_logger
+from cellist import flow  # and nothing of `cellist.logging`
 if {configured}:
     logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stdout)
 @flow(flow_run_name="f", log_prints=True)

@@ -227,3 +227,59 @@ def ends_are_asked_for() -> bool:
     return (given or _root.isEnabledFor(logging.INFO)) and RUN_LOGGERS["task"].isEnabledFor(
         logging.INFO
     )
+
+
+class RunHandler(Console):
+    """Hands the records of an extra logger to the run they are logged in, and to the console."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take every record."""
+        del record
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add the record to the run's log, and write it where it would be seen nowhere else."""
+        execution = current.get()
+        if execution is not None:
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                text += f"\n{logging.Formatter().formatException(record.exc_info)}"
+            execution.run.log(record.levelno, text)
+        if super().filter(record):
+            super().emit(record)
+
+
+class _Applied:
+    """What the settings have changed about loggers, in order to be undone."""
+
+    def __init__(self) -> None:
+        self.level: int | None = None
+        self.handler = RunHandler()
+        self.extra: dict[str, int] = {}
+        """Extra loggers, with the level each had before."""
+
+
+_applied = _Applied()
+
+
+def _apply(now: settings.Settings) -> None:
+    """Set loggers to what the settings say; called when they have changed."""
+    named = logging.getLevelNamesMapping().get(now.logging_level)
+    level = int(now.logging_level) if named is None else named
+    if level != _applied.level:
+        _applied.level = level
+        _top.setLevel(level)
+    wanted = set(now.logging_extra_loggers)
+    for name in _applied.extra.keys() - wanted:
+        logger = logging.getLogger(name)
+        logger.removeHandler(_applied.handler)
+        logger.setLevel(_applied.extra.pop(name))
+    for name in wanted - _applied.extra.keys():
+        logger = logging.getLogger(name)
+        _applied.extra[name] = logger.level
+        logger.addHandler(_applied.handler)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
+
+
+settings.on_change(_apply)  # here, since runs are logged whether or not `cellist.logging` is loaded

@@ -42,10 +42,11 @@ class Lines(logging.Handler):
 lines = Lines()
 logger = logging.getLogger("cellist")
 logger.addHandler(lines)
+before = logger.level
 logger.setLevel(logging.INFO)
 assert tally("to be or not") == 4
 logger.removeHandler(lines)
-logger.setLevel(logging.NOTSET)
+logger.setLevel(before)
 
 # %%
 # Through the standard loggers, for handlers of one's own.
