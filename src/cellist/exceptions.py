@@ -119,8 +119,8 @@ class MissingResult(CellistError):
     """The run completed, but its value is not kept anywhere."""
 
 
-class UpstreamTaskError(CellistError):
-    """A run this one depends on did not complete."""
+class UpstreamTaskError(UnfinishedRun):
+    """A run this one depends on did not complete, so it has not run and has no result."""
 
 
 class NotPausedError(CellistError):
