@@ -242,7 +242,7 @@ def _failed_attempt(
     if run.attempts <= plan.retries and (yield from _wants_retry(x, error, given)):
         delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
         x.services.log(x, 20, retry_message(error, plan, run.attempts, delay))
-        if delay:
+        if delay or plan.is_flow:
             word = yield from _wait_for_retry(x, delay, message)
             if isinstance(word, BaseException):
                 return (yield from _end(x, word))
