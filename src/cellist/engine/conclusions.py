@@ -109,7 +109,12 @@ def _of_flow_value(value: Any) -> Conclusion:
 
 def _as_value(upstream: Upstream) -> Any:
     source = upstream.source
-    return source.final_state.result() if isinstance(source, Promise) else source.result()
+    if isinstance(source, Promise):
+        return source.final_state.result()
+    details = source.state_details
+    if details.task_run_id is None and details.flow_run_id is None:
+        return source.data  # made by the user, who need not give a value
+    return source.result()
 
 
 def _of_state(state: State, is_flow: bool) -> Conclusion:
