@@ -247,7 +247,7 @@ def test_resolve_futures() -> None:
     states = resolve_futures_to_states(double.map([1, 2]))
     assert type(states) is list
     assert [state.result() for state in states] == [2, 4]
-    assert resolve_futures_to_results([kept]) == [two]
+    assert resolve_futures_to_results([kept]) == [kept]
     with pytest.raises(ValueError, match="boom"):
         resolve_futures_to_results([fail.submit()])
 

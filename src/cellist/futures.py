@@ -14,7 +14,7 @@ from uuid import UUID
 
 from cellist.engine.commands import NOTHING, Err, Given, Ok
 from cellist.engine.errors import trim
-from cellist.engine.execution import current, enclosing_flow
+from cellist.engine.execution import check_not_inside, current, enclosing_flow
 from cellist.engine.inputs import ATOMS, Upstream, resolve
 from cellist.engine.lineage import remember_result
 from cellist.engine.promise import Latch, Promise
@@ -64,7 +64,8 @@ class PrefectFuture(Promise, Generic[R_co]):
 
         Raises the user's own exception if the run failed, or returns it with
         `raise_on_failure=False`. Raises `TimeoutError` if the run has not ended by then,
-        `UnfinishedRun` if it never ran because a run it depends on failed, and `CancelledRun`.
+        `UnfinishedRun` if it never ran because a run it depends on failed, `CancelledRun`, and
+        `ValueError` if the run itself asks, without a timeout: it would wait for ever.
         """
         __tracebackhide__ = True
         if self.outcome is None and not _block(self, timeout):
@@ -141,6 +142,8 @@ class PrefectFuture(Promise, Generic[R_co]):
         self.on_settled(call)
 
     def __await__(self) -> Generator[Any, Any, R_co]:
+        if self.outcome is None:
+            check_not_inside(self)
         with _stoppable([self], asyncio.current_task()):
             yield from settled(self).__await__()
         return self.result()
@@ -158,6 +161,8 @@ PrefectFlowRunFuture = PrefectFuture
 def _block(future: Promise, timeout: float | None) -> bool:
     if future.outcome is not None:
         return True
+    if timeout is None:
+        check_not_inside(future)
     with _stoppable([future]), place_released():
         return wait_all([future], timeout)
 
@@ -337,7 +342,7 @@ def resolve_futures_to_states(expr: Any) -> Any:
             return one.source.final_state
         return one.source
 
-    return resolve(_plain(expr), visit)
+    return resolve(_plain(expr), visit, keep_quotes=True)
 
 
 @overload
@@ -359,7 +364,7 @@ def resolve_futures_to_results(expr: Any) -> Any:
             return cast("PrefectFuture[Any]", one.source).result()
         return one.source
 
-    return resolve(_plain(expr), visit)
+    return resolve(_plain(expr), visit, keep_quotes=True)
 
 
 def _plain(expr: Any) -> Any:

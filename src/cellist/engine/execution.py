@@ -246,3 +246,19 @@ def enclosing_flow(execution: Execution | None) -> FlowExecution | None:
     if execution is None or isinstance(execution, FlowExecution):
         return execution
     return execution.flow
+
+
+def check_not_inside(promise: Promise) -> None:
+    """Raise `ValueError` if the run executed here is that of the promise or is part of it.
+
+    To wait for it would be to wait for ever.
+    """
+    above = current.get()
+    while above is not None:
+        if above.run is promise.run:
+            message = (
+                f"Run {promise.run.name!r} would wait for its own future, itself or in a run that "
+                f"is part of it, and never end."
+            )
+            raise ValueError(message)
+        above = above.parent

@@ -18,7 +18,8 @@ from cellist.model.runs import Run
 from cellist.model.states import COMPLETED, State, state_exception
 
 ATOMS = frozenset(
-    {int, str, float, bool, type(None), bytes, complex, range, slice, type(...), bytearray}
+    {int, str, float, bool, bytes, complex, range, slice, bytearray}
+    | {type(None), type(...), type(NotImplemented)}
 )
 _LARGE = 10_000
 _TAIL = 100
@@ -136,29 +137,34 @@ def is_pydantic(kind: type) -> bool:
     return hasattr(kind, "model_construct") and hasattr(kind, "model_fields")
 
 
-def resolve(value: Any, visit: Visit) -> Any:
+def resolve(value: Any, visit: Visit, keep_quotes: bool = False) -> Any:
     """Return the value with every promise and state replaced by `visit(it)`.
 
     Containers in which nothing changed are returned as the same object. Annotations are
-    stripped, `quote` without looking inside.
+    stripped, `quote` without looking inside, or left alone with `keep_quotes`.
     """
-    return _resolve(value, visit, False, {})
+    return _resolve(value, visit, False, {}, keep_quotes)
 
 
-def _resolve(value: Any, visit: Visit, forgiving: bool, memo: dict[int, Any]) -> Any:
+def _resolve(
+    value: Any, visit: Visit, forgiving: bool, memo: dict[int, Any], keep_quotes: bool
+) -> Any:
     if value.__class__ in ATOMS:
         return value
     if isinstance(value, (Promise, State)):
         return visit(Upstream("", value, forgiving))
     if isinstance(value, BaseAnnotation):
-        inner: Any = cast("BaseAnnotation[Any]", value).unwrap()
-        if is_closed(value):
-            return inner
-        return _resolve(inner, visit, isinstance(value, allow_failure), memo)
+        note: BaseAnnotation[Any] = cast("BaseAnnotation[Any]", value)
+        inner: Any = note.unwrap()
+        if is_closed(note):
+            return note if keep_quotes else inner
+        return _resolve(inner, visit, isinstance(note, allow_failure), memo, keep_quotes)
     if id(value) in memo:
         return memo[id(value)]
     memo[id(value)] = value  # a cycle leads back to the original
-    memo[id(value)] = changed = _rebuild(value, lambda item: _resolve(item, visit, forgiving, memo))
+    memo[id(value)] = changed = _rebuild(
+        value, lambda item: _resolve(item, visit, forgiving, memo, keep_quotes)
+    )
     return changed
 
 
