@@ -2,17 +2,20 @@
 
 Futures and states say it themselves. A plain result object is recognised by identity, which is
 only sound while the object is alive: it is held by a weak reference where the type allows, else
-by a strong one until the flow ends, and only the last thousand of those. Atoms and small tuples
-are never linked, because equal ones are often one and the same object.
+by a strong one until the flow ends, and only the last thousand of those. So are the things a
+result holds, one level down; they are looked at only when an argument of unknown origin turns up.
+Atoms, members of enums and small tuples are never linked, because equal ones are often one and
+the same object.
 """
 
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 from cellist.engine.execution import Execution, FlowExecution
-from cellist.engine.inputs import ATOMS, Upstream
+from cellist.engine.inputs import ATOMS, Upstream, parts
 from cellist.engine.promise import Promise
 from cellist.model.states import RUNNING
 
@@ -23,14 +26,33 @@ _SMALL_TUPLE = 8
 class Results:
     """Remembers by identity which run each result object came from."""
 
-    __slots__ = ("_strong", "_weak")
+    __slots__ = ("_parts", "_strong", "_unopened", "_weak")
 
     def __init__(self) -> None:
         self._weak: dict[int, tuple[Any, int]] = {}
         self._strong: OrderedDict[int, tuple[Any, int]] = OrderedDict()
+        self._parts: OrderedDict[int, tuple[Any, int]] = OrderedDict()
+        self._unopened: deque[tuple[Any, int]] = deque(maxlen=_STRONG)
+        """Results whose parts were not looked at yet, weakly where the type allows."""
 
     def add(self, value: Any, number: int) -> None:
         """Note that a run produced the object."""
+        self._note(value, number, self._strong)
+        held = self._weak.get(id(value))
+        self._unopened.append((held[0] if held else lambda: value, number))
+
+    def _open(self) -> None:
+        """Note the parts of the results that were not looked at yet."""
+        while self._unopened:
+            held, number = self._unopened.popleft()
+            value = held()
+            if hasattr(value, "__len__") and len(value) > _STRONG:
+                continue
+            for part in parts(value):
+                if is_trackable(part) and self._known(part) is None:
+                    self._note(part, number, self._parts)
+
+    def _note(self, value: Any, number: int, strong: OrderedDict[int, tuple[Any, int]]) -> None:
         key = id(value)
         try:
             self._weak[key] = (
@@ -40,23 +62,37 @@ class Results:
         except TypeError:
             if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]  # elements of a user's tuple
                 return
-            self._strong[key] = (value, number)
-            if len(self._strong) > _STRONG:
-                self._strong.popitem(last=False)
+            strong[key] = (value, number)
+            if len(strong) > _STRONG:
+                strong.popitem(last=False)
 
     def find(self, value: Any) -> int | None:
         """Return the run that produced this very object, if it is known."""
+        number = self._known(value)
+        if number is None and self._unopened:
+            self._open()
+            number = self._known(value)
+        return number
+
+    def _known(self, value: Any) -> int | None:
         key = id(value)
         held = self._weak.get(key)
         if held is not None:
             return held[1] if held[0]() is value else None
-        kept = self._strong.get(key)
+        kept = self._strong.get(key) or self._parts.get(key)
         return kept[1] if kept is not None and kept[0] is value else None
+
+
+def is_trackable(value: Any) -> bool:
+    """Whether the identity of an object says where it came from."""
+    if value.__class__ in ATOMS or isinstance(value, (type, Enum)):
+        return False
+    return not callable(value)
 
 
 def remember_result(flow: FlowExecution, value: Any, number: int) -> None:
     """Note that a run of the flow produced the object."""
-    if isinstance(value, type) or callable(value):
+    if not is_trackable(value):
         return
     if flow.results is None:
         flow.results = Results()
