@@ -7,7 +7,7 @@ user's own exception, or with `return_state` the final state.
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from cellist import settings
@@ -23,7 +23,7 @@ from cellist.engine.execution import (
     current_cell,
     enclosing_flow,
 )
-from cellist.engine.inputs import ATOMS, find_upstream
+from cellist.engine.inputs import ATOMS, Upstream, find_upstream
 from cellist.engine.lineage import check_no_circle, remember_result, upstream_of
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise, outcome_data
@@ -49,9 +49,11 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     wait_for: Any = None,
+    origins: Sequence[Upstream] = (),
 ) -> Execution:
     """Make the execution of a call inside the present context, and its run, in Pending.
 
+    `origins` are runs that the arguments came from and that they no longer show.
     Raises `ParameterBindError` before any run exists if the arguments do not fit.
     """
     plan.shape.check(args, kwargs)
@@ -81,11 +83,11 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     run.call = (args, kwargs)
     for value in args:
         if value.__class__ not in ATOMS:
-            _note_inputs(x, wait_for)
+            _note_inputs(x, wait_for, origins)
             break
     else:
-        if kwargs or wait_for is not None:
-            _note_inputs(x, wait_for)
+        if kwargs or wait_for is not None or origins:
+            _note_inputs(x, wait_for, origins)
     services.live[run.number] = x
     if parent is None and services.on_cell_run is not None and cell is not None:
         try:
@@ -124,7 +126,7 @@ def overruled(plan: Plan, mode: str) -> Plan:
     return plan.with_cache(plan.cache.refreshing() if mode == "refresh" else _OFF)
 
 
-def _note_inputs(x: Execution, wait_for: Any) -> None:
+def _note_inputs(x: Execution, wait_for: Any, origins: Sequence[Upstream]) -> None:
     """Find the promises and states among the inputs, and where plain results came from."""
     named = x.plan.shape.named(x.args, x.kwargs)
     found, treated = find_upstream([*named, ("wait_for", wait_for)])
@@ -132,7 +134,7 @@ def _note_inputs(x: Execution, wait_for: Any) -> None:
         x.wait_for = wait_for
         x.waits = [one.source for one in found if isinstance(one.source, Promise)]
         check_no_circle(x)
-    x.run.upstream = upstream_of(x, named, found)
+    x.run.upstream = upstream_of(x, named, [*found, *origins])
 
 
 def submit(
@@ -141,6 +143,7 @@ def submit(
     kwargs: dict[str, Any],
     wait_for: Any = None,
     runner: Any = None,
+    origins: Sequence[Upstream] = (),
 ) -> PrefectFuture[Any]:
     """Start a run and return its future at once.
 
@@ -155,7 +158,7 @@ def submit(
     if enclosing_flow(parent) is None and settings.active().tasks_require_flow_for_submit:
         raise RuntimeError(_NO_FLOW.format(definition.name))
     plan = definition.plan()
-    x = new_execution(definition, plan, args, kwargs, wait_for)
+    x = new_execution(definition, plan, args, kwargs, wait_for, origins)
     future = PrefectFuture[Any](x.run)
     future.execution = x
     flow = x.flow

@@ -18,8 +18,8 @@ _REWRAPPED = (allow_failure, quote, opaque)
 
 def spread(
     shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
-) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return the parameters of each run by name, and the futures that were resolved on the way.
+) -> tuple[list[dict[str, Any]], list[Upstream]]:
+    """Return the parameters of each run by name, and what was resolved on the way, by parameter.
 
     Raises `MappingMissingIterable` if nothing can be mapped over and `MappingLengthMismatch` if
     the iterables differ in length. Defaults are left to each run.
@@ -30,11 +30,11 @@ def spread(
         (p.name for p in shape.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None
     )
     exploded: dict[str, Any] = given.pop(star, {}) if star else {}
-    resolved: list[Any] = []
+    resolved: list[Upstream] = []
     mapped: dict[str, list[Any]] = {}
     static: dict[str, Any] = {}
     for key, value in [*given.items(), *exploded.items()]:
-        items = _items(value, resolved)
+        items = _items(key, value, resolved)
         if items is None:
             static[key] = value.unwrap() if isinstance(value, unmapped) else value
         else:
@@ -51,7 +51,7 @@ def spread(
     return runs, resolved
 
 
-def _items(value: Any, resolved: list[Any]) -> list[Any] | None:
+def _items(key: str, value: Any, resolved: list[Upstream]) -> list[Any] | None:
     """Return the elements to map over, `None` if the value is the same for every run."""
     if isinstance(value, unmapped):
         return None
@@ -60,19 +60,20 @@ def _items(value: Any, resolved: list[Any]) -> list[Any] | None:
         note = cast("BaseAnnotation[Any]", value)
         value = note.unwrap()
     if isinstance(value, (Promise, State)):
-        resolved.append(value)
-        value = _value(value, isinstance(note, allow_failure))
+        source = Upstream(key, value, isinstance(note, allow_failure))
+        resolved.append(source)
+        value = _value(source)
     if not _is_iterable(value):
         return None
     items = list(value)
     return [note.rewrap(item) for item in items] if note is not None else items
 
 
-def _value(source: Promise | State, forgiving: bool) -> Any:
-    if isinstance(source, Promise):
+def _value(upstream: Upstream) -> Any:
+    if isinstance(upstream.source, Promise):
         with place_released():
-            wait_all([source])
-    return value_of(Upstream("", source, forgiving))
+            wait_all([upstream.source])
+    return value_of(upstream)
 
 
 def _is_iterable(value: Any) -> bool:

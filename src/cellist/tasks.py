@@ -252,13 +252,11 @@ class Task(Decorated[P, R_co]):
         parent = current.get()
         if type(parent) is Rehearsal:
             return parent.map(self, args, kwargs, wait_for)
-        runs, upstream = spread(self.shape, args, kwargs, self.name)
-        if upstream:
-            wait_for = [*upstream, wait_for] if wait_for is not None else upstream
+        runs, origins = spread(self.shape, args, kwargs, self.name)
         futures: PrefectFutureList[Any] = PrefectFutureList()
         for parameters in runs:
             call_args, call_kwargs = self.shape.call_of(parameters)
-            futures.append(submit(self, call_args, call_kwargs, wait_for, runner))
+            futures.append(submit(self, call_args, call_kwargs, wait_for, runner, origins))
         return futures
 
     def submit_to(
