@@ -45,6 +45,8 @@ class Session:
         self.now = time.time_ns
         self.warned: set[str] = set()
         self.directory = directory
+        self.home = os.environ.get("CELLIST_HOME")
+        """What the variable said when the session was made."""
         self.tells_ends = False
         """Whether somebody reads of every task that it has completed."""
         self.pools: dict[Any, Any] = {}
@@ -182,14 +184,36 @@ _session: Session | None = None
 
 
 def get_session() -> Session:
-    """Return the session of this process, made at the first call."""
+    """Return the session of this process, made at the first call.
+
+    It moves when `CELLIST_HOME` has changed and no run is live.
+    """
     global _session  # noqa: PLW0603 - one session for the process
-    if _session is None:
+    session = _session
+    if session is None:
         with _lock:
             if _session is None:
                 _session = Session()
                 atexit.register(_close)
-    return _session
+            return _session
+    if os.environ.get("CELLIST_HOME") != session.home:
+        with _lock:
+            if _session is session and session.directory is None and not session.live:
+                session = _session = _moved(session)
+    return session
+
+
+_PLACED = {"home", "sinks", "live", "warned", "history", "store", "stores", "cache"}
+"""What of a session belongs to the directory it was opened in."""
+
+
+def _moved(before: Session) -> Session:
+    """Return a session in the directory of now that knows all else that the one before knew."""
+    after = Session()
+    after.sinks += [sink for sink in before.sinks if sink != before.history.sink]
+    vars(after).update({name: it for name, it in vars(before).items() if name not in _PLACED})
+    before.close()
+    return after
 
 
 def _close() -> None:
