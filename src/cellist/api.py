@@ -97,14 +97,20 @@ class CacheBrowser:
         return frame
 
     def invalidate(self, task: Any = None, *, key: str | None = None) -> int:
-        """Delete the results of a task, by name or the task itself, or one key; return how many."""
+        """Delete the results of a task, given itself or by its name, or the result under a key.
+
+        A text may be either. Returns how many there were.
+        """
         name = getattr(task, "name", task)
         store = get_session().store
         store.flush(_PATIENCE)
-        return store.invalidate(key=key, task=name)
+        gone = store.invalidate(key=key, task=name)
+        return gone + (store.invalidate(key=name) if key is None and isinstance(task, str) else 0)
 
-    def clear(self) -> int:
-        """Delete all results and return how many there were."""
+    def clear(self, task: Any = None) -> int:
+        """Delete all results, or those of one task, and return how many there were."""
+        if task is not None:
+            return self.invalidate(task)
         store = get_session().store
         store.flush(_PATIENCE)
         return store.clear()
