@@ -29,8 +29,7 @@ def trim(error: BaseException) -> BaseException:
     following: TracebackType | None = None
     for step in reversed(kept):
         following = TracebackType(following, step.tb_frame, step.tb_lasti, step.tb_lineno)
-    error.__traceback__ = following
-    return error
+    return error.with_traceback(following)  # a frozen exception refuses the assignment
 
 
 def describe(error: BaseException) -> ErrorInfo:

@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from cellist.engine.commands import Invoke
-from cellist.engine.errors import one_line
+from cellist.engine.errors import describe, one_line, trim
 from cellist.engine.execution import Execution, note_asked
 from cellist.engine.scheduler import Work
 from cellist.engine.threads import Worker
@@ -35,13 +36,61 @@ def run_pickled(payload: bytes) -> bytes:
     """
     cloudpickle = _cloudpickle()
     passage, fn, args, kwargs = cloudpickle.loads(payload)
-    answer = passage.call(fn, args, kwargs)
+    fine, value, *rest = passage.call(fn, args, kwargs)
+    text = "" if fine else describe(trim(value)).traceback
     try:
-        return cloudpickle.dumps(answer)
+        answer = value if fine else _Failure(_portable(value), text)
+        return cloudpickle.dumps((fine, answer, *rest))
     except Exception as error:
-        what = "result" if answer[0] else f"exception ({type(answer[1]).__name__})"
-        text = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
-        return cloudpickle.dumps((False, SerializationError(text), *answer[2:]))
+        what = "result" if fine else f"exception ({type(value).__name__})"
+        why = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
+        return cloudpickle.dumps((False, _Failure(SerializationError(why), text), *rest))
+
+
+def _portable(error: Exception) -> Any:
+    """Return the exception in a form that arrives.
+
+    Pickle calls the class again with what it was given by position, and a constructor that wants
+    more fails only where the exception is read.
+    """
+    cloudpickle = _cloudpickle()
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:
+        return _Parts(type(error), error.args, dict(vars(error)))
+    return error
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """An exception that is put together without its constructor."""
+
+    kind: type[Exception]
+    args: tuple[Any, ...]
+    state: dict[str, Any]
+
+    def assemble(self) -> Exception:
+        """Return the exception."""
+        error = self.kind.__new__(self.kind, *self.args)
+        vars(error).update(self.state)
+        return error
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An exception on its way back, and its traceback as text."""
+
+    error: Any
+    traceback: str
+
+    def throw(self) -> NoReturn:
+        """Raise the exception."""
+        error = self.error.assemble() if isinstance(self.error, _Parts) else self.error
+        raise error from (RemoteTraceback(f"\n{self.traceback}") if self.traceback else None)
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an exception in the process that raised it, as text."""
 
 
 class ProcessPool(ThreadPool):
@@ -106,9 +155,9 @@ class ProcessPool(ThreadPool):
             note_asked(work.x)
         for level, message in logs:
             work.x.services.log(work.x, level, message)
-        if fine:
-            return value
-        raise value
+        if not fine:
+            value.throw()
+        return value
 
     def close(self) -> None:
         """End the processes when their work is done."""
