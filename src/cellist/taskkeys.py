@@ -1,11 +1,12 @@
 """Keys a task is known by: `task_key`, `result_storage_key` templates, `task_input_hash`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from cellist.cache_policies import KeyRequest
 from cellist.caching.digests import digest_value
 from cellist.caching.source import closure_of
+from cellist.model.reasons import CODE_KINDS
 
 _SHOWN_DIGITS = 8
 
@@ -13,15 +14,21 @@ _SHOWN_DIGITS = 8
 def task_key_of(task: Any) -> str:
     """Return `<name>-<digest>` of a task: stable across kernels, files, cells and positions.
 
-    The digest covers the code of the task and what it reaches. Where no digest can be made, a
-    function of C code without a name of its own, the qualified name alone is the key.
+    The digest covers the task's own code and not what it reaches: a task keeps its key while the
+    data it reads change. For a function of C code it is that of the qualified name.
     """
     last = task.identity.split(".")[-1]
-    try:
-        digest = closure_of(task.fn).digest
-    except Exception:
-        digest = digest_value(task.identity)
+    digest = _code_digest(task.fn, {"source"}) or digest_value(task.identity)
     return f"{last}-{digest[:_SHOWN_DIGITS]}"
+
+
+def _code_digest(fn: Any, kinds: Collection[str]) -> str | None:
+    """Return one digest of the parts of a closure that are of some kinds, `None` without any."""
+    try:
+        parts = [part[:3] for part in closure_of(fn).components if part.kind in kinds]
+    except Exception:
+        return None
+    return digest_value(tuple(sorted(parts))) if parts else None
 
 
 def storage_key_for(template: str | None) -> Callable[[KeyRequest], str] | None:
@@ -39,10 +46,13 @@ def storage_key_for(template: str | None) -> Callable[[KeyRequest], str] | None:
 def task_input_hash(context: Any, parameters: dict[str, Any]) -> str | None:
     """Return a key of the task's code and its arguments; for `cache_key_fn=task_input_hash`.
 
-    Raises `HashError` naming the argument that has no stable digest.
+    Helpers and library versions count, data that the code reads does not: that is what sets this
+    apart from `INPUTS + TASK_SOURCE`. Raises `HashError` naming an argument without a digest.
     """
     named = tuple((name, digest_value(value, name)) for name, value in parameters.items())
-    return digest_value((context.task.task_key, named))
+    task = context.task
+    code = _code_digest(task.fn, CODE_KINDS | {"package"})
+    return digest_value((task.identity, code, named))
 
 
 def source_digest(fn: Any) -> str | None:
