@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from cellist import flow, tags, task, unmapped
+from cellist import cancel, flow, tags, task, unmapped
 from cellist.annotations import allow_failure
 from cellist.cache_policies import NO_CACHE, NONE
 from cellist.exceptions import (
+    CancelledRun,
     CellistError,
     MappingLengthMismatch,
     MappingMissingIterable,
@@ -126,6 +127,31 @@ def test_instances_are_bound_independently() -> None:
 def test_self_is_a_parameter_of_the_run_name(recorder: Recorder) -> None:
     Thing(7).method.with_options(task_run_name="{self.n}-{x}")(1)
     assert recorder.runs[0].name == "7-1"
+
+
+def test_hooks_of_tasks_that_were_stopped_or_crashed(recorder: Recorder) -> None:
+    seen: list[tuple[str, str]] = []
+
+    @task(on_crashed=[lambda _task, run, state: seen.append((run.name, state.name))], **quick)
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    @task(**quick)
+    def stopped() -> None:
+        cancel()
+        raise AssertionError("a stop comes before the next step")
+
+    @stopped.on_cancellation
+    def note(_task: Any, run: Any, state: Any) -> None:
+        seen.append((run.name, state.name))
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(CancelledRun):
+        stopped.submit().result()
+    assert seen == [("interrupted", "Crashed"), ("stopped", "Cancelled")]
+    assert stopped.on_cancellation_hooks == [note]
+    assert stopped.with_options(on_cancellation=[]).on_cancellation_hooks == []
 
 
 def test_hook_added_through_an_instance_counts() -> None:

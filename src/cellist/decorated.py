@@ -44,7 +44,13 @@ class Decorated(ABC, Generic[P, R_co]):
     """The base of `Task` and `Flow`."""
 
     noun: ClassVar[str]
-    hook_kinds: ClassVar[tuple[str, ...]]
+    hook_kinds: ClassVar[tuple[str, ...]] = (
+        "on_running",
+        "on_completion",
+        "on_failure",
+        "on_cancellation",
+        "on_crashed",
+    )
     name: str
     fn: Any
     __name__: str
@@ -103,6 +109,14 @@ class Decorated(ABC, Generic[P, R_co]):
         """Add a hook for failed runs; usable as a decorator."""
         return self._add_hook("on_failure", fn)
 
+    def on_cancellation(self, fn: H) -> H:
+        """Add a hook for cancelled runs; usable as a decorator."""
+        return self._add_hook("on_cancellation", fn)
+
+    def on_crashed(self, fn: H) -> H:
+        """Add a hook for runs that were ended from outside; usable as a decorator."""
+        return self._add_hook("on_crashed", fn)
+
     @property
     def on_running_hooks(self) -> list[Hook]:
         """Called with (definition, run, state) at the start of each attempt."""
@@ -117,6 +131,16 @@ class Decorated(ABC, Generic[P, R_co]):
     def on_failure_hooks(self) -> list[Hook]:
         """Called with (definition, run, state) when a run has failed for good."""
         return self._hooks["on_failure"]
+
+    @property
+    def on_cancellation_hooks(self) -> list[Hook]:
+        """Called with (definition, run, state) when a run was cancelled."""
+        return self._hooks["on_cancellation"]
+
+    @property
+    def on_crashed_hooks(self) -> list[Hook]:
+        """Called with (definition, run, state) when a run has crashed."""
+        return self._hooks["on_crashed"]
 
     def hooks(self) -> dict[str, tuple[Hook, ...]]:
         """Return the hooks of each kind that has some."""

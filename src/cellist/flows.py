@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Self, TypeVar, Unpack, cast,
 
 from cellist.classmethods import expect_classmethod
 from cellist.compat import Absent
-from cellist.decorated import Decorated, H, Hook, Member, Nobody, P, Q, R, R_co
+from cellist.decorated import Decorated, H, Member, Nobody, P, Q, R, R_co
 from cellist.definitions import (
     bare,
     check_callable,
@@ -58,7 +58,6 @@ class Flow(Decorated[P, R_co]):
     if not TYPE_CHECKING:  # for a checker they are simply not there
         deploy, adeploy, serve, aserve = Absent(), Absent(), Absent(), Absent()
         to_deployment, ato_deployment, from_source = Absent(), Absent(), Absent()
-    hook_kinds = ("on_running", "on_completion", "on_failure", "on_cancellation", "on_crashed")
 
     @spell_out(FlowOptions, FLOW_DEFAULTS)
     def __init__(self, fn: Callable[P, R_co], **options: Unpack[FlowOptions]) -> None:
@@ -101,24 +100,6 @@ class Flow(Decorated[P, R_co]):
     def key(self) -> str:
         """What identifies the flow across kernels: its name."""
         return self.name
-
-    def on_cancellation(self, fn: H) -> H:
-        """Add a hook for cancelled runs; usable as a decorator."""
-        return self._add_hook("on_cancellation", fn)
-
-    def on_crashed(self, fn: H) -> H:
-        """Add a hook for crashed runs; usable as a decorator."""
-        return self._add_hook("on_crashed", fn)
-
-    @property
-    def on_cancellation_hooks(self) -> list[Hook]:
-        """Called with (flow, flow_run, state) when a run was cancelled."""
-        return self._hooks["on_cancellation"]
-
-    @property
-    def on_crashed_hooks(self) -> list[Hook]:
-        """Called with (flow, flow_run, state) when a run has crashed."""
-        return self._hooks["on_crashed"]
 
     @spell_out(FlowOptions, dict.fromkeys(FLOW_DEFAULTS, NOT_SET))
     def with_options(self, **options: Unpack[FlowOptions]) -> Self:

@@ -61,6 +61,10 @@ class TaskOptions(TypedDict, total=False):
     """Called with (task, task_run, state) when a run has completed."""
     on_failure: Hooks | None
     """Called with (task, task_run, state) when a run has failed for good."""
+    on_cancellation: Hooks | None
+    """Called with (task, task_run, state) when a run was cancelled."""
+    on_crashed: Hooks | None
+    """Called with (task, task_run, state) when a run has crashed."""
     on_running: Hooks | None
     """Called with (task, task_run, state) at the start of each attempt."""
     on_commit: Hooks | None

@@ -60,7 +60,7 @@ class Task(Decorated[P, R_co]):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
 
     noun = "task"
-    hook_kinds = ("on_running", "on_completion", "on_failure", "on_commit", "on_rollback")
+    hook_kinds = (*Decorated.hook_kinds, "on_commit", "on_rollback")
     ismethod = False
 
     @spell_out(TaskOptions, {**TASK_DEFAULTS, "log_prints": False})
@@ -365,7 +365,8 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     - `timeout_seconds`: limit for each attempt.
     - `cache_policy`, `cache_key_fn(context, parameters)`, `cache_expiration`, `refresh_cache`.
     - `task_run_name`: template over the parameters, or a function.
-    - `on_running`, `on_completion`, `on_failure`: lists of hooks `(task, task_run, state)`.
+    - `on_running`, `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`: lists of hooks
+      `(task, task_run, state)`.
     - `on_commit`, `on_rollback`: lists of hooks `(transaction)`, see `cellist.transactions`.
     - `log_prints`: whether prints go to the run's log.
     - `viz_return_value`: what a call gives while `flow.visualize()` draws a flow.
