@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from cellist import cancel, flow, get_run_logger, runtime, task
+from cellist import State, cancel, flow, get_run_logger, runtime, task
 from cellist.cache_policies import INPUTS
 from cellist.exceptions import CancelledRun, ParameterBindError, UpstreamTaskError
+from cellist.model import runs
 from tests.sessions import Recorder, names
 
 WAYS = ("sync", "async")
@@ -504,3 +505,26 @@ def test_inputs_of_a_generator_are_waited_for(recorder: Recorder) -> None:
     assert outer() == [0, 1, 2]
     broken()
     assert names(recorder.of("count")[1]) == ["Pending", "NotReady"]
+
+
+def test_the_collector_may_close_a_generator_while_a_state_changes(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It did on Python 3.12: the run of the garbage ended inside the lock of another's change."""
+    abandoned = task(count, log_prints=True)(3)
+    next(abandoned)
+    cycle: list[Any] = [abandoned]
+    cycle.append(cycle)
+    del abandoned, cycle
+
+    def state_after_collection(*args: Any) -> State:
+        gc.collect()
+        return State(*args)
+
+    monkeypatch.setattr(runs, "State", state_after_collection)
+    work: Any = task(lambda: None, cache_policy=None)
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert names(recorder.one("count"))[-1] == "Completed"

@@ -18,7 +18,7 @@ from typing import Any
 from cellist.engine.execution import current
 from cellist.runlogs import RunLogger
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _users = 0
 _plain_print = builtins.print
 _busy = threading.local()

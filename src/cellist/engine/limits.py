@@ -44,7 +44,7 @@ class Limits:
         later: Callable[[float, Callable[[], object]], Timer] = call_later,
     ) -> None:
         self._named: dict[str, Limit] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._granted: dict[Permit, None] = {}
         self._clock = clock
         self._later = later

@@ -15,7 +15,7 @@ from cellist.engine.threads import block
 from cellist.model.runs import Run
 from cellist.model.states import NO_DATA, State
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _log = logging.getLogger("cellist")
 
 

@@ -62,8 +62,12 @@ Sink = Callable[[Event], object]
 
 
 _new_tuple = cast("Callable[..., StateChanged]", getattr(tuple, "__new__"))  # noqa: B009  # its type is only partly known
-_changing = threading.Lock()
-"""Held for the instant in which a state changes: a cancel may come from any thread."""
+_changing = threading.RLock()
+"""Held for the instant in which a state changes: a cancel may come from any thread.
+
+Reentrant, as are the other locks that the end of a run takes: the garbage collector may close an
+abandoned generator, and so end its run, at any allocation, also of a thread that holds the lock.
+"""
 
 
 _faulty: set[str] = set()
