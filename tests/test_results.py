@@ -1,563 +1,491 @@
-"""Caching as a user meets it: hits and misses by policy, why, and what is never stored."""
+"""The public result store, and the options that say where and as what results are kept."""
 
-import functools
+import asyncio
+import pickle
+import shutil
 import threading
-import time
-from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import diskcache
 import pytest
 
-from cellist import flow, get_run_context, runtime, task
-from cellist.cache_policies import (
-    DEFAULT,
-    FLOW_PARAMETERS,
-    INPUTS,
-    NO_CACHE,
-    NONE,
-    RUN_ID,
-    TASK_SOURCE,
-    CacheKeyFnPolicy,
-    CachePolicy,
-    CompoundCachePolicy,
+from cellist import flow, task
+from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE
+from cellist.exceptions import ObjectNotFound, SerializationError
+from cellist.locking.filesystem import FileSystemLockManager
+from cellist.locking.memory import MemoryLockManager
+from cellist.model.isolation import IsolationLevel
+from cellist.results import (
+    ResultRecord,
+    ResultStore,
+    get_result_store,
+    should_persist_result,
 )
-from cellist.caching.store import Found, ResultStore
-from cellist.context import FlowRunContext, TaskRunContext
-from cellist.model.annotations import NOT_SET
-from cellist.session import CellistWarning
+from cellist.serializers import JSONSerializer, PickleSerializer
+from cellist.session import CellistWarning, Session, use_session
 from cellist.settings import temporary_settings
-from tests.sessions import WAYS, Recorder, as_task, final_state, names, outcome
+from tests.sessions import Recorder
 
 pytestmark = pytest.mark.usefixtures("recorder")
 
 
-class Counter:
-    """Counts calls without being part of what a task reads: it digests to nothing."""
+class Bomb:
+    """Says so if it is ever unpickled."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    exploded = False
 
-    def __cellist_key__(self) -> str:
-        return "counter"
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_second_call_is_a_hit(way: str, recorder: Recorder) -> None:
-    counter = Counter()
-
-    def work(x: int) -> dict[str, int]:
-        counter.count += 1
-        return {"x": x}
-
-    t = as_task(way, work, cache_policy=INPUTS)
-    first = final_state(way, t, 1)
-    second = final_state(way, t, 1)
-    third = final_state(way, t, 2)
-    assert counter.count == 2
-    assert (first.name, second.name, third.name) == ("Completed", "Cached", "Completed")
-    assert second.type == "COMPLETED"
-    assert second.message is None
-    assert first.result() == second.result() == {"x": 1}
-    assert first.why.outcome == third.why.outcome == "miss"
-    assert first.why.code == "first_run"
-    assert second.why.outcome == "hit"
-    assert str(second.why).startswith("reused from")
-    assert "1 → 2" in str(third.why)
-    assert names(recorder.of("work")[1]) == ["Pending", "Running", "Cached"]
-    assert second.state_details.cache_key == first.state_details.cache_key
+    def __reduce__(self) -> Any:
+        return explode, ()
 
 
-def test_hits_are_fresh_objects() -> None:
-    t = task(lambda n=0: [1], cache_policy=INPUTS)
-    first = t()
-    first.append(2)
-    second = t()
-    assert second == [1]
-    second.append(3)
-    assert t() == [1]
+def explode() -> None:
+    Bomb.exploded = True
 
 
-def test_default_policy_is_on_and_off() -> None:
-    counter = Counter()
-
-    @task
-    def work(x):
-        counter.count += 1
-        return x
-
-    work(1)
-    assert work(1, return_state=True).name == "Cached"
-    off = [
-        work.with_options(cache_policy=NO_CACHE),
-        work.with_options(cache_policy=None),
-        work.with_options(persist_result=False),
-    ]
-    for other in off:
-        state = other(1, return_state=True)
-        assert state.name == "Completed"
-        assert state.why.outcome == "off"
-        assert "caching is off" in str(state.why)
-    with temporary_settings(tasks_disable_caching=True):
-        assert work(1, return_state=True).why.code == "disabled"
-    with temporary_settings(tasks_default_no_cache=True):
-        assert work(1, return_state=True).why.code == "default_off"
-        explicit = work.with_options(cache_policy=DEFAULT)
-        assert explicit(1, return_state=True).name == "Cached"
-    assert work(1, return_state=True).name == "Cached"
+def opened(path: Path, **settings: Any) -> Any:
+    """A diskcache, whose types say less than it does."""
+    return diskcache.Cache(path, **settings)
 
 
-def test_defaults_are_inputs_too() -> None:
-    def make(default: int) -> Any:
-        def work(x=default):
-            return x
-
-        return task(work, cache_policy=INPUTS)
-
-    assert make(1)() == 1
-    assert make(2)() == 2
-    assert make(1)(return_state=True).name == "Cached"
-    assert make(1)(1, return_state=True).name == "Cached"
-    assert make(1)(x=1, return_state=True).name == "Cached"
+def stores(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "path": tmp_path / "one",
+        "text": str(tmp_path / "two"),
+        "diskcache": opened(tmp_path / "three"),
+        "store": ResultStore(result_storage=tmp_path / "four"),
+        "project": None,
+    }
 
 
-def test_inputs_alone_ignores_source_and_names_the_task() -> None:
-    first = task(lambda x: x, name="a", cache_policy=INPUTS)
-
-    def other(x):
-        return x + 1
-
-    assert first(1) == 1
-    assert task(other, cache_policy=INPUTS)(1) == 2  # another task
-    shared = INPUTS.configure(shared=True)
-    assert task(lambda x: x, cache_policy=shared)(1) == 1
-    assert task(other, cache_policy=shared)(1) == 1  # told to share
+@pytest.fixture(params=["path", "text", "diskcache", "store", "project"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    made = stores(tmp_path)
+    yield made[request.param]
+    made["diskcache"].close()
 
 
-def test_source_alone_ignores_inputs() -> None:
-    t = task(lambda x: x, cache_policy=TASK_SOURCE)
+def key_of(state: Any) -> str:
+    return state.state_details.cache_key
+
+
+def another_kernel(session: Session) -> Any:
+    """A session that has nothing in memory, over the same directory."""
+    session.stores.flush()
+    return use_session(Session(session.directory))
+
+
+# The store by itself
+
+
+def test_write_and_read(storage: Any) -> None:
+    store = ResultStore(result_storage=storage)
+    assert not store.exists("k")
+    with pytest.raises(ObjectNotFound, match=r"under the key 'k'.*no result is stored"):
+        store.read("k")
+    value = {"list": [1, (2,)], "bytes": b"\0"}
+    record = store.write(value, key="k")
+    assert isinstance(record, ResultRecord)
+    assert store.exists("k")
+    read = store.read("k")
+    assert read.result == value
+    assert read.result is not value
+    assert read.metadata.storage_key == "k"
+    assert read.metadata.expiration is None
+    assert read.expiration is None
+    assert read.metadata.serializer == PickleSerializer()
+    assert read.metadata.version
+    assert store.delete("k")
+    assert not store.exists("k")
+    assert not store.delete("k")
+
+
+def test_write_makes_a_key(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results", result_serializer="json")
+    record = store.write((1, 2))
+    again = ResultStore(tmp_path / "results").read(record.metadata.storage_key)
+    assert again.result == [1, 2]
+    assert again.metadata.serializer == JSONSerializer()
+
+
+def test_expiration(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    store.write(1, key="later", expiration=later)
+    assert store.read("later").metadata.expiration == later
+    store.write(1, key="past", expiration=datetime.now(UTC) - timedelta(seconds=1))
+    assert not store.exists("past")
+    with pytest.raises(ObjectNotFound, match="expired"):
+        store.read("past")
+
+
+def test_async_twins(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+
+    async def main() -> None:
+        await store.awrite([1], key="k")
+        assert await store.aexists("k")
+        assert (await store.aread("k")).result == [1]
+        assert await store.aacquire_lock("k")
+        assert await store.ais_locked("k")
+        assert await store.ais_lock_holder("k")
+        await store.awrite([2], key="k")
+        assert not await store.await_for_lock("k", timeout=0.01)
+        await store.arelease_lock("k")
+        assert await store.await_for_lock("k", timeout=0)
+        assert await store.adelete("k")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("manager", ["default", "memory", "filesystem"])
+def test_locks(tmp_path: Path, manager: str) -> None:
+    given = {
+        "default": None,
+        "memory": MemoryLockManager(),
+        "filesystem": FileSystemLockManager(tmp_path / "locks"),
+    }[manager]
+    store = ResultStore(tmp_path / "results", lock_manager=given)
+    assert store.acquire_lock("k", holder="me", timeout=0)
+    assert store.is_locked("k")
+    assert store.is_lock_holder("k", "me")
+    assert not store.is_lock_holder("k")
+    assert not store.acquire_lock("k", timeout=0)
+    with pytest.raises(RuntimeError, match="another holder has its lock"):
+        store.write(1, key="k")
+    store.write(1, key="k", holder="me")
+    assert store.read("k", holder="me").result == 1
+    found: list[Any] = []
+    reading = threading.Thread(target=lambda: found.append(store.read("k").result))
+    reading.start()
+    assert not store.wait_for_lock("k", timeout=0.02)
+    assert found == []
+    store.release_lock("k", "me")
+    reading.join(20)
+    assert found == [1]
+    with pytest.raises(ValueError, match="No lock"):
+        store.release_lock("k")
+
+
+def test_isolation_levels() -> None:
+    store = ResultStore()
+    assert all(store.supports_isolation_level(level) for level in IsolationLevel)
+    with pytest.raises(ValueError, match="chaos"):
+        store.supports_isolation_level("chaos")  # type: ignore[arg-type]
+
+
+def test_options_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"directory or a diskcache\.Cache, got 5"):
+        ResultStore(5)
+    with pytest.raises(TypeError, match="lock_manager"):
+        ResultStore(lock_manager="file")
+    with pytest.raises(TypeError, match="task 'work'"):
+        task(lambda: 1, name="work", result_storage=5)
+    with pytest.raises(TypeError, match="flow 'whole'"):
+        flow(lambda: 1, name="whole", result_storage=object())
+    with (
+        diskcache.FanoutCache(str(tmp_path / "fanout"), shards=2) as other,
+        pytest.raises(TypeError, match="FanoutCache"),
+    ):
+        task(lambda: 1, result_storage=other)
+
+
+def test_what_cannot_be_stored_is_said(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+    with pytest.raises(SerializationError, match="lock"):
+        store.write({"a": threading.Lock()}, key="k")
+    assert not store.exists("k")
+
+
+# Where results of tasks lie
+
+
+def test_a_task_stores_where_it_is_told(recorder: Recorder, storage: Any, tmp_path: Path) -> None:
+    t = task(lambda n: [n], name="t", cache_policy=INPUTS, result_storage=storage)
+    state = t(1, return_state=True)
+    assert state.name == "Completed"
+    with another_kernel(recorder.session):
+        again = t(1, return_state=True)
+        assert (again.name, again.result()) == ("Cached", [1])
+        assert ResultStore(storage).read(key_of(state)).result == [1]
+        assert ResultStore(storage).read(key_of(state)).metadata.task == "t"
+        elsewhere = t.with_options(result_storage=tmp_path / "elsewhere")
+        assert elsewhere(1, return_state=True).name == "Completed"
+
+
+def test_attributes_and_with_options(tmp_path: Path) -> None:
+    t = task(lambda n: n, result_storage=tmp_path, result_serializer="json")
+    assert t.result_storage == tmp_path
+    assert t.result_serializer == "json"
+    assert t.persist_result is True
+    assert t.cache_result_in_memory is True
+    other = t.with_options(result_storage=None, result_serializer=None)
+    assert (other.result_storage, other.result_serializer, other.persist_result) == (None,) * 3
+    assert t.with_options(cache_result_in_memory=False).cache_result_in_memory is False
+    assert t.with_options(retries=1).result_storage == tmp_path
+    f = flow(lambda: 1, result_storage=str(tmp_path), result_serializer="json")
+    assert f.persist_result is True
+    assert f.with_options(retries=1).result_storage == str(tmp_path)
+
+
+def test_a_directory_of_the_users_keeps_its_files_in_git(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("mine")
+    task(lambda n: n, cache_policy=INPUTS, result_storage=tmp_path)(1)
+    assert not (tmp_path / ".gitignore").exists()
+    task(lambda n: n, cache_policy=INPUTS, result_storage=tmp_path / "new")(1)
+    assert (tmp_path / "new" / ".gitignore").exists()
+
+
+def test_a_diskcache_keeps_its_settings_and_its_other_entries(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    with opened(tmp_path / "d", size_limit=10**6, cull_limit=3) as cache:
+        cache["mine"] = {"a": 1}
+        cache.set("tagged", "text", tag="mine")
+        t = task(lambda n: b"x" * n, name="t", cache_policy=INPUTS, result_storage=cache)
+        small, large = t(10, return_state=True), t(100_000, return_state=True)
+        recorder.session.stores.flush()
+        assert len(cache) == 4
+        assert all(isinstance(cache[key], bytes) for key in cache if key.startswith("cellist:"))
+        store = recorder.session.stores.at(t.stored_in.place)  # type: ignore[union-attr]
+        assert sorted(entry["key"] for entry in store.entries()) == sorted(
+            [key_of(small), key_of(large)]
+        )
+        assert [known.header.get("task") for known in store.known(t.identity)] == ["t", "t"]
+        assert store.clear() == 2
+        assert cache["mine"] == {"a": 1}
+        assert cache["tagged"] == "text"
+    with opened(tmp_path / "d") as again:
+        assert (again.size_limit, again.cull_limit) == (10**6, 3)
+
+
+def test_what_lies_in_a_diskcache_unsigned_is_never_unpickled(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    with opened(tmp_path / "d") as cache:
+        t = task(lambda n: [n], name="t", cache_policy=INPUTS, result_storage=cache)
+        key = key_of(t(1, return_state=True))
+        recorder.session.stores.flush()
+        for evil in (Bomb(), pickle.dumps(Bomb()), [Bomb()] * 20_000):
+            cache[f"cellist:{key}"] = evil
+            with use_session(Session(recorder.session.directory)):
+                with (
+                    pytest.warns(CellistWarning, match="was not used"),
+                    pytest.raises(ObjectNotFound),
+                ):
+                    ResultStore(cache).read(key)
+                state = t(1, return_state=True)
+                assert (state.name, state.result()) == ("Completed", [1])
+        assert not Bomb.exploded
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
+def test_a_damaged_record_is_a_miss_with_one_warning(
+    recorder: Recorder, tmp_path: Path, damage: str
+) -> None:
+    t = task(lambda n: [n], name="t", cache_policy=INPUTS, result_storage=tmp_path / "results")
+    t(1)
+    recorder.session.stores.flush()
+    recorder.session.stores.close()
+    with opened(tmp_path / "results", eviction_policy="none") as raw:
+        (key,) = list(raw)
+        blob = raw[key]
+        changed = {
+            "cut": blob[:-20],
+            "flipped": blob[:-70] + bytes([blob[-70] ^ 1]) + blob[-69:],
+            "foreign": pickle.dumps([1]),
+        }
+        raw[key] = changed[damage]
+    with (
+        use_session(Session(recorder.session.directory)),
+        pytest.warns(CellistWarning, match="A stored result was not used") as caught,
+    ):
+        states = [t(1, return_state=True) for _ in range(2)]
+    assert [state.name for state in states] == ["Completed", "Cached"]
+    assert len(caught) == 1
+    assert states[0].why.code in {"unreadable", "foreign"}
+
+
+def test_results_need_not_stay_in_memory(recorder: Recorder) -> None:
+    t = task(lambda n: [n], name="t", cache_policy=INPUTS, cache_result_in_memory=False)
+    other = task(lambda n: (n,), name="o", cache_policy=INPUTS)
+    for one in (t, other):
+        one(1)
+    recorder.session.stores.flush()
+    held = {entry.header.get("task") for entry in recorder.session.store._memory.entries()}
+    assert held == {"o"}
+    assert t(1, return_state=True).name == "Cached"
+    assert {entry.header.get("task") for entry in recorder.session.store._memory.entries()} == {"o"}
+
+
+# Storage keys
+
+
+def test_storage_key_templates() -> None:
+    t = task(
+        lambda x: x,
+        name="t",
+        result_storage_key="{task_run.task_name}-{flow_run.flow_name}-{parameters[x]}",
+    )
+
+    @flow(name="outer")
+    def outer() -> list[Any]:
+        return [t(1, return_state=True), t.submit(2, return_state=True)]
+
+    assert [key_of(state) for state in outer.fn()] == ["t-None-1", "t-None-2"]
+
+    @flow(name="inside")
+    def inside() -> list[str]:
+        return [key_of(t(1, return_state=True)), key_of(t.submit(2, return_state=True))]
+
+    assert inside() == ["t-inside-1", "t-inside-2"]
+    assert ResultStore().read("t-inside-2").result == 2
+
+
+def test_storage_keys_of_coroutines() -> None:
+    @task(name="t", result_storage_key="{flow_run.name}/{task_run.name}/{parameters[x][0]}")
+    async def t(x: list[int]) -> int:
+        return x[0]
+
+    @flow(flow_run_name="here")
+    async def whole() -> str:
+        return key_of(await t.with_options(task_run_name="me")([5], return_state=True))
+
+    assert asyncio.run(whole()) == "here/me/5"
+
+
+def test_storage_key_turns_the_policy_off() -> None:
+    t = task(lambda x: x, name="t", cache_policy=DEFAULT, result_storage_key="fixed")
+    assert t.cache_policy is None
     assert t(1) == 1
-    assert t(2) == 1
+    assert t(2, return_state=True).result() == 1  # the key does not depend on x
+    again = t.with_options(result_storage_key=None)
+    assert again.cache_policy is not None
+    assert again(2) == 2
 
 
-def test_exclusion() -> None:
-    t = task(lambda x, log: x, cache_policy=INPUTS - "log")
-    assert t(1, threading.Lock()) == 1
-    assert t(1, "other", return_state=True).name == "Cached"
-    assert t(2, "other", return_state=True).name == "Completed"
+def test_a_template_that_does_not_fit_is_one_warning() -> None:
+    t = task(lambda x: x, name="t", result_storage_key="{parameters[y]}")
+    with pytest.warns(CellistWarning, match="KeyError: 'y'"):
+        state = t(1, return_state=True)
+    assert (state.result(), state.why.code) == (1, "key_error")
+    assert t(2) == 2
 
 
-def test_run_id_and_flow_parameters() -> None:
-    by_run = task(lambda x: x, name="r", cache_policy=INPUTS + RUN_ID)
-    by_parameters = task(lambda: 1, name="p", cache_policy=FLOW_PARAMETERS)
-
-    @flow
-    def f(n):
-        return [
-            t(*a, return_state=True).name
-            for t, a in [(by_run, (1,)), (by_run, (1,)), (by_parameters, ())]
-        ]
-
-    first, second, third = (f(n) for n in (1, 1, 2))
-    assert first == ["Completed", "Cached", "Completed"]
-    assert second == ["Completed", "Cached", "Cached"]
-    assert third == ["Completed", "Cached", "Completed"]
-    assert by_run(1, return_state=True).name == "Completed"
-    assert by_run(1, return_state=True).name == "Completed"
-    outside = by_parameters(return_state=True)
-    assert outside.why.code == "no_key"
+# Records in a place of their own
 
 
-def test_algebra() -> None:
-    assert (INPUTS + NO_CACHE) == INPUTS == (NO_CACHE + INPUTS)
-    assert NO_CACHE == NONE
-    left = (INPUTS + TASK_SOURCE) + RUN_ID
-    right = INPUTS + (TASK_SOURCE + RUN_ID)
-    assert left == right
-    assert isinstance(left, CompoundCachePolicy)
-    assert CompoundCachePolicy(policies=[INPUTS - "x"]) == (INPUTS + (INPUTS - "x"))
-    assert ((INPUTS + TASK_SOURCE) - "x").policies == [TASK_SOURCE, INPUTS - "x"]  # type: ignore[attr-defined]
-    assert (TASK_SOURCE - "x") == TASK_SOURCE
-    with pytest.raises(TypeError, match="name of a parameter"):
-        INPUTS - 5  # type: ignore[operator]
-    with pytest.raises(TypeError):
-        INPUTS + 5  # type: ignore[operator]
+@pytest.fixture
+def split(tmp_path: Path) -> Any:
+    policy = INPUTS.configure(key_storage=tmp_path / "keys")
+    return task(lambda n: [n], name="t", cache_policy=policy, result_storage=tmp_path / "values")
 
 
-def test_inputs_alone_give_no_key_without_arguments() -> None:
-    counter: list[int] = []
-
-    @task(cache_policy=INPUTS)
-    def alone() -> int:
-        counter.append(1)
-        return 1
-
-    alone()
-    assert alone(return_state=True).why.code == "no_key"
-    assert len(counter) == 2
-    with_source = task(lambda: 1, name="pure", cache_policy=INPUTS + TASK_SOURCE)
-    with_source()
-    assert with_source(return_state=True).name == "Cached"
+def test_key_storage(recorder: Recorder, split: Any, tmp_path: Path) -> None:
+    key = key_of(split(1, return_state=True))
+    record = ResultStore(tmp_path / "keys").read(key)
+    assert record.result["storage_key"] == key
+    assert ResultStore(tmp_path / "values").read(key).result == [1]
+    both = ResultStore(tmp_path / "values", metadata_storage=tmp_path / "keys")
+    assert both.read(key).result == [1]
+    assert split(1, return_state=True).name == "Cached"
+    with another_kernel(recorder.session):
+        assert split(1, return_state=True).name == "Cached"
 
 
-@pytest.mark.parametrize("key", [7, "text", ("a", 1)])
-def test_key_function(key: Any) -> None:
-    counter = Counter()
+def test_deleting_the_record_invalidates(recorder: Recorder, split: Any, tmp_path: Path) -> None:
+    key = key_of(split(1, return_state=True))
+    assert ResultStore(tmp_path / "keys").delete(key)
+    assert ResultStore(tmp_path / "values").exists(key)
+    assert split(1, return_state=True).name == "Completed"
+    both = ResultStore(tmp_path / "values", metadata_storage=tmp_path / "keys")
+    assert both.delete(key)
+    assert ResultStore(tmp_path / "values").exists(key)
+    assert split(1, return_state=True).name == "Completed"
+    shutil.rmtree(tmp_path / "keys")
+    with pytest.warns(CellistWarning, match="removed or replaced"):
+        assert split(1, return_state=True).name == "Completed"
+
+
+@pytest.mark.parametrize("what", ["gone", "damaged"])
+def test_a_record_without_its_result_is_a_miss(
+    recorder: Recorder, split: Any, tmp_path: Path, what: str
+) -> None:
+    key = key_of(split(1, return_state=True))
+    if what == "gone":
+        ResultStore(tmp_path / "values").delete(key)
+    else:
+        recorder.session.stores.close()
+        with opened(tmp_path / "values", eviction_policy="none") as raw:
+            raw[key] = raw[key][:-10]
+    with use_session(Session(recorder.session.directory)):
+        with pytest.warns(CellistWarning, match="A stored result was not used"):
+            state = split(1, return_state=True)
+        assert (state.name, state.result()) == ("Completed", [1])
+        assert state.why.code in {"unreadable", "foreign"}
+        assert split(1, return_state=True).name == "Cached"
+
+
+def test_expired_records(tmp_path: Path) -> None:
+    policy = INPUTS.configure(key_storage=str(tmp_path / "keys"))
+    t = task(lambda n: n, name="t", cache_policy=policy, cache_expiration=1000)
+    state = t(1, return_state=True)
+    expiration = (
+        ResultStore(None, metadata_storage=tmp_path / "keys").read(key_of(state)).expiration
+    )
+    assert expiration is not None
+    assert 900 < (expiration - datetime.now(UTC)).total_seconds() <= 1000
+    short = t.with_options(cache_expiration=0.01, refresh_cache=True)
+    short(1)
+    threading.Event().wait(0.02)
+    assert t(1, return_state=True).why.code == "expired"
+
+
+# Asking from inside
+
+
+def test_should_persist_result() -> None:
     seen: list[Any] = []
 
-    def make_key(context, parameters):
-        seen.append((context.task.name, context.task_run.run_count, parameters))
-        return key
-
-    def work(x, y=2):
-        counter.count += 1
-        return x
-
-    t = task(work, cache_key_fn=make_key)
-    assert t(1) == 1
-    assert t(99, return_state=True).result() == 1
-    assert counter.count == 1
-    assert seen[0] == ("work", 1, {"x": 1, "y": 2})
-    policy = CachePolicy.from_cache_key_fn(make_key)
-    assert isinstance(policy, CacheKeyFnPolicy)
-
-
-def test_key_function_that_gives_none_or_raises() -> None:
-    state = task(lambda: 1, cache_key_fn=lambda *_: None)(return_state=True)
-    assert (state.name, state.why.code) == ("Completed", "no_key")
-    t = task(lambda: 1, name="bad", cache_key_fn=lambda *_: 1 / 0)
-    with pytest.warns(CellistWarning, match="ZeroDivisionError"):
-        state = t(return_state=True)
-    assert state.result() == 1
-    assert state.why.code == "key_error"
-    assert t() == 1  # said once
-
-
-def test_key_function_wins_over_policy(caplog: pytest.LogCaptureFixture) -> None:
-    task(lambda: 1, cache_key_fn=lambda *_: "k", cache_policy=INPUTS)
-    assert "the latter wins" in caplog.text
-    task(lambda: 1, persist_result=False, cache_policy=INPUTS)
-    assert "turns off the `cache_policy`" in caplog.text
-
-
-def test_result_storage_key() -> None:
-    t = task(lambda x: x, result_storage_key="fixed-{parameters[x]}")
-    assert t(1) == 1
-    assert t(1, return_state=True).name == "Cached"
-    assert t(2, return_state=True).name == "Completed"
-
-
-@pytest.mark.parametrize("expiration", [0.05, timedelta(seconds=0.05)])
-def test_expiration(expiration: Any) -> None:
-    t = task(lambda n=0: 1, cache_policy=INPUTS, cache_expiration=expiration)
-    t()
-    assert t(return_state=True).name == "Cached"
-    time.sleep(0.06)
-    state = t(return_state=True)
-    assert (state.name, state.why.code) == ("Completed", "expired")
-    assert "expired" in str(state.why)
-
-
-@pytest.mark.parametrize("expiration", [0, timedelta(0)])
-def test_what_expires_at_once_is_never_reused(expiration: Any) -> None:
-    t = task(lambda n=0: 1, cache_policy=INPUTS, cache_expiration=expiration)
-    states = [t(return_state=True) for _ in range(2)]
-    assert [state.name for state in states] == ["Completed"] * 2
-    assert states[1].why.code == "expired"
-
-
-def test_refresh(recorder: Recorder) -> None:
-    counter = Counter()
-
-    def work(n=0):
-        counter.count += 1
-        return counter.count
-
-    t = task(work, cache_policy=INPUTS)
-    assert t() == t() == 1
-    state = t.with_options(refresh_cache=True)(return_state=True)
-    assert (state.result(), state.why.code) == (2, "refreshed")
-    assert t() == 2
-    with temporary_settings(tasks_refresh_cache=True):
-        assert t() == 3
-        assert t.with_options(refresh_cache=False)() == 3
-    assert t() == 3
-
-
-def test_none_is_kept_only_when_the_policy_was_chosen() -> None:
-    counter = Counter()
-
-    @task
-    def nothing(n=0):
-        counter.count += 1
-
-    nothing()
-    state = nothing(return_state=True)
-    assert counter.count == 2
-    assert (state.name, state.why.code) == ("Completed", "no_result")
-    assert "None" in str(state.why)
-    chosen = nothing.with_options(cache_policy=INPUTS)
-    chosen()
-    assert chosen(return_state=True).name == "Cached"
-
-
-ABOUT_THE_RUN: dict[str, Callable[[], Any]] = {
-    "runtime.task_run": lambda: runtime.task_run.name,
-    "runtime.flow_run": lambda: runtime.flow_run.name,
-    "get_run_context": lambda: get_run_context() is not None,
-    "FlowRunContext.get": lambda: FlowRunContext.get() is None,
-    "TaskRunContext.get": lambda: TaskRunContext.get() is not None,
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("asked", ABOUT_THE_RUN)
-def test_what_holds_for_one_run_only_is_not_kept_by_default(asked: str, way: str) -> None:
-    def work(x: int) -> str:
-        return f"{x}: {ABOUT_THE_RUN[asked]()}"
-
-    t = as_task(way, work, cache_policy=NOT_SET)
-    states = [final_state(way, t, 1) for _ in range(2)]
-    assert [state.name for state in states] == ["Completed"] * 2
-    assert states[0].why.code == "run_read"
-    assert "which run" in str(states[0].why)
-    chosen = as_task(way, work, cache_policy=DEFAULT)
-    assert [final_state(way, chosen, 1).name for _ in range(2)] == ["Completed", "Cached"]
-
-
-def test_a_task_is_not_kept_if_one_inside_it_asked_about_its_run() -> None:
-    @task
-    def inner() -> str | None:
-        return runtime.flow_run.name
-
-    @task
-    def outer() -> str | None:
-        return inner()
-
-    @flow(flow_run_name="run of {number}")
-    def whole(number: int) -> str | None:
-        return outer()
-
-    assert [whole(1), whole(2)] == ["run of 1", "run of 2"]
-
-
-def test_names_hooks_and_key_functions_may_ask_about_the_run() -> None:
-    def name_of_run() -> str:
-        return f"in-{runtime.task_run.task_name}"
-
-    def hook(*_: object) -> None:
-        assert runtime.task_run.id
-
-    @task(task_run_name=name_of_run, on_running=[hook], on_completion=[hook])
-    def work(x: int) -> int:
-        return x
-
-    assert [work(1, return_state=True).name for _ in range(2)] == ["Completed", "Cached"]
-
-
-def test_failures_are_not_kept() -> None:
-    counter = Counter()
-
-    @task(cache_policy=INPUTS)
-    def work(n=0):
-        counter.count += 1
-        if counter.count == 1:
-            raise ValueError
-        return "fine"
-
-    assert work(return_state=True).is_failed()
-    assert work() == "fine"
-    assert work(return_state=True).name == "Cached"
-
-
-def test_mutated_argument_is_named_and_the_result_not_kept() -> None:
-    t = task(lambda items, n: items.append(n) or len(items), cache_policy=INPUTS)
-    for _ in range(2):
-        state = t([1], 2, return_state=True)
-        assert (state.name, state.result()) == ("Completed", 2)
-        assert state.why.code == "mutated"
-        assert "argument `items` was changed in place" in str(state.why)
-
-
-def test_argument_without_digest_runs_uncached_with_one_warning() -> None:
-    counter = Counter()
-
-    def work(cfg):
-        counter.count += 1
-        return 1
-
-    t = task(work, cache_policy=INPUTS)
-    cfg = {"db": [threading.Lock()]}
-    with pytest.warns(CellistWarning, match=r"cfg\['db'\]\[0\]"):
-        t(cfg)
-    for _ in range(2):  # another warning would be an error
-        state = t(cfg, return_state=True)
-        assert state.result() == 1
-        assert (state.why.outcome, state.why.code) == ("off", "unstable")
-        assert "cfg['db'][0]" in str(state.why)
-    assert counter.count == 3
-
-
-def test_result_that_cannot_be_stored_is_returned_and_named() -> None:
-    t = task(lambda n=0: threading.Lock(), name="locked", cache_policy=INPUTS)
-    with pytest.warns(CellistWarning, match="`locked` is not kept"):
-        state = t(return_state=True)
-    assert state.name == "Completed"
-    assert hasattr(state.result(), "acquire")
-    assert state.why.code == "not_kept"
-
-
-def test_nothing_is_digested_when_caching_is_off() -> None:
-    class Angry:
-        def __cellist_key__(self) -> str:
-            raise AssertionError("digested")
-
-        def __reduce__(self) -> Any:
-            raise AssertionError("pickled")
-
-    given = Angry()
-    assert task(lambda x: x, cache_policy=NO_CACHE)(given) is given
-
-
-def test_edited_helper_is_a_miss_with_the_reason() -> None:
-    space: dict[str, Any] = {}
-
-    def define(body: str) -> None:
-        exec(compile(f"def helper(x):\n    return {body}\n", "<cell 1>", "exec"), space)
-
-    define("x + 1")
-    exec(compile("def work(x):\n    return helper(x)\n", "<cell 2>", "exec"), space)
-    t = task(space["work"])
-    assert t(1) == 2
-    assert t(1, return_state=True).name == "Cached"
-    define("x + 100")
-    state = t(1, return_state=True)
-    assert (state.name, state.result()) == ("Completed", 101)
-    assert "helper `helper` changed" in str(state.why)
-    define("x + 1")
-    assert t(1, return_state=True).name == "Cached"
-
-
-def test_same_code_defined_again_is_a_hit() -> None:
-    def define() -> Any:
-        space: dict[str, Any] = {}
-        exec("def work(x):\n    return [x]\n", space)
-        return task(space["work"])
-
-    assert define()(1) == [1]
-    assert define()(1, return_state=True).name == "Cached"
-
-
-def test_value_is_stored_before_completed_is_announced(recorder: Recorder) -> None:
-    seen: list[str] = []
-
-    @task(cache_policy=INPUTS)
-    def work(n=0):
-        return 5
-
-    def hook(t: Any, run: Any, state: Any) -> None:
-        seen.append(work(return_state=True).name)
-
-    work.with_options(on_completion=[hook])()
-    assert seen == ["Cached"]
-
-
-def test_concurrent_use() -> None:
-    t = task(lambda x: [x] * 3, cache_policy=INPUTS)
-
-    @flow
-    def f():
-        return t.map([n % 5 for n in range(100)]).result()
-
-    assert f() == [[n % 5] * 3 for n in range(100)]
-    assert f() == [[n % 5] * 3 for n in range(100)]
-
-
-def test_retried_task_is_stored_once_it_works() -> None:
-    counter = Counter()
-
-    @task(retries=2, cache_policy=INPUTS)
-    def work(n=0):
-        counter.count += 1
-        if counter.count < 3:
-            raise ValueError
-        return counter.count
-
-    assert outcome("submit", work) == 3
-    assert work() == 3
-    assert counter.count == 3
-
-
-def test_broken_store_is_a_miss(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any, **__: Any) -> Any:
-        raise OSError("no disk")
-
-    for name in ("get", "seal", "headers"):
-        monkeypatch.setattr(recorder.session.store, name, broken)
-    t = task(lambda n=0: 1, name="work", cache_policy=INPUTS)
-    with pytest.warns(CellistWarning, match="no disk"):
-        assert t() == 1
-    assert t() == 1
-
-
-def test_a_global_edited_during_the_run_keeps_its_result_out(recorder: Recorder) -> None:
-    namespace: dict[str, Any] = {"FACTOR": 1, "started": threading.Event(), "go": threading.Event()}
-    code = "def scaled(x):\n    started.set()\n    go.wait(5)\n    return x * FACTOR\n"
-    exec(code, namespace)
-    scaled: Any = task(namespace["scaled"], name="scaled")
-    future = scaled.submit(10)
-    namespace["started"].wait(5)
-    namespace["FACTOR"] = 2
-    namespace["go"].set()
-    assert future.result() == 20
-    assert future.state.why.code == "mutated"
-    namespace["FACTOR"] = 1
-    assert scaled(10) == 10
-
-
-def test_tasks_of_one_name_are_told_apart_without_source() -> None:
-    assert task(lambda x: x * 2, cache_policy=INPUTS)(3) == 6
-    assert task(lambda x: x * 100, cache_policy=INPUTS)(3) == 300
-
-    def scale(factor: int, x: int) -> int:
-        return factor * x
-
-    assert task(functools.partial(scale, 2), cache_policy=INPUTS)(5) == 10
-    assert task(functools.partial(scale, 3), cache_policy=INPUTS)(5) == 15
-
-
-def test_tasks_of_one_flow_run_do_not_share_by_run_id() -> None:
-    one = task(lambda: 1, name="one", cache_policy=RUN_ID)
-    two = task(lambda: 2, name="two", cache_policy=RUN_ID)
-
-    @flow
-    def both() -> list[int]:
-        return [one(), two(), one(), two()]
-
-    assert both() == [1, 2, 1, 2]
-
-
-def test_what_was_salvaged_from_an_alarm_is_not_a_result() -> None:
-    @task(cache_policy=INPUTS, timeout_seconds=0.1)
-    def stubborn(n: int) -> int:
-        try:
-            time.sleep(5)
-        except BaseException:
-            return -1
+    def look(n: int) -> int:
+        seen.append(should_persist_result())
         return n
 
-    state = stubborn(1, return_state=True)
-    assert state.name == "TimedOut"
-    assert stubborn(1, return_state=True).name == "TimedOut"
+    assert should_persist_result() is True
+    with temporary_settings(tasks_default_persist_result=False):
+        assert should_persist_result() is False
+    task(look)(1)
+    task(look, persist_result=False)(1)
+    task(look, cache_policy=NO_CACHE)(1)
+
+    @flow(persist_result=False)
+    def off() -> None:
+        seen.append(should_persist_result())
+        task(look)(2)
+        task(look, persist_result=True)(2)
+
+    off()
+    assert seen == [True, False, False, False, False, True]
 
 
-def test_a_clear_reaches_other_kernels(tmp_path: Path) -> None:
-    ours, theirs = ResultStore(tmp_path / "r"), ResultStore(tmp_path / "r")
-    ours.put("k", 1, {"task": "t", "task_key": "t"}, durable=True)
-    assert isinstance(ours.get("k"), Found)
-    assert theirs.clear() == 1
-    time.sleep(0.15)
-    assert not isinstance(ours.get("k"), Found)
-    ours.close()
-    theirs.close()
+def test_get_result_store(tmp_path: Path) -> None:
+    places: list[Any] = []
+
+    def look(n: int) -> int:
+        store = get_result_store()
+        places.append((store.storage.place, store.result_serializer))
+        store.write("from inside", key=f"extra-{n}")
+        return n
+
+    @flow(result_storage=tmp_path / "flow", result_serializer="json")
+    def whole() -> None:
+        look(1)
+        task(look)(2)
+        task(look, result_storage=tmp_path / "task", result_serializer="pickle")(3)
+
+    whole()
+    assert [place.directory.name for place, _ in places] == ["flow", "flow", "task"]
+    assert [one.type for _, one in places] == ["json", "json", "pickle"]
+    assert ResultStore(tmp_path / "flow").read("extra-2").result == "from inside"
+    assert get_result_store().storage.place is None

@@ -4,53 +4,34 @@
 the arguments and everything the code reaches are the same. Policies add up with `+`; an input is
 left out with `INPUTS - "name"`. A key keeps its named components, so that a miss can be explained.
 
+`configure` says where keys are recorded and how runs that want the same key are kept apart.
+
 A policy of one's own is a subclass with `compute_key`, or a function through `cache_key_fn`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
-from typing import Any, cast
-
-from blake3 import blake3
+from pathlib import Path
+from typing import Any, Self, cast
 
 from cellist.caching.digests import digest_value
+from cellist.caching.locks import LockManager
 from cellist.caching.source import SourceClosure, closure_of
-from cellist.model.previews import short
+from cellist.caching.stores import place_of
+from cellist.key_requests import Components, KeyRequest, join, task_component, with_texts
+from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component
 
-Components = list[Component]
 _RECHECKED = {"source", "function", "class", "global", "closure", "default"}
-_KEY_VERSION = "cellist-key 2"
-
-
-@dataclass(slots=True)
-class KeyRequest:
-    """One call that needs a key: what it calls, with what, inside which run."""
-
-    fn: Callable[..., Any]
-    identity: str
-    """What the task is called across kernels: its qualified name."""
-    arguments: dict[str, Any]
-    flow_parameters: dict[str, Any] | None
-    flow_run_id: str | None
-    task_run_id: str
-    make_context: Callable[[], Any]
-    """Makes the `TaskRunContext` that functions of the user get."""
-    closures: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
-    """The parts of each source closure met, by its digest."""
-    notes: list[str] = field(default_factory=list[str])
-    has_source: bool = False
-    """Whether the code of the task is in the key."""
-    is_alone: bool = True
-    """Whether one policy makes the whole key."""
-    raw_key: str | None = None
-    """A key given by a function of the user, used as it is."""
 
 
 @dataclass
 class CachePolicy:
-    """What a cache key is made of; the base of all policies."""
+    """What a cache key is made of; the base of all policies. `configure` explains the fields."""
+
+    key_storage: Any = field(default=None, kw_only=True)
+    isolation_level: IsolationLevel | None = field(default=None, kw_only=True)
+    lock_manager: Any = field(default=None, kw_only=True)
 
     @classmethod
     def from_cache_key_fn(
@@ -58,6 +39,43 @@ class CachePolicy:
     ) -> "CacheKeyFnPolicy":
         """Return a policy whose key is what the function returns."""
         return CacheKeyFnPolicy(cache_key_fn=cache_key_fn)
+
+    def configure(
+        self,
+        key_storage: "str | Path | Any" = None,
+        lock_manager: Any = None,
+        isolation_level: IsolationLevel | None = None,
+    ) -> Self:
+        """Return a copy with some of these set; `None` leaves one as it is.
+
+        - `key_storage`: a directory or `diskcache.Cache` for the records that lead to results.
+          Deleting a record there makes its result be computed again.
+        - `isolation_level`: what a run does while another computes the same key; without it, it
+          waits and reuses the result.
+        - `lock_manager`: whose locks `IsolationLevel.SERIALIZABLE` takes; by default those of the
+          result store, which other processes see.
+
+        Raises `TypeError` or `ValueError` for what cannot be used.
+        """
+        if key_storage is not None:
+            place_of(key_storage, "key_storage")
+        if lock_manager is not None and not isinstance(lock_manager, LockManager):
+            message = f"`lock_manager` must be a lock manager, got {lock_manager!r:.60}."
+            raise TypeError(message)
+        if isolation_level is not None:
+            isolation_level = IsolationLevel(isolation_level)
+        copy = object.__new__(type(self))
+        for name, value in vars(self).items():
+            setattr(copy, name, list(cast("Any", value)) if isinstance(value, list) else value)
+        given = {
+            "key_storage": key_storage,
+            "lock_manager": lock_manager,
+            "isolation_level": isolation_level,
+        }
+        for name, value in given.items():
+            if value is not None:
+                setattr(copy, name, value)
+        return copy
 
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
@@ -116,52 +134,6 @@ def _hex(number: Any) -> str | None:
     return number.hex if number is not None else None
 
 
-def join(components: Iterable[Component]) -> str:
-    """Return the key that stands for named components: 64 hex digits."""
-    parts = sorted(
-        f"{len(kind)}:{kind}{len(name)}:{name}{len(digest)}:{digest}"
-        for kind, name, digest, _ in components
-    )  # the lengths tell where each part ends, so that no two keys read the same
-    parts.append(_KEY_VERSION)
-    return blake3("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _with_texts(components: Components, kind: str, values: dict[str, Any]) -> Components:
-    return [
-        Component(kind, one.name, one.digest, short(values[one.name]))
-        if one.kind == kind and one.name in values
-        else one
-        for one in components
-    ]
-
-
-@lru_cache(maxsize=1024)
-def _named_task(identity: str) -> Component:
-    return Component("task", "task", digest_value(identity))
-
-
-def _task_component(request: KeyRequest) -> Component:
-    """Return what tells one task from another.
-
-    With the source in the key a name is enough. Without it the module counts, what a partial has
-    bound, and the text of a lambda, since all lambdas have one name.
-    """
-    if request.has_source:
-        return _named_task(request.identity)
-    parts = [request.identity]
-    fn: Any = request.fn
-    while isinstance(fn, partial):
-        parts.append(digest_value((fn.args, tuple(fn.keywords.items())), "partial"))
-        fn = fn.func
-    module = getattr(fn, "__module__", None)
-    if module not in (None, "__main__"):
-        parts.append(str(module))
-    if "<lambda>" in request.identity:
-        own = [one.digest for one in closure_of(fn).components if one.kind == "source"]
-        parts.extend(own)
-    return _named_task("|".join(parts))
-
-
 @dataclass
 class Inputs(CachePolicy):
     """The arguments of the call, by name, and which task is called.
@@ -173,15 +145,25 @@ class Inputs(CachePolicy):
     exclude: list[str] = field(default_factory=list[str])
     shared: bool = False
 
-    def configure(self, *, shared: bool) -> "Inputs":
-        """Return a copy that shares results between tasks, or one that does not."""
-        return replace(self, shared=shared)
+    def configure(
+        self,
+        key_storage: "str | Path | Any" = None,
+        lock_manager: Any = None,
+        isolation_level: IsolationLevel | None = None,
+        *,
+        shared: bool | None = None,
+    ) -> Self:
+        """Return a copy with some of these set; `shared` lets tasks share results."""
+        copy = super().configure(key_storage, lock_manager, isolation_level)
+        if shared is not None:
+            copy.shared = shared
+        return copy
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return one component for each argument, and one for the task; none without arguments."""
         if not request.arguments and request.is_alone:
             return None
-        found = [] if self.shared else [_task_component(request)]
+        found = [] if self.shared else [task_component(request)]
         for name, value in request.arguments.items():
             if name not in self.exclude:
                 found.append(Component("argument", name, digest_value(value, name)))
@@ -193,7 +175,7 @@ class Inputs(CachePolicy):
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the arguments as they are now."""
-        return _with_texts(components, "argument", request.arguments)
+        return with_texts(components, "argument", request.arguments)
 
     def __sub__(self, other: str) -> "Inputs":
         if not isinstance(cast("Any", other), str):
@@ -243,14 +225,14 @@ class FlowParameters(CachePolicy):
         """Return one component for each parameter of the flow."""
         if not request.flow_parameters:
             return None
-        found = [_task_component(request)]
+        found = [task_component(request)]
         for name, value in request.flow_parameters.items():
             found.append(Component("flow parameter", name, digest_value(value, name)))
         return found
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the parameters as they are now."""
-        return _with_texts(components, "flow parameter", request.flow_parameters or {})
+        return with_texts(components, "flow parameter", request.flow_parameters or {})
 
 
 @dataclass
@@ -261,7 +243,7 @@ class RunId(CachePolicy):
         """Return the id of the flow run, of the task run outside flows."""
         owner = request.flow_run_id or request.task_run_id
         run = Component("run", "flow run", digest_value(owner), owner)
-        return [_task_component(request), run]
+        return [task_component(request), run]
 
 
 @dataclass
@@ -306,9 +288,26 @@ class _NoCache(CachePolicy):
 
 @dataclass
 class CompoundCachePolicy(CachePolicy):
-    """Several policies together: the key changes when the key of any of them does."""
+    """Several policies together: the key changes when the key of any of them does.
+
+    What the members are configured with is the compound's. Compounds among them give their own
+    members, `NO_CACHE` adds nothing, and all `Inputs` become one that leaves out what any does.
+    Raises `ValueError` if they are configured differently.
+    """
 
     policies: list[CachePolicy] = field(default_factory=list[CachePolicy])
+
+    def __post_init__(self) -> None:
+        members: list[CachePolicy] = []
+        for one in self.policies:
+            _adopt(self, one)
+            members += one.policies if isinstance(one, CompoundCachePolicy) else [_plain(one)]
+        inputs = [one for one in members if isinstance(one, Inputs)]
+        self.policies = [one for one in members if not isinstance(one, (Inputs, _NoCache))]
+        if inputs:
+            excluded = sorted({name for one in inputs for name in one.exclude})
+            shared = all(one.shared for one in inputs)
+            self.policies.append(replace(inputs[0], exclude=excluded, shared=shared))
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return the components of all members that have some."""
@@ -336,20 +335,41 @@ class CompoundCachePolicy(CachePolicy):
 
 def _sum(left: CachePolicy, right: CachePolicy) -> CachePolicy:
     if isinstance(left, _NoCache) or isinstance(right, _NoCache):
-        return right if isinstance(left, _NoCache) else left
-    members = [
-        member
-        for one in (left, right)
-        for member in (one.policies if isinstance(one, CompoundCachePolicy) else [one])
-    ]
-    inputs = [member for member in members if isinstance(member, Inputs)]
-    others = [member for member in members if not isinstance(member, Inputs)]
-    merged: list[CachePolicy] = others
-    if inputs:
-        excluded = sorted({name for one in inputs for name in one.exclude})
-        shared = all(one.shared for one in inputs)
-        merged = [*others, replace(inputs[0], exclude=excluded, shared=shared)]
-    return CompoundCachePolicy(policies=merged)
+        kept, gone = (right, left) if isinstance(left, _NoCache) else (left, right)
+        if _is_plain(gone):
+            return kept
+        kept = kept.configure()
+        _adopt(kept, gone)
+        return kept
+    return CompoundCachePolicy(policies=[left, right])
+
+
+_CONFIGURED = ("key_storage", "isolation_level", "lock_manager")
+
+
+def _is_plain(policy: CachePolicy) -> bool:
+    return all(getattr(policy, name) is None for name in _CONFIGURED)
+
+
+def _adopt(policy: CachePolicy, member: CachePolicy) -> None:
+    """Let a policy take over what another is configured with. Raises `ValueError` on conflict."""
+    for name in _CONFIGURED:
+        own, other = getattr(policy, name), getattr(member, name)
+        if own is None:
+            setattr(policy, name, other)
+        elif other is not None and other != own:
+            message = f"Policies with a different `{name}` cannot be added: {own!r} and {other!r}."
+            raise ValueError(message)
+
+
+def _plain(policy: CachePolicy) -> CachePolicy:
+    """Return a policy without what it is configured with, which the compound has taken over."""
+    if _is_plain(policy):
+        return policy
+    copy = policy.configure()
+    for name in _CONFIGURED:
+        setattr(copy, name, None)
+    return copy
 
 
 INPUTS = Inputs()

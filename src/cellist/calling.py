@@ -32,9 +32,9 @@ from cellist.engine.scopes import join, scope
 from cellist.engine.steps import run_steps
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
-from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import CANCELLED, COMPLETED, CRASHED, PENDING, State
+from cellist.persistence import inherit
 from cellist.prints import logging_prints
 from cellist.rehearsal import Rehearsal
 from cellist.runlogs import ends_are_asked_for, narrate_end
@@ -73,9 +73,11 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     above = parent.run if parent is not None else None
     run_class, execution_class = (FlowRun, FlowExecution) if plan.is_flow else (TaskRun, Execution)
     run = run_class(definition, above, flow_run, services.sinks, tags, cell)
-    if flow is not None and flow.cache_mode is not None and not plan.is_flow:
-        plan = overruled(plan, flow.cache_mode)
+    keeping = parent.keeping if parent is not None else None
+    if keeping is not None or plan.keeping is not None:
+        plan, keeping = inherit(plan, keeping)
     x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
+    x.keeping = keeping
     if plan.is_flow or plan.log_prints is not False:
         _inherit(x)
     if plan.transacts or scope.get() is not None:
@@ -99,31 +101,13 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
 
 
 def _inherit(x: Execution) -> None:
-    """Settle what depends on the run around this one: logged prints, the cache mode of flows."""
+    """Settle whether prints are logged, which depends on the run around this one."""
     parent = x.parent
     if x.plan.log_prints is None:
         inherited = settings.active().logging_log_prints if parent is None else parent.log_prints
         x.log_prints = inherited
     if x.log_prints:
         x.fn = logging_prints(x.fn)
-    if isinstance(x, FlowExecution):
-        if x.definition.persist_result is False:
-            x.cache_mode = "not persisted"
-        elif x.flow is not None:
-            x.cache_mode = x.flow.cache_mode
-
-
-_OFF = Reason("off", "no_cache", "ran: the flow was started without cache")
-
-
-def overruled(plan: Plan, mode: str) -> Plan:
-    """Return the plan with its caching as the flow wants it.
-
-    `off` and `refresh` concern all tasks, `not persisted` those without a policy of their own.
-    """
-    if plan.cache.__class__ is Reason or (mode == "not persisted" and plan.cache.explicit):
-        return plan
-    return plan.with_cache(plan.cache.refreshing() if mode == "refresh" else _OFF)
 
 
 def _note_inputs(x: Execution, wait_for: Any, origins: Sequence[Upstream]) -> None:

@@ -19,6 +19,7 @@ from typing import (
 )
 
 from cellist import settings
+from cellist.caching.serializers import Serializer
 from cellist.calling import call_async, call_here
 from cellist.definitions import check_hooks
 from cellist.engine.plan import Plan, Shape
@@ -26,6 +27,7 @@ from cellist.futures import Later, PrefectFuture
 from cellist.model.annotations import NOT_SET
 from cellist.model.retries import Delays, check_delays, check_jitter, check_retries
 from cellist.model.states import State
+from cellist.persistence import Storage
 from cellist.streaming import call_stream
 
 if TYPE_CHECKING:
@@ -58,6 +60,15 @@ class Decorated(ABC, Generic[P, R_co]):
     """The signature of the function."""
     isasync: bool
     isgenerator: bool
+    persist_result: bool | None
+    """Whether results are kept: as given, or as follows from the other options."""
+    result_storage: Any
+    stored_in: Storage | None
+    """What `result_storage` comes to."""
+    result_serializer: Any
+    serializer: Serializer | None
+    """What `result_serializer` comes to."""
+    cache_result_in_memory: bool
     isstaticmethod: bool
     isclassmethod: bool
 

@@ -39,7 +39,7 @@ from cellist.model.reasons import Reason
 from cellist.options import FLOW_DEFAULTS, FlowOptions, complete, spell_out
 from cellist.schemas import jsonable, parameter_schema
 from cellist.settings import Settings
-from cellist.task_plans import delays_of
+from cellist.task_plans import delays_of, keep_options, keeping_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.taskkeys import source_digest
 from cellist.validation import make_validator, words
@@ -83,8 +83,7 @@ class Flow(Decorated[P, R_co]):
         limit = check_seconds(given["timeout_seconds"], "timeout_seconds", owner)
         self.timeout_seconds = limit or None  # 0 is no limit
         self.should_validate_parameters: bool = given["validate_parameters"]
-        persist = given["persist_result"]
-        self.persist_result = None if persist is NOT_SET else persist
+        keep_options(self, given, owner)
         self.log_prints: bool | None = given["log_prints"]
         self._keep_hooks(owner)
         self._validator = make_validator(self.shape.signature, plain, self.name)
@@ -128,6 +127,7 @@ class Flow(Decorated[P, R_co]):
             cache=_FLOW_NOT_CACHED,
             log_prints=self.log_prints,
             generator=self.fn if self.isgenerator else None,
+            keeping=keeping_of(self),
         )
 
     def _prepare(self, x: Any) -> None:
@@ -287,6 +287,8 @@ def flow(__fn: Any = None, /, **options: Any) -> Any:
     - `flow_run_name`: template over the parameters, or a function; default two words.
     - `retries`, `retry_delay_seconds`, `retry_jitter_factor`, `timeout_seconds`.
     - `task_runner`: where submitted tasks run, an instance or a class.
+    - `persist_result`, `result_storage`, `result_serializer`, `cache_result_in_memory`: for the
+      tasks and flows called inside that do not say so themselves.
     - `validate_parameters`: coerce arguments by their annotations (on by default).
     - `on_running`, `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`: lists of hooks
       called with (flow, flow_run, state).

@@ -15,6 +15,7 @@ from uuid import UUID
 from cellist.engine.commands import NOTHING, Err, Given, Ok
 from cellist.engine.errors import trim
 from cellist.engine.execution import check_not_inside, current, enclosing_flow
+from cellist.engine.flights import noted_wait
 from cellist.engine.inputs import ATOMS, Upstream, resolve
 from cellist.engine.lineage import remember_result
 from cellist.engine.promise import Latch, Promise
@@ -175,7 +176,8 @@ def _stoppable(
     executions = [future.execution for future in futures] if current.get() is None else []
     execution = next((one for one in executions if one is not None), None)
     if execution is None:
-        yield
+        with noted_wait(futures):
+            yield
         return
     guard = execution.services.guard
     entered = guard.enter(task)
@@ -288,12 +290,13 @@ def as_completed(
     for future in unique:
         future.on_settled(ended.put)
     try:
-        for left in range(len(unique), 0, -1):
-            future = ended.get(deadline)
-            if future is None:
-                message = f"{left} (of {len(unique)}) futures unfinished"
-                raise UnfinishedFutures(message)
-            yield future
+        with noted_wait(unique):
+            for left in range(len(unique), 0, -1):
+                future = ended.get(deadline)
+                if future is None:
+                    message = f"{left} (of {len(unique)}) futures unfinished"
+                    raise UnfinishedFutures(message)
+                yield future
     finally:
         for future in unique:
             future.forget(ended.put)

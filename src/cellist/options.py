@@ -9,16 +9,20 @@ A new option is a line here, and a default below if that is not `None`.
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 from cellist.cache_policies import CachePolicy
+from cellist.caching.serializers import Serializer
 from cellist.definitions import check_options
 from cellist.model.annotations import NOT_SET, NotSet
+from cellist.results import ResultStore
 from cellist.task_runners import TaskRunner
 
 Fn = TypeVar("Fn", bound=Callable[..., Any])
 
 Hooks = Iterable[Callable[..., Any]]
+ResultStorage = str | Path | ResultStore | Any  # diskcache, whose Cache it may be, has no types
 Delays = float | timedelta | list[int] | list[float] | list[timedelta] | Callable[[int], Any]
 
 
@@ -49,6 +53,12 @@ class TaskOptions(TypedDict, total=False):
     """Spreads the waits, up to `delay * (1 + factor)`."""
     persist_result: bool | None
     """`False` keeps nothing of the result, so there is no caching either."""
+    result_storage: ResultStorage | None
+    """Where results lie: a directory, a `diskcache.Cache` or a `ResultStore`."""
+    result_serializer: str | Serializer | type[Serializer] | None
+    """What results become: a serializer or its name, such as "json"; default exact formats."""
+    cache_result_in_memory: bool
+    """Whether results also stay in memory for the next one who asks."""
     result_storage_key: str | None
     """Template of a key that replaces the cache policy, such as `"{parameters[x]}"`."""
     timeout_seconds: float | timedelta | None
@@ -100,6 +110,12 @@ class FlowOptions(TypedDict, total=False):
     """Whether arguments are checked and coerced by their annotations."""
     persist_result: bool | None
     """The default for the tasks of the flow."""
+    result_storage: ResultStorage | None
+    """Where results of tasks and flows inside lie that do not say so themselves."""
+    result_serializer: str | Serializer | type[Serializer] | None
+    """What those results become."""
+    cache_result_in_memory: bool
+    """Whether those results also stay in memory."""
     log_prints: bool | None
     """Whether prints go to the log of the run; default as the flow around it."""
     on_completion: Hooks | None
@@ -121,10 +137,12 @@ TASK_DEFAULTS: dict[str, Any] = {
     "cache_policy": NOT_SET,
     "persist_result": NOT_SET,
     "viz_return_value": NOT_SET,
+    "cache_result_in_memory": True,
 }
 FLOW_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(inspect.get_annotations(FlowOptions)),
     "persist_result": NOT_SET,
+    "cache_result_in_memory": True,
     "validate_parameters": True,
 }
 

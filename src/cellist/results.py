@@ -1,323 +1,340 @@
-"""The cache as the engine sees it: look a call up, remember its result, and say why.
+"""Results by key: read them back, write them, and lock their keys.
 
-Neither `look_up` nor `remember` ever raises: whatever goes wrong with the cache is a miss, or a
-result that is not kept, with the reason on the run and one warning. A result is stored under the
-key that was computed before the run; if an argument was changed in place meanwhile it is not
-stored at all.
+    ResultStore(result_storage="results").read(key).result
+
+`result_storage=` of tasks and flows takes such a store too, with its serializer and the place of
+its records. Whatever the place, what is stored is digested and signed, and nothing else is read.
 """
 
+import asyncio
+import os
+import socket
+import threading
 import time
-from collections.abc import Callable
-from datetime import datetime
-from functools import lru_cache, partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from typing import Any, cast
+from uuid import uuid4
 
-from cellist.cache_policies import CachePolicy, KeyRequest, join
+from cellist import settings
 from cellist.caching.envelope import Header
-from cellist.caching.memory import Entry
-from cellist.caching.reasons import clock_time, explain, seconds_text
-from cellist.caching.store import Found, Missing, ResultStore
-from cellist.engine.commands import Ok
-from cellist.engine.errors import one_line
-from cellist.engine.execution import Execution
-from cellist.exceptions import HashError
-from cellist.model.ids import as_hex
-from cellist.model.reasons import Component, Reason
-from cellist.run_contexts import TaskRunContext
-
-_RUN_READ = "it asked which run it is part of, so the result is not kept by default"
-_DURABLE_AFTER = 0.05
-"""Seconds of work after which a result is on disk before Completed is announced."""
-
-_Sealed = Entry | str | None
-"""A result ready for the store, one sentence why it cannot be kept, or nothing to be kept."""
+from cellist.caching.found import Missing
+from cellist.caching.locks import LockManager
+from cellist.caching.serializers import PickleSerializer, Serializer, serializer_of
+from cellist.caching.stores import AnyStore, place_of
+from cellist.engine.execution import FlowExecution, current
+from cellist.exceptions import ObjectNotFound, SerializationError
+from cellist.model.isolation import IsolationLevel
+from cellist.persistence import CachePlan, Keeping, Storage
+from cellist.session import get_session
 
 
-class Owner(Protocol):
-    """What the cache needs of its session."""
+@dataclass(frozen=True, slots=True)
+class ResultRecordMetadata:
+    """What is known of a stored result besides its value.
 
-    warned: set[str]
+    `serializer` is the one that was chosen; results in cellist's own formats have a
+    `PickleSerializer` here. `version` is that of cellist.
+    """
 
-    def warn(self, message: str) -> None:
-        """Warn once."""
-        ...
-
-
-class CachePlan:
-    """How one task caches: its policy and options, resolved."""
-
-    __slots__ = ("expiration", "explicit", "fn", "identity", "policy", "refresh", "storage_key")
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        identity: str,
-        policy: CachePolicy,
-        *,
-        explicit: bool,
-        expiration: float | None,
-        refresh: bool,
-        storage_key: Callable[[Any], str] | None = None,
-    ) -> None:
-        self.fn = fn
-        self.identity = identity
-        self.policy = policy
-        self.explicit = explicit
-        """Whether the user chose the policy; only then is `None` kept as a result."""
-        self.expiration = expiration
-        """Seconds a result stays valid."""
-        self.refresh = refresh
-        self.storage_key = storage_key
-
-    def refreshing(self) -> "CachePlan":
-        """Return this plan with the look-up left out."""
-        return CachePlan(
-            self.fn,
-            self.identity,
-            self.policy,
-            explicit=self.explicit,
-            expiration=self.expiration,
-            refresh=True,
-            storage_key=self.storage_key,
-        )
+    storage_key: str
+    expiration: datetime | None
+    serializer: Serializer
+    version: str
+    created: datetime | None = None
+    task: str = ""
 
 
-class Note:
-    """What `look_up` found out and `remember` needs."""
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """A result as it is stored: the value, and what is known of it."""
 
-    __slots__ = ("components", "digests", "key", "request")
+    result: Any
+    metadata: ResultRecordMetadata
+
+    @property
+    def expiration(self) -> datetime | None:
+        """When the result is no longer valid; `None` is never."""
+        return self.metadata.expiration
+
+
+class ResultStore:
+    """Results by key in one place.
+
+    - `result_storage`: a directory or a `diskcache.Cache`; by default the project's store.
+    - `result_serializer`: a serializer or its name; by default cellist's own exact formats.
+    - `metadata_storage`: a place for the records that lead to results, if not with them.
+    - `lock_manager`: whose locks are used; by default locks that other processes see.
+    - `cache_result_in_memory`: whether values stay in memory for the next one who asks.
+
+    Raises `TypeError` or `ValueError` for an option that cannot be used.
+    """
 
     def __init__(
         self,
-        key: str,
-        components: list[Component],
-        request: KeyRequest,
-        digests: dict[tuple[str, str], str],
+        result_storage: Any = None,
+        result_serializer: Any = None,
+        metadata_storage: Any = None,
+        lock_manager: Any = None,
+        cache_result_in_memory: bool = True,
     ) -> None:
-        self.key = key
-        self.components = components
-        """What is stored beside the result, with texts."""
-        self.digests = digests
-        """What the key was made of, by kind and name."""
-        self.request = request
-
-
-class Cache:
-    """Looks calls up in a result store and remembers their results."""
-
-    def __init__(self, store: ResultStore, owner: Owner) -> None:
-        self.store = store
-        self.owner = owner
-
-    def look_up(self, x: Execution) -> Ok | None:
-        """Return a reusable result, or `None`; either way the run says why."""
-        plan: CachePlan = x.plan.cache
-        run = x.run
-        try:
-            request = self._request(x, plan)
-            key, components = self._key(plan, request)
-        except HashError as error:
-            run.why = self._unstable(plan, error)
-            return None
-        except Exception as error:
-            run.why = self._broken(plan, error)
-            return None
-        if key is None:
-            run.why = Reason("off", "no_key", "ran: the cache policy gave no key for this call")
-            return None
-        run.cache_key = key
-        found = None if plan.refresh else self._get(key)
-        if isinstance(found, Found):
-            run.why = _reused(found, request)
-            return Ok(found.value)
-        try:
-            components = plan.policy.describe(request, components)
-        except Exception:
-            request.notes.append("a fault kept its cache policy from describing the key")
-        digests = {(one.kind, one.name): one.digest for one in components}
-        x.cache_note = Note(key, components, request, digests)
-        x.asked = False  # by functions that name the run or make its key
-        run.why = self._miss(plan, components, found, request)
-        return None
-
-    def remember(self, x: Execution, value: Any, seconds: float) -> None:
-        """Store a result under the key of the call, unless that would be wrong."""
-        self._keep(x, self._seal(x, value, seconds, at_once=True), seconds)
-
-    def seal(self, x: Execution, value: Any, seconds: float) -> Callable[[], str | None] | None:
-        """Do all of `remember` but the storing, and return what does it later.
-
-        That returns one sentence if the result is not kept. `None`: it is not meant to be kept.
-        """
-        sealed = self._seal(x, value, seconds, at_once=False)
-        return None if sealed is None else partial(self._keep, x, sealed, seconds)
-
-    def _seal(self, x: Execution, value: Any, seconds: float, *, at_once: bool) -> _Sealed:
-        """Serialise a result, or return one sentence why that fails; `None` if that is right."""
-        note: Note | None = x.cache_note
-        plan: CachePlan = x.plan.cache
-        if note is None:
-            return None
-        x.cache_note = None
-        run = x.run
-        if value is None and not plan.explicit:
-            run.why = _also(run.why, "no_result", "returns None, which is not kept by default")
-            return None
-        if x.asked and not plan.explicit:
-            run.why = _also(run.why, "run_read", _RUN_READ)
-            return None
-        try:
-            if self._changed(plan, note):
-                culprit = self._culprit(plan, note)
-                run.why = _also(
-                    run.why, "mutated", f"{culprit} was changed in place, so the result is not kept"
-                )
-                return None
-            header = self._header(x, plan, note, seconds)
-            return self.store.seal(note.key, value, header, at_once=at_once)
-        except Exception as error:
-            return f"{type(error).__name__}: {one_line(error)}"
-
-    def _keep(self, x: Execution, sealed: _Sealed, seconds: float) -> str | None:
-        """Store what was sealed; return one sentence if it is not kept."""
-        try:
-            problem = (
-                self.store.keep(sealed, durable=seconds >= _DURABLE_AFTER)
-                if isinstance(sealed, Entry)
-                else sealed
-            )
-        except Exception as error:
-            problem = f"{type(error).__name__}: {one_line(error)}"
-        if problem is not None:
-            run = x.run
-            run.why = _also(run.why, "not_kept", f"its result is not kept: {problem}")
-            self.owner.warn(f"The result of task `{x.definition.name}` is not kept: {problem}")
-        return problem
-
-    def _request(self, x: Execution, plan: CachePlan) -> KeyRequest:
-        flow = x.flow
-        return KeyRequest(
-            fn=plan.fn,
-            identity=plan.identity,
-            arguments=x.bound(),
-            flow_parameters=flow.flow_run.parameters if flow is not None else None,
-            flow_run_id=as_hex(flow.run.number) if flow is not None else None,
-            task_run_id=as_hex(x.run.number),
-            make_context=lambda: TaskRunContext.of(x),
+        given = storage_of(result_storage, "a ResultStore")
+        inner = given or Storage()
+        self.result_storage = result_storage
+        self.result_serializer: Serializer | None = (
+            serializer_of(result_serializer, "a ResultStore")
+            if result_serializer is not None
+            else inner.serializer
         )
+        self.metadata_storage = metadata_storage
+        if lock_manager is not None and not isinstance(lock_manager, LockManager):
+            message = f"`lock_manager` of a ResultStore is no lock manager: {lock_manager!r:.60}."
+            raise TypeError(message)
+        self.cache_result_in_memory = cache_result_in_memory and inner.in_memory
+        key_place = (
+            place_of(metadata_storage, "metadata_storage")
+            if metadata_storage is not None
+            else inner.key_place
+        )
+        self.storage = Storage(
+            inner.place,
+            key_place,
+            self.result_serializer,
+            lock_manager or inner.lock_manager,
+            self.cache_result_in_memory,
+        )
+        """The same options, resolved."""
 
-    def _key(self, plan: CachePlan, request: KeyRequest) -> tuple[str | None, list[Component]]:
-        if plan.storage_key is not None:
-            key = plan.storage_key(request)
-            return key, [Component("policy", "result_storage_key", key, key)]
-        components = plan.policy.components(request)
-        if not components:
-            return None, []
-        return request.raw_key or join(components), components
+    @property
+    def _store(self) -> AnyStore:
+        return get_session().stores.of(self.storage.place, self.storage.key_place)
 
-    def _get(self, key: str) -> Found | Missing:
-        try:
-            return self.store.get(key)
-        except Exception as error:
-            return Missing("unreadable", f"{type(error).__name__}: {one_line(error)}", None)
+    @property
+    def lock_manager(self) -> Any:
+        """The lock manager in use."""
+        return self.storage.lock_manager or get_session().stores.locks_of(self._store)
 
-    def _miss(
-        self,
-        plan: CachePlan,
-        components: list[Component],
-        found: Missing | None,
-        request: KeyRequest,
-    ) -> Reason:
-        if found is None:
-            return Reason("miss", "refreshed", "ran: a refresh was asked for")
-        if found.code == "expired":
-            when = (found.header or {}).get("expires") or 0.0
-            ago = seconds_text(max(0.0, time.time() - when))
-            return Reason("miss", "expired", f"ran: its result expired {ago} ago")
-        notes = tuple(request.notes)
-        if found.code in {"unreadable", "foreign"}:
-            return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
-        try:
-            return explain(components, self.store.known(plan.identity), notes)
-        except Exception:
-            return explain(components, [], notes)
+    def read(self, key: str, holder: str | None = None) -> ResultRecord:
+        """Return the record under a key, waiting while somebody else holds its lock.
 
-    def _changed(self, plan: CachePlan, note: Note) -> bool:
-        """Whether an argument, or code or data the task reads, is not what the key says any more.
-
-        The run may have changed an argument in place; a cell may have been edited meanwhile.
+        Raises `ObjectNotFound` if there is none, it has expired or it cannot be used.
         """
-        if plan.storage_key is not None:
-            return False
-        try:
-            now = plan.policy.recheck(note.request)
-        except Exception:
-            return True
-        before = note.digests
-        return any(before.get((one.kind, one.name), one.digest) != one.digest for one in now)
+        if not self.is_lock_holder(key, holder):
+            self.wait_for_lock(key)
+        return self._read(key)
 
-    def _culprit(self, plan: CachePlan, note: Note) -> str:
-        before = {(one.kind, one.name): one.digest for one in note.components}
-        try:
-            after = plan.policy.recheck(note.request)
-            after = plan.policy.describe(note.request, after)
-        except HashError as error:
-            return f"`{error.path}`"
-        changed = [
-            one.label for one in after if before.get((one.kind, one.name), one.digest) != one.digest
-        ]
-        return " and ".join(changed) or "something the task reads"
+    async def aread(self, key: str, holder: str | None = None) -> ResultRecord:
+        """Return the record under a key; as `read`, without blocking the event loop."""
+        if not self.is_lock_holder(key, holder):
+            await self.await_for_lock(key)
+        return await asyncio.to_thread(self._read, key)
 
-    def _header(self, x: Execution, plan: CachePlan, note: Note, seconds: float) -> Header:
-        now = time.time()
-        return {
-            "key": note.key,
-            "task": x.definition.name,
-            "task_key": plan.identity,
-            "created": now,
-            "seconds": seconds,
-            "expires": now + plan.expiration if plan.expiration is not None else None,
-            "components": note.components,
-            "run_id": as_hex(x.run.number),
+    def _read(self, key: str) -> ResultRecord:
+        store = self._store
+        found = store.get(key, in_memory=self.cache_result_in_memory)
+        if isinstance(found, Missing):
+            message = f"There is no result under the key {key!r} in {store.directory}: "
+            raise ObjectNotFound(message + found.message + ".")
+        header = found.header
+        spec = header.get("serializer")
+        described = ResultRecordMetadata(
+            storage_key=key,
+            expiration=_moment(header.get("expires")),
+            serializer=Serializer.from_spec(spec) if spec else PickleSerializer(),
+            version=_version(),
+            created=_moment(header.get("created")),
+            task=header.get("task", ""),
+        )
+        return ResultRecord(found.value, described)
+
+    def exists(self, key: str) -> bool:
+        """Whether a result that has not expired can be read under a key."""
+        return not isinstance(self._store.get(key, in_memory=self.cache_result_in_memory), Missing)
+
+    async def aexists(self, key: str) -> bool:
+        """Whether a result can be read under a key; does not block the event loop."""
+        return await asyncio.to_thread(self.exists, key)
+
+    def write(
+        self,
+        obj: Any,
+        key: str | None = None,
+        expiration: datetime | None = None,
+        holder: str | None = None,
+    ) -> ResultRecord:
+        """Store an object under a key, by default a new one; return its record.
+
+        When it returns the disk has it. Raises `SerializationError` if it cannot be stored, and
+        `RuntimeError` if somebody else holds the lock of the key.
+        """
+        key = uuid4().hex if key is None else key
+        if self.is_locked(key) and not self.is_lock_holder(key, holder):
+            message = f"The result under {key!r} cannot be written: another holder has its lock."
+            raise RuntimeError(message)
+        if expiration is not None and expiration.tzinfo is None:
+            expiration = expiration.astimezone()
+        header: Header = {
+            "key": key,
+            "task": "",
+            "task_key": "",
+            "created": time.time(),
+            "seconds": 0.0,
+            "expires": expiration.timestamp() if expiration is not None else None,
+            "components": [],
         }
+        problem = self._store.put(
+            key,
+            obj,
+            header,
+            durable=True,
+            serializer=self.result_serializer,
+            in_memory=self.cache_result_in_memory,
+        )
+        if problem:
+            raise SerializationError(problem)
+        serializer = self.result_serializer or PickleSerializer()
+        created = _moment(header.get("created"))
+        described = ResultRecordMetadata(key, expiration, serializer, _version(), created)
+        return ResultRecord(obj, described)
 
-    def _unstable(self, plan: CachePlan, error: HashError) -> Reason:
-        self.owner.warn(f"Task `{plan.identity}` is not cached: {error}")
-        name = f"`{error.path}` has" if error.path else "an argument has"
-        return Reason("off", "unstable", f"ran: {name} no stable digest", notes=(str(error),))
+    async def awrite(
+        self,
+        obj: Any,
+        key: str | None = None,
+        expiration: datetime | None = None,
+        holder: str | None = None,
+    ) -> ResultRecord:
+        """Store an object under a key; as `write`, without blocking the event loop."""
+        holder = holder or self.generate_default_holder()
+        return await asyncio.to_thread(self.write, obj, key, expiration, holder)
 
-    def _broken(self, plan: CachePlan, error: Exception) -> Reason:
-        text = f"{type(error).__name__}: {one_line(error)}"
-        self.owner.warn(f"Task `{plan.identity}` is not cached: computing its key failed: {text}")
-        return Reason("off", "key_error", f"ran: computing the cache key failed ({text})")
+    def delete(self, key: str) -> bool:
+        """Delete the result under a key, with a `metadata_storage` its record; whether it was."""
+        return bool(self._store.invalidate(key=key))
+
+    async def adelete(self, key: str) -> bool:
+        """Delete the result under a key without blocking the event loop."""
+        return await asyncio.to_thread(self.delete, key)
+
+    @staticmethod
+    def generate_default_holder() -> str:
+        """Return who holds a lock taken without saying who: this thread of this process."""
+        return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+    def acquire_lock(
+        self, key: str, holder: str | None = None, timeout: float | None = None
+    ) -> bool:
+        """Take the lock of a key, waiting at most `timeout` seconds; say whether it is held."""
+        return self.lock_manager.acquire_lock(key, self._holder(holder), timeout)
+
+    async def aacquire_lock(
+        self, key: str, holder: str | None = None, timeout: float | None = None
+    ) -> bool:
+        """Take the lock of a key without blocking the event loop."""
+        return await self.lock_manager.aacquire_lock(key, self._holder(holder), timeout)
+
+    def release_lock(self, key: str, holder: str | None = None) -> None:
+        """Give the lock of a key back. Raises `ValueError` unless the holder has it."""
+        self.lock_manager.release_lock(key, self._holder(holder))
+
+    async def arelease_lock(self, key: str, holder: str | None = None) -> None:
+        """Give the lock of a key back without blocking the event loop."""
+        await asyncio.to_thread(self.release_lock, key, self._holder(holder))
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock of a key."""
+        return self.lock_manager.is_locked(key)
+
+    async def ais_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock of a key; does not block the event loop."""
+        return await asyncio.to_thread(self.is_locked, key)
+
+    def is_lock_holder(self, key: str, holder: str | None = None) -> bool:
+        """Whether the holder, by default this thread, has the lock of a key."""
+        return self.lock_manager.is_lock_holder(key, self._holder(holder))
+
+    async def ais_lock_holder(self, key: str, holder: str | None = None) -> bool:
+        """Whether the holder has the lock of a key; does not block the event loop."""
+        return await asyncio.to_thread(self.is_lock_holder, key, self._holder(holder))
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until nobody holds the lock, at most `timeout` seconds; say whether it is free."""
+        return self.lock_manager.wait_for_lock(key, timeout)
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until nobody holds the lock without blocking the event loop."""
+        return await self.lock_manager.await_for_lock(key, timeout)
+
+    def _holder(self, holder: str | None) -> str:
+        return holder or self.generate_default_holder()
+
+    def supports_isolation_level(self, level: IsolationLevel) -> bool:
+        """Whether runs can be kept apart this way: always, since there are locks by default.
+
+        Raises `ValueError` for what is no isolation level.
+        """
+        return IsolationLevel(level) in IsolationLevel
+
+    def __repr__(self) -> str:
+        place = self.storage.place
+        return f"ResultStore({str(place.directory) if place is not None else ''!r})"
 
 
-def _reused(found: Found, request: KeyRequest) -> Reason:
-    header = found.header
-    created = header.get("created") or 0.0
-    saved = header.get("seconds") or 0.0
-    sentence = f"reused from {_told(int(created) // 60, int(time.time()) // 60)}"
-    sentence += f", saved {seconds_text(saved)}"
-    return Reason("hit", "reused", sentence, (), created, saved, tuple(request.notes))
+def storage_of(given: Any, owner: str) -> Storage | None:
+    """Return a `result_storage` option as what it comes to. Raises `TypeError` naming the owner."""
+    if given is None:
+        return None
+    if isinstance(given, ResultStore):
+        return given.storage
+    return Storage(place_of(given, f"result_storage` of `{owner}"))
 
 
-@lru_cache(maxsize=256)
-def _told(minute: int, now: int) -> str:
-    """Return a minute since the epoch as people say it; asked again with each minute of `now`."""
-    del now
-    return clock_time(datetime.fromtimestamp(minute * 60).astimezone())
+@cache
+def _version() -> str:
+    return metadata.version("cellist")
 
 
-def _also(reason: Reason | None, code: str, text: str) -> Reason:
-    """Return a miss with one more thing to say about it."""
-    if reason is None:
-        return Reason("miss", code, f"ran: {text}")
-    return Reason(
-        reason.outcome,
-        code,
-        f"{reason.sentence}; {text}",
-        reason.changes,
-        reason.recorded_at,
-        reason.saved,
-        reason.notes,
-    )
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def get_result_store() -> ResultStore:
+    """Return the store of the run that goes on here, outside runs the project's."""
+    x = current.get()
+    if x is None:
+        return ResultStore()
+    keeping = cast("Keeping | None", x.keeping) or Keeping()
+    storage, serializer = keeping.storage, keeping.serializer
+    if isinstance(x.plan.cache, CachePlan):
+        storage, serializer = x.plan.cache.storage, x.plan.cache.serializer
+    storage = storage or Storage()
+    made = ResultStore(None, serializer or storage.serializer)
+    made.storage = storage._replace(serializer=made.result_serializer)
+    made.cache_result_in_memory = storage.in_memory
+    return made
+
+
+def should_persist_result() -> bool:
+    """Whether the result of the task run that goes on here is kept.
+
+    In a flow: whether those of its tasks are that do not say so themselves.
+    """
+    x = current.get()
+    if x is not None and not isinstance(x, FlowExecution):
+        return isinstance(x.plan.cache, CachePlan)
+    default = settings.refresh().tasks_default_persist_result
+    if default is not None:
+        return default
+    keeping = cast("Keeping | None", x.keeping) if x is not None else None
+    return keeping is None or keeping.persist is not False
+
+
+__all__ = [
+    "ResultRecord",
+    "ResultRecordMetadata",
+    "ResultStore",
+    "get_result_store",
+    "should_persist_result",
+]

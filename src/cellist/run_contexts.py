@@ -24,6 +24,11 @@ class RunContext:
         self._execution = execution
 
     @property
+    def execution(self) -> Execution:
+        """What carries the run out; for cellist's own use."""
+        return self._execution
+
+    @property
     def run(self) -> Run:
         """The record of the run, of a flow or of a task."""
         return self._execution.run

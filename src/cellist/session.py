@@ -19,6 +19,7 @@ from typing import Any
 
 from cellist import settings
 from cellist.caching.store import ResultStore
+from cellist.caching.stores import Stores
 from cellist.engine.commands import Err, Outcome
 from cellist.engine.errors import own_frame
 from cellist.engine.execution import Execution, FlowExecution
@@ -30,7 +31,7 @@ from cellist.model.ids import as_hex
 from cellist.model.locations import home
 from cellist.model.runs import Event, Run
 from cellist.model.states import CANCELLING, RUNNING, State
-from cellist.results import Cache
+from cellist.result_cache import Cache
 from cellist.runlogs import narrate_beginning, narrate_end, tell, tell_hook, tell_hook_end
 
 
@@ -43,7 +44,7 @@ class Session:
         self.guard = Guard()
         self.limits = Limits()
         self.now = time.time_ns
-        self.warned: set[str] = set()
+        self.warned: set[Any] = set()
         self.directory = directory
         self.home = os.environ.get("CELLIST_HOME")
         """What the variable said when the session was made."""
@@ -57,7 +58,8 @@ class Session:
         """The kernel's event loop, once the notebook extension knows it."""
         self.history = self._open_history()
         self.store = ResultStore(self._place("results"), on_warning=self.warn)
-        self.cache = Cache(self.store, self)
+        self.stores = Stores(self.store, self.warn)
+        self.cache = Cache(self.stores, self)
 
     def _place(self, name: str) -> Path | None:
         try:
@@ -73,11 +75,11 @@ class Session:
         self.sinks.append(history.sink)
         return history
 
-    def warn(self, message: str) -> None:
-        """Warn once about something that does not fail a run."""
-        if message in self.warned:
+    def warn(self, message: str, once: Any = None) -> None:
+        """Warn about something that does not fail a run: once for a message, or for `once`."""
+        if (once or message) in self.warned:
             return
-        self.warned.add(message)
+        self.warned.add(once or message)
         level, frame = 1, inspect.currentframe()
         while frame is not None and own_frame(frame.f_code.co_filename):
             level, frame = level + 1, frame.f_back
@@ -162,7 +164,7 @@ class Session:
 
     def close(self) -> None:
         """Write what is still to be written, within a few seconds."""
-        self.store.close()
+        self.stores.close()
         self.history.close()
 
 

@@ -78,6 +78,7 @@ class Settings:
     flows_default_retries: int = 0
     flows_default_retry_delay_seconds: float | list[float] = 0.0
     tasks_require_flow_for_submit: bool = False
+    results_default_serializer: str | None = None
     logging_level: str = "INFO"
     logging_log_prints: bool = False
     logging_extra_loggers: tuple[str, ...] = ()
@@ -126,6 +127,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "flows_default_retries": _whole,
     "flows_default_retry_delay_seconds": _delays,
     "tasks_require_flow_for_submit": _flag,
+    "results_default_serializer": str,
     "logging_level": _level,
     "logging_log_prints": _flag,
     "logging_extra_loggers": _names,

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from cellist.cache_policies import KeyRequest
+from cellist import runtime
 from cellist.caching.digests import digest_value
 from cellist.caching.source import closure_of
+from cellist.engine.execution import current
+from cellist.key_requests import KeyRequest
 from cellist.model.reasons import CODE_KINDS
 
 _SHOWN_DIGITS = 8
@@ -32,13 +34,22 @@ def _code_digest(fn: Any, kinds: Collection[str]) -> str | None:
 
 
 def storage_key_for(template: str | None) -> Callable[[KeyRequest], str] | None:
-    """Return what fills a `result_storage_key` template for a call."""
+    """Return what fills a `result_storage_key` template for a call.
+
+    `flow_run` and `task_run` are those of `cellist.runtime`.
+    """
     if template is None:
         return None
 
     def key(request: KeyRequest) -> str:
-        context = request.make_context()
-        return template.format(parameters=request.arguments, task_run=context.task_run)
+        before = current.get()
+        current.set(request.make_context().execution)  # the cache may work in another thread
+        try:
+            return template.format(
+                parameters=request.arguments, flow_run=runtime.flow_run, task_run=runtime.task_run
+            )
+        finally:
+            current.set(before)
 
     return key
 

@@ -47,7 +47,7 @@ from cellist.model.states import State
 from cellist.options import TASK_DEFAULTS, TaskOptions, complete, spell_out
 from cellist.rehearsal import Rehearsal
 from cellist.settings import Settings
-from cellist.task_plans import plan_of_task
+from cellist.task_plans import keep_options, plan_of_task
 from cellist.taskkeys import task_input_hash, task_key_of
 
 T = TypeVar("T")
@@ -118,11 +118,19 @@ class Task(Decorated[P, R_co]):
         self.cache_expiration = given["cache_expiration"]
         self.expiration = check_seconds(given["cache_expiration"], "cache_expiration", owner)
         self.refresh_cache = given["refresh_cache"]
-        persist = given["persist_result"]
-        self.persist_result = None if persist is NOT_SET else persist
-        if persist is False and isinstance(policy, CachePolicy) and policy != NONE:
-            _log.warning("`persist_result=False` turns off the `cache_policy` of %s.", owner)
+        self._init_storage(owner, isinstance(policy, CachePolicy) and policy != NONE)
+
+    def _init_storage(self, owner: str, has_policy: bool) -> None:
+        given = self.options
         self.result_storage_key = given["result_storage_key"]
+        keep_options(self, given, owner)
+        if self.persist_result is None and (has_policy or self.result_storage_key is not None):
+            self.persist_result = True  # who says how to cache wants it
+        if self.persist_result is False and has_policy:
+            _log.warning("`persist_result=False` turns off the `cache_policy` of %s.", owner)
+            self.cache_policy = NONE
+        elif self.result_storage_key is not None:
+            self.cache_policy = None  # the storage key is the key
 
     @property
     def tags(self) -> set[str]:
@@ -364,6 +372,10 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
       `retry_jitter_factor`, `retry_condition_fn(task, task_run, state)`.
     - `timeout_seconds`: limit for each attempt.
     - `cache_policy`, `cache_key_fn(context, parameters)`, `cache_expiration`, `refresh_cache`.
+    - `persist_result`: whether results are kept at all. `result_storage`: where, a directory, a
+      `diskcache.Cache` or a `ResultStore`. `result_serializer`: as what, such as "json".
+      `result_storage_key`: the key, a template over `parameters`, `flow_run` and `task_run`.
+      `cache_result_in_memory`: whether they stay in memory too.
     - `task_run_name`: template over the parameters, or a function.
     - `on_running`, `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`: lists of hooks
       `(task, task_run, state)`.

@@ -24,69 +24,13 @@ Each run of a task is a transaction too, to which `get_transaction()` gives acce
 task with such hooks that is called from another task is undone if an exception leaves that task.
 """
 
-import threading
-import time
-from dataclasses import dataclass
 from typing import Any
 
-from cellist.caching.store import Found
 from cellist.engine.scopes import AsyncTransaction, Transaction, innermost
 from cellist.engine.transactions import BaseTransaction, Store
-from cellist.exceptions import MissingResult
 from cellist.model.isolation import IsolationLevel
 from cellist.model.transactions import CommitMode, TransactionState
-from cellist.session import get_session
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a committed transaction left: `result` is the value that was staged."""
-
-    key: str
-    result: Any
-
-
-class SessionRecords:
-    """Records of transactions in the result store of this project; locks are of this process."""
-
-    def exists(self, key: str) -> bool:
-        """Whether there is an unexpired record."""
-        return isinstance(get_session().store.get(key), Found)
-
-    def read(self, key: str, holder: str | None = None) -> Record:
-        """Return the record. Raises `MissingResult` if there is none."""
-        del holder  # only the one that has the lock is ever here
-        found = get_session().store.get(key)
-        if not isinstance(found, Found):
-            message = f"There is no record of transaction {key!r}: {found.message}."
-            raise MissingResult(message)
-        return Record(key, found.value)
-
-    def write(self, obj: Any, *, key: str, holder: str | None = None) -> None:
-        """Keep a record; on disk when this returns. Raises `RuntimeError` if it cannot be kept."""
-        del holder  # only the one that has the lock is ever here
-        header: Any = {"key": key, "task": "transaction", "created": time.time(), "seconds": 0.0}
-        problem = get_session().store.put(key, obj, header, durable=True)
-        if problem:
-            raise RuntimeError(problem)
-
-    def acquire_lock(self, key: str, holder: str) -> bool:
-        """Wait until nobody else in this process holds the lock on a key, and take it."""
-        with _freed:
-            _freed.wait_for(lambda: _held.get(key, holder) == holder)
-            _held[key] = holder
-        return True
-
-    def release_lock(self, key: str, holder: str) -> None:
-        """Let go of the lock on a key."""
-        with _freed:
-            if _held.get(key) == holder:
-                del _held[key]
-                _freed.notify_all()
-
-
-_held: dict[str, str] = {}
-_freed = threading.Condition()
+from cellist.results import ResultStore
 
 
 def transaction(
@@ -113,7 +57,7 @@ def transaction(
     """
     return Transaction(
         key,
-        store if store is not None or key is None else SessionRecords(),
+        store if store is not None or key is None else ResultStore(),
         commit_mode,
         isolation_level,
         overwrite,
@@ -137,7 +81,7 @@ def atransaction(
     """
     return AsyncTransaction(
         key,
-        store if store is not None or key is None else SessionRecords(),
+        store if store is not None or key is None else ResultStore(),
         commit_mode,
         isolation_level,
         overwrite,

@@ -20,7 +20,7 @@ import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
 
 from cellist.caching.envelope import Bytes
 
-_MODE_BINARY = 2
+_MODE_RAW, _MODE_BINARY = 1, 2  # of diskcache: a value in the row, and one in a file of its own
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 _TEMPORARY = re.compile(r"[0-9a-f]{28}\.val\.tmp")
 
@@ -76,15 +76,16 @@ class BytesDisk(diskcache.Disk):
         """Return the columns size, mode, filename and value. Raises `TypeError`."""
         if type(value) is not Stored:
             raise TypeError("the result store keeps envelopes only")
-        return value.size, _MODE_BINARY, value.filename, sqlite3.Binary(value.blob)
+        mode = _MODE_RAW if value.filename is None else _MODE_BINARY
+        return value.size, mode, value.filename, sqlite3.Binary(value.blob)
 
     def fetch(self, mode: object, filename: object, value: object, read: object) -> Any:  # noqa: ARG002 - the signature is diskcache's
         """Return the row as `Stored`, or `REFUSED` if cellist cannot have written it."""
-        if mode != _MODE_BINARY or type(value) is not bytes:
+        if type(value) is not bytes:
             return REFUSED
-        if filename is None:
+        if mode == _MODE_RAW and filename is None:
             return Stored(value, None, len(value))
-        if not is_own_name(filename):
+        if mode != _MODE_BINARY or not is_own_name(filename):
             return REFUSED
         return Stored(value, str(filename), 0)
 

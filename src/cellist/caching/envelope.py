@@ -36,7 +36,8 @@ class Header(TypedDict, total=False):
     """What is known of a stored result besides its value. Treat it as read-only.
 
     `created` and `expires` are seconds since the epoch, `seconds` the time the computation took.
-    `components` are the parts of the key, each `[kind, name, digest, text]`.
+    `components` are the parts of the key, each `[kind, name, digest, text]`. `serializer` is the
+    spec of the serializer that was chosen, if one was.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Header(TypedDict, total=False):
     python: str
     versions: dict[str, str]
     format: str
+    serializer: dict[str, Any]
     user: dict[str, Any]
 
 

@@ -8,6 +8,7 @@ aliasing. Plain formats are also read by people who must not run our pickles.
     array           numpy arrays of plain dtypes: raw memory
     arrow           pandas frames and series of plain columns (see `tables`)
     pickle          everything else, large buffers kept apart (see `pickles`)
+    serialized      what a serializer of the user's choice made of the value (see `serializers`)
 
 `encode` may return views of the caller's memory: copy them with `Encoded.owned`, or use them up
 before the caller can change them.
@@ -23,6 +24,7 @@ from typing import Any, cast
 
 from cellist.caching import pickles, tables
 from cellist.caching.envelope import Bytes, parse_json
+from cellist.caching.serializers import Serializer
 from cellist.exceptions import SerializationError
 
 DATA_ONLY = frozenset({"text", "bytes", "json", "array", "arrow"})
@@ -76,6 +78,21 @@ def encode(value: Any) -> Encoded:
     return Encoded("pickle", None, pickles.dump(value))
 
 
+def serialize(value: Any, serializer: Serializer) -> Encoded:
+    """Return the value as the serializer's bytes. Raises `SerializationError`."""
+    try:
+        blob = serializer.dumps(value)
+    except SerializationError:
+        raise
+    except Exception as error:
+        message = f"its serializer {serializer!r} failed ({type(error).__name__}: {error})"
+        raise SerializationError(message) from error
+    if not isinstance(cast("Any", blob), bytes):
+        message = f"`dumps` of {serializer!r} gave {type(blob).__name__}, not bytes"
+        raise SerializationError(message)
+    return Encoded("serialized", serializer.spec(), [blob])
+
+
 def decode(kind: str, meta: Any, parts: Sequence[Bytes], *, private: bool) -> Any:
     """Return a value that shares no mutable memory with any other.
 
@@ -94,6 +111,8 @@ def decode(kind: str, meta: Any, parts: Sequence[Bytes], *, private: bool) -> An
         return _decode_array(meta, parts[0], private=private)
     if kind == "arrow":
         return tables.decode(meta, parts[0])
+    if kind == "serialized":
+        return Serializer.from_spec(meta).loads(bytes(parts[0]))
     message = f"it has the format {kind!r}, which this version of cellist does not know"
     raise SerializationError(message)
 

@@ -5,7 +5,11 @@ database raises from anywhere. So a database with settings diskcache does not ha
 before diskcache sees it, eviction is off, all settings are ours, and lists are read through a
 connection of our own, because diskcache would unpickle keys while iterating. When the database is
 lost, the entries that have files of their own are taken in again: their envelopes say what they
-are. All methods raise `OSError` or `sqlite3.Error` if the disk does not do its part.
+are.
+
+Results may also be guests in a diskcache that a user opened: it keeps its settings, its eviction
+among them, our rows are told by the beginning of their keys, and nothing else in it is touched.
+All methods raise `OSError` or `sqlite3.Error` if the disk does not do its part.
 """
 
 import errno
@@ -59,13 +63,16 @@ _LIST = (
     " WHERE raw = 1 AND typeof(key) = 'text' AND typeof(tag) = 'text'"
     " AND typeof(store_time) = 'real' AND typeof(access_time) = 'real'"
     " AND typeof(access_count) = 'integer' AND typeof(size) = 'integer'"
-    " ORDER BY access_time"
+    " AND substr(key, 1, ?) = ? ORDER BY access_time"
 )
 _NEWEST = (
     "SELECT key, value FROM Cache WHERE rowid IN (SELECT rowid FROM Cache"
-    " WHERE tag >= ? AND tag < ? AND raw = 1 ORDER BY store_time DESC LIMIT ?)"
+    " WHERE tag >= ? AND tag < ? AND raw = 1 AND substr(key, 1, ?) = ?"
+    " ORDER BY store_time DESC LIMIT ?)"
     " AND typeof(key) = 'text' AND typeof(value) = 'blob' ORDER BY store_time DESC"
 )
+_USED = "SELECT total(size) FROM Cache WHERE size > 0 AND substr(key, 1, ?) = ?"
+_GUEST = "cellist:"
 
 
 class Tag(NamedTuple):
@@ -117,21 +124,25 @@ class Listed(NamedTuple):
 
 
 class Index:
-    """The entries of one directory. May be used from several threads."""
+    """The entries of one directory. May be used from several threads.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = ensure(directory)
+    `guest` says that the directory is a user's diskcache with other things in it.
+    """
+
+    def __init__(self, directory: Path, *, guest: bool = False) -> None:
+        self.directory = directory if guest else ensure(directory)
+        self._prefix = _GUEST if guest else ""
+        self._ours = (len(self._prefix), self._prefix)
         self._path = directory / _DATABASE
         is_new = not self._path.exists() or not self._path.stat().st_size
-        if not is_new:
+        if not is_new and not guest:
             _check_settings(self._path)
-        self.rebuilt = is_new and any(_files(directory))
+        self.rebuilt = is_new and not guest and any(_files(directory))
         """Whether the database is new although files of entries are there."""
         factory: Any = cast("Any", diskcache).Cache
         with _translated():
-            self._cache = factory(
-                str(directory), timeout=_BUSY_SECONDS, disk=BytesDisk, **_SETTINGS
-            )
+            settings = {} if guest else _SETTINGS
+            self._cache = factory(str(directory), timeout=_BUSY_SECONDS, disk=BytesDisk, **settings)
         self.disk: BytesDisk = self._cache.disk
         self.lock = RLock()
         self._name = str(self._path)
@@ -148,7 +159,7 @@ class Index:
 
     def read(self, key: str) -> Any:
         """Return the row as `Stored`, `disk.REFUSED`, or None if there is none."""
-        return self._cache.get(key)
+        return self._cache.get(self._prefix + key)
 
     def write(self, rows: Iterable[Row], *, durable: bool = False) -> None:
         """Write all rows or none; `durable` waits until the disk has them."""
@@ -159,7 +170,7 @@ class Index:
             self._cache.transact(),
         ):
             for row in rows:
-                self._cache.set(row.key, row.stored, tag=row.tag.pack())
+                self._cache.set(self._prefix + row.key, row.stored, tag=row.tag.pack())
         if durable:
             with suppress(FileNotFoundError):
                 sync_file(self._path.with_name(_DATABASE + "-wal"))
@@ -180,12 +191,12 @@ class Index:
                 self.disk.remove(entry.filename)
         with self.lock, _translated(), self._cache.transact():
             for entry in entries:
-                count += bool(self._cache.delete(entry.key))
+                count += bool(self._cache.delete(self._prefix + entry.key))
         return count
 
     def count_uses(self, uses: dict[str, tuple[int, float]]) -> None:
         """Record how often entries were used, and when last."""
-        updates = [(count, at, key) for key, (count, at) in uses.items()]
+        updates = [(count, at, self._prefix + key) for key, (count, at) in uses.items()]
         with self.lock, _translated(), self._cache.transact():
             execute: Any = self._cache._sql
             for update in updates:
@@ -193,16 +204,20 @@ class Index:
 
     def entries(self) -> list[Listed]:
         """Return all entries, least recently used first."""
-        return [Listed(key, _unpack(tag), *facts) for key, tag, *facts in self._select(_LIST, ())]
+        start = len(self._prefix)
+        rows = self._select(_LIST, self._ours)
+        return [Listed(key[start:], _unpack(tag), *facts) for key, tag, *facts in rows]
 
     def newest(self, task_key: str, count: int) -> Sequence[tuple[str, bytes]]:
         """Return the keys and blobs of the entries of a task stored last, newest first."""
         task_key = _line(task_key)
-        return self._select(_NEWEST, (task_key + "\n", task_key + "\x0b", count))
+        bounds = (task_key + "\n", task_key + "\x0b")
+        rows = self._select(_NEWEST, (*bounds, *self._ours, count))
+        return [(key[len(self._prefix) :], blob) for key, blob in rows]
 
     def bytes_used(self) -> int:
         """Return the bytes all entries take."""
-        return int(self._select("SELECT total(size) FROM Cache WHERE size > 0", ())[0][0])
+        return int(self._select(_USED, self._ours)[0][0])
 
     def _select(self, query: str, values: tuple[Any, ...]) -> Sequence[Any]:
         with self.lock:
@@ -244,8 +259,13 @@ class Index:
             self._cache.close()
 
 
-def open_index(directory: Path) -> tuple[Index, bool]:
-    """Open the index, and say whether a damaged or foreign one had to be put aside for it."""
+def open_index(directory: Path, *, guest: bool = False) -> tuple[Index, bool]:
+    """Open the index, and say whether a damaged or foreign one had to be put aside for it.
+
+    That of a user's own diskcache is never put aside. Raises whatever it is damaged by.
+    """
+    if guest:
+        return Index(directory, guest=True), False
     path = directory / _DATABASE
     if _is_emptied(path):  # diskcache would wait a minute for those who still have it open
         put_aside(directory)

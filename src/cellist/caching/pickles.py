@@ -44,6 +44,14 @@ def dump(value: Any) -> list[Bytes]:
     return [stream, *(buffer.raw() for buffer in buffers)]
 
 
+def dump_whole(value: Any) -> bytes:
+    """Return the pickle with all buffers in it. Raises `SerializationError`."""
+    try:
+        return pickle.dumps(value, _PROTOCOL)
+    except Exception as error:
+        return _dump_uncommon(value, None, error)
+
+
 def load(parts: Sequence[Bytes], *, private: bool) -> Any:
     """Return the value. Raises whatever its classes raise.
 
@@ -55,7 +63,7 @@ def load(parts: Sequence[Bytes], *, private: bool) -> Any:
     )
 
 
-def _dump_uncommon(value: Any, keep: Callable[[Any], bool], first: Exception) -> bytes:
+def _dump_uncommon(value: Any, keep: Callable[[Any], bool] | None, first: Exception) -> bytes:
     """Pickle with cloudpickle's help, or say what stands in the way."""
     file = io.BytesIO()
     try:

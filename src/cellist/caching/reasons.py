@@ -12,6 +12,7 @@ import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from cellist.caching.envelope import Header
@@ -158,6 +159,40 @@ def _where(before: str, after: str) -> str:
 
 def _clip(text: str) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def reused(header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: str = "") -> Reason:
+    """Return why a call found its result; `computed_by` says who made it while the call waited."""
+    created = header.get("created") or 0.0
+    saved = header.get("seconds") or 0.0
+    if computed_by:
+        sentence = f"reused: computed at the same time by {computed_by}"
+    else:
+        sentence = f"reused from {_told(int(created) // 60, int(time.time()) // 60)}"
+        sentence += f", saved {seconds_text(saved)}"
+    return Reason("hit", "reused", sentence, (), created, saved, notes)
+
+
+@lru_cache(maxsize=256)
+def _told(minute: int, now: int) -> str:
+    """Return a minute since the epoch as people say it; asked again with each minute of `now`."""
+    del now
+    return clock_time(datetime.fromtimestamp(minute * 60).astimezone())
+
+
+def also(reason: Reason | None, code: str, text: str) -> Reason:
+    """Return a miss with one more thing to say about it."""
+    if reason is None:
+        return Reason("miss", code, f"ran: {text}")
+    return Reason(
+        reason.outcome,
+        code,
+        f"{reason.sentence}; {text}",
+        reason.changes,
+        reason.recorded_at,
+        reason.saved,
+        reason.notes,
+    )
 
 
 def clock_time(moment: datetime) -> str:

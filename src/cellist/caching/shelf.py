@@ -39,7 +39,6 @@ INLINE = 32 * 2**10
 _HEAD = 1024  # about what a head takes
 _ATTEMPTS = 20  # of a read that races with processes replacing the entry
 _RETRY_SECONDS = 30.0
-_FRESH_SECONDS = 0.25  # how long a read may trust that the directory is still the same
 _SWEEP_SECONDS = 86_400.0
 _FAULTS = (OSError, sqlite3.Error)
 
@@ -56,8 +55,13 @@ class Loaded:
 class Shelf:
     """Reads and writes entries of one directory; raises nothing but `BadEntry`."""
 
-    def __init__(self, directory: Path, budget: int, warn: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, directory: Path, budget: int, warn: Callable[[str, str], None], guest: bool = False
+    ) -> None:
         self.directory = directory
+        self._guest = guest
+        self.trust = 0.25
+        """How many seconds a read may trust that the directory is still the same."""
         self.budget = budget
         self._warn = warn
         self._index: Index | None = None
@@ -174,7 +178,7 @@ class Shelf:
         index = self._index
         if index is not None:
             if index.is_current:
-                self._fresh_until = time.monotonic() + _FRESH_SECONDS
+                self._fresh_until = time.monotonic() + self.trust
                 return index
             self._warn(
                 "moved", f"The results in {self.directory} were removed or replaced; starting anew."
@@ -189,7 +193,7 @@ class Shelf:
         try:
             if self.directory.parent.name == DIRECTORY:
                 ensure(self.directory.parent)
-            self._index, replaced = open_index(self.directory)
+            self._index, replaced = open_index(self.directory, guest=self._guest)
         except Exception as error:  # whatever it is, results are computed all the same
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             self.trouble = f"the directory {self.directory} cannot be used ({_short(error)})"
@@ -202,7 +206,8 @@ class Shelf:
         if replaced:
             self._warn_damaged()
         self.trouble, self._retry_at, self._used = "", 0.0, None
-        self._sweep_if_due(self._index)
+        if not self._guest:
+            self._sweep_if_due(self._index)
         return self._index
 
     def _failed(self, error: Exception, index: Index) -> tuple[str, bool]:
@@ -214,11 +219,11 @@ class Shelf:
             error, sqlite3.OperationalError
         ):
             with self._lock:
-                if self._index is index and index.is_current:
+                if self._index is index and index.is_current and not self._guest:
                     put_aside(self.directory)
             self._drop(index)
             self._warn_damaged()
-            return "the index of results is damaged", True
+            return "the index of results is damaged", not self._guest
         if isinstance(error, InterruptedError):
             return str(error), False
         if not isinstance(error, _FAULTS):

@@ -11,8 +11,10 @@ was made from has changed.
 Importing this module teaches `digests` to digest code inside values by the same rules.
 """
 
+import os
 import weakref
 from collections.abc import Sequence
+from threading import RLock
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -80,20 +82,51 @@ def _closure(
     versions: str,
     depends_on: Sequence[object],
 ) -> SourceClosure:
+    closure = _known(entries, thing, versions, depends_on)
+    if closure is not None:
+        return closure
+    version_for_key("1.0", versions)
+    with _building:
+        closure = _known(entries, thing, versions, depends_on)  # another thread may have built it
+        if closure is not None:
+            return closure
+        graph = _graph(role, thing, versions, depends_on)
+        closure = SourceClosure(graph.digest, graph.components, graph.untracked, graph.notes)
+        try:
+            entries[thing] = _Entry(closure, watch(graph), versions)
+        except TypeError:  # such as a bound method of an unhashable object: found anew each time
+            pass
+    return closure
+
+
+_building = RLock()
+"""Held while a closure is built. Python 3.11 cannot parse in two threads at once: it raises
+`SystemError` (cpython 106905). And many threads may ask for the same closure at the same moment."""
+
+
+def _known(
+    entries: "weakref.WeakKeyDictionary[Any, _Entry]",
+    thing: Any,
+    versions: str,
+    depends_on: Sequence[object],
+) -> SourceClosure | None:
     try:
         entry = entries.get(thing)
     except TypeError:  # unhashable, or takes no weak reference
-        entry = None
+        return None
     if entry is not None and entry.versions == versions and entry.unchanged(thing, depends_on):
         return entry.closure
-    version_for_key("1.0", versions)
-    graph = _graph(role, thing, versions, depends_on)
-    closure = SourceClosure(graph.digest, graph.components, graph.untracked, graph.notes)
-    try:
-        entries[thing] = _Entry(closure, watch(graph), versions)
-    except TypeError:  # such as a bound method of an unhashable object: found anew each time
-        pass
-    return closure
+    return None
+
+
+def _after_fork() -> None:
+    """Give a forked child a lock of its own: the thread that held it is not there."""
+    global _building  # noqa: PLW0603 - one lock for the process
+    _building = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _graph(role: str, thing: Any, versions: str, depends_on: Sequence[object]) -> Graph:

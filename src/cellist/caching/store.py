@@ -10,16 +10,17 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
 
 from cellist.caching import lifetime
 from cellist.caching.envelope import BadEntry, Header
-from cellist.caching.formats import Encoded, atom_size, decode, encode
+from cellist.caching.formats import Encoded, atom_size, decode, encode, serialize
+from cellist.caching.found import ABSENT, Found, Missing, undecodable
 from cellist.caching.memory import MAX_HEADERS, Entry, Memory, Recent
 from cellist.caching.reasons import Known
+from cellist.caching.serializers import Serializer
 from cellist.caching.shelf import Loaded, Shelf
 from cellist.caching.writer import Writer
 from cellist.exceptions import SerializationError
@@ -33,33 +34,13 @@ _HEED_SECONDS = 0.1  # how late another kernel's clear may be noticed
 _log = logging.getLogger("cellist.results")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A hit: a value no other caller holds, what is known of it, and `memory` or `disk`."""
-
-    value: Any
-    header: Header
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A miss. `code` is absent, expired, unreadable or foreign; expired ones keep their header."""
-
-    code: str
-    message: str
-    header: Header | None = None
-
-
-_ABSENT = Missing("absent", "no result is stored under this key")
-
-
 class ResultStore:
     """Keeps results by key. All methods may be called from any thread.
 
     `directory` is where results lie (default: `results` in the project's `.cellist/`); it is
-    created on first use. `budget` and `memory_budget` are bytes. `on_warning` gets one sentence
-    for each kind of trouble, once; without it they are logged.
+    created on first use. `guest` says that it is a diskcache of the user's own. `budget` and
+    `memory_budget` are bytes. `on_warning` gets one sentence for each kind of trouble, once;
+    without it they are logged.
     """
 
     def __init__(
@@ -69,10 +50,13 @@ class ResultStore:
         budget: int = 10 * _GIB,
         memory_budget: int = _GIB // 4,
         on_warning: Callable[[str], object] | None = None,
+        guest: bool = False,
     ) -> None:
         self.directory = Path(directory).absolute() if directory else home() / "results"
         self._memory = Memory(memory_budget)
-        self._shelf = Shelf(self.directory, budget, self._warn)
+        self._shelf = Shelf(self.directory, budget, self._warn, guest)
+        if not memory_budget:
+            self._shelf.trust = 0.0
         self._writer = Writer(self._write, self._shelf.release)
         self._on_warning = on_warning
         self._warned: dict[str, str] = {}
@@ -87,56 +71,51 @@ class ResultStore:
         self._look_again = 0.0
         lifetime.watch(self)
 
-    def get(self, key: str) -> Found | Missing:
-        """Return the result under a key. Changing its value never changes the next hit."""
+    def get(self, key: str, *, in_memory: bool = True) -> Found | Missing:
+        """Return the result under a key. Changing its value never changes the next hit.
+
+        With `in_memory` it stays in memory for the next one.
+        """
         self._heed_others()
         entry = self._memory.get(key) or self._writer.find(key)
         if entry is not None and (entry.expires is None or entry.expires > time.time()):
             try:
                 value = entry.fresh()
             except Exception as error:
-                return self._refused("unreadable", _undecodable(error))
+                return self.refuse("unreadable", undecodable(error))
             return self._found(key, value, entry.header, "memory")
         try:
             loaded = self._shelf.load(key)
         except BadEntry as bad:
-            return self._refused(bad.code, str(bad))
+            return self.refuse(bad.code, str(bad))
         except Exception as error:  # a fault of cellist itself must not fail a run
-            return self._refused("unreadable", _undecodable(error))
+            return self.refuse("unreadable", undecodable(error))
         if loaded is None:
             self._misses += 1
             if entry is not None:
                 return Missing("expired", "it has expired", entry.header)
             trouble = self._shelf.trouble
-            return Missing("absent", trouble) if trouble else _ABSENT
-        return self._open(key, loaded)
+            return Missing("absent", trouble) if trouble else ABSENT
+        return self._open(key, loaded, in_memory)
 
-    def _open(self, key: str, loaded: Loaded) -> Found | Missing:
+    def _open(self, key: str, loaded: Loaded, in_memory: bool) -> Found | Missing:
         sealed, parts = loaded.sealed, loaded.parts
         if parts is None:
             self._misses += 1
             return Missing("expired", "it has expired", sealed.header)
         encoded = None
-        if sealed.size <= _REMEMBER:
+        if in_memory and sealed.size <= _REMEMBER:
             encoded = Encoded(sealed.format, sealed.meta, parts)
             if loaded.private:
                 encoded = encoded.owned()
         try:
             value = decode(sealed.format, sealed.meta, parts, private=loaded.private)
         except Exception as error:  # the value's own classes run here
-            return self._refused("unreadable", _undecodable(error))
+            return self.refuse("unreadable", undecodable(error))
         if encoded is not None:
-            atom = atom_size(value) is not None
-            self._memory.put(
-                Entry(
-                    key,
-                    sealed.header,
-                    value if atom else None,
-                    None if atom else encoded,
-                    sealed.size,
-                    sealed.header.get("expires"),
-                )
-            )
+            kept, encoded = (None, encoded) if atom_size(value) is None else (value, None)
+            expires = sealed.header.get("expires")
+            self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, expires))
         return self._found(key, value, sealed.header, "disk")
 
     def _found(self, key: str, value: Any, header: Header, source: str) -> Found:
@@ -146,29 +125,51 @@ class ResultStore:
         self._pinned.add(key)
         return Found(value, header, source)
 
-    def _refused(self, code: str, message: str) -> Missing:
+    def refuse(self, code: str, message: str) -> Missing:
+        """Return the miss of a result that cannot be used, and warn."""
         self._misses += 1
         self._warn(code, f"A stored result was not used: {message}. It is computed again.")
         return Missing(code, message)
 
-    def put(self, key: str, value: Any, header: Header, *, durable: bool) -> str | None:
+    def put(
+        self,
+        key: str,
+        value: Any,
+        header: Header,
+        *,
+        durable: bool,
+        serializer: Serializer | None = None,
+        in_memory: bool = True,
+    ) -> str | None:
         """Keep a result under a key, and return None or one sentence why it is not kept.
 
         `durable` returns only when the disk has it; otherwise it is written in the background.
+        `serializer` takes the place of cellist's own formats. Unless `in_memory`, the result does
+        not stay in memory.
         """
-        sealed = self.seal(key, value, header, at_once=True)
-        return sealed if isinstance(sealed, str) else self.keep(sealed, durable=durable)
+        sealed = self.seal(key, value, header, at_once=True, serializer=serializer)
+        if isinstance(sealed, str):
+            return sealed
+        return self.keep(sealed, durable=durable, in_memory=in_memory)
 
-    def seal(self, key: str, value: Any, header: Header, *, at_once: bool = False) -> Entry | str:
+    def seal(
+        self,
+        key: str,
+        value: Any,
+        header: Header,
+        *,
+        at_once: bool = False,
+        serializer: Serializer | None = None,
+    ) -> Entry | str:
         """Serialise a result for `keep`, or return one sentence why it cannot be kept.
 
         `at_once` says that it is kept before the value can change: large parts are not copied.
         """
         try:
-            size = atom_size(value)
             encoded = None
+            size = atom_size(value) if serializer is None else None
             if size is None:
-                encoded = encode(value)
+                encoded = encode(value) if serializer is None else serialize(value, serializer)
                 size = encoded.size
             if size > self._shelf.budget:
                 return (
@@ -176,6 +177,8 @@ class ResultStore:
                     f"and the store may have {self._shelf.budget:,}"
                 )
             header = cast("Header", {"created": time.time(), **header, "key": key})
+            if encoded is not None and serializer is not None:
+                header["serializer"] = encoded.meta
             if encoded is not None and not (at_once and size > self._memory.limit):
                 encoded = encoded.owned()
             kept = None if encoded else value
@@ -185,14 +188,19 @@ class ResultStore:
         except Exception as error:  # a fault of cellist itself must not fail a run
             return f"the result is not stored: {type(error).__name__}: {error}"
 
-    def keep(self, entry: Entry, *, durable: bool) -> str | None:
-        """Keep what was sealed; see `put`."""
+    def keep(
+        self, entry: Entry, *, durable: bool, visible: bool = False, in_memory: bool = True
+    ) -> str | None:
+        """Keep what was sealed; see `put`. `visible` returns when other processes can read it."""
         try:
             self._stored += 1
             self._pinned.add(entry.key)
-            self._memory.put(entry)
+            if in_memory:
+                self._memory.put(entry)
+            else:
+                self._memory.remove(entry.key)
             self._remember(entry.header)
-            if durable or entry.size > self._memory.limit:
+            if durable or visible or entry.size > self._memory.limit:
                 trouble = self._writer.write_now(entry, durable=durable)
                 return trouble and f"the result is not stored on disk: {trouble}"
             self._writer.add(entry)
@@ -387,12 +395,3 @@ class ResultStore:
         self._lock = Lock()
         self._memory.lock = Lock()
         self._shelf.after_fork()
-
-
-def _undecodable(error: Exception) -> str:
-    """Return why bytes that are whole do not become a value."""
-    if isinstance(error, AttributeError | ImportError):
-        return f"it refers to something this session does not define ({error})"
-    if isinstance(error, SerializationError):
-        return str(error)
-    return f"it cannot be restored ({type(error).__name__}: {error})"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from cellist.engine.commands import Err, Waker
+from cellist.engine.commands import Err
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise
 from cellist.model.runs import FlowRun, Run
@@ -20,11 +20,19 @@ class CacheService(Protocol):
     """What the engine needs of the cache. Neither call raises; trouble is a miss."""
 
     def look_up(self, execution: "Execution") -> Any:
-        """Set the run's key and reason; return `Ok(value)` for a hit and `None` for a miss."""
+        """Set the run's key and reason; return `Ok(value)` for a hit and `None` for a miss.
+
+        If the key is being computed: a `Flight` to wait for, or the seconds to wait, before it is
+        to be called again.
+        """
         ...
 
     def remember(self, execution: "Execution", value: Any, seconds: float) -> None:
-        """Store the value under the key found by `look_up`."""
+        """Store the value under the key found by `look_up`; who waits for it looks again."""
+        ...
+
+    def land(self, execution: "Execution") -> None:
+        """Let others compute the key of a run that ended without a result."""
         ...
 
     def seal(
@@ -95,6 +103,14 @@ class Services(Protocol):
         ...
 
 
+class Wakeable(Protocol):
+    """What ends the wait of a run early, see `Waker`."""
+
+    def wake(self, word: str) -> None:
+        """End the wait; `word` says why."""
+        ...
+
+
 class Execution:
     """One run being carried out: its call, its plan, and handles to steer it from outside."""
 
@@ -106,9 +122,11 @@ class Execution:
         "cache_note",
         "cancelling",
         "definition",
+        "flight",
         "flow",
         "fn",
         "is_stream",
+        "keeping",
         "kwargs",
         "log_prints",
         "parent",
@@ -117,6 +135,7 @@ class Execution:
         "run",
         "services",
         "stop",
+        "thread",
         "transaction",
         "wait_for",
         "waits",
@@ -152,7 +171,7 @@ class Execution:
         """Set once somebody asked to cancel; the engine looks at every step."""
         self.stop: Callable[[], object] | None = None
         """Stops the code that is running now, as far as the place it runs in allows."""
-        self.waker: Waker | None = None
+        self.waker: Wakeable | None = None
         self.transaction: Any = None
         """The transaction the present attempt is, if there is need of one (`engine.scopes`)."""
         self.permit: Any = None
@@ -160,6 +179,12 @@ class Execution:
         self.cache_note: Any = None
         self.asked = False
         """Whether its code asked which run it is part of, once the key was made."""
+        self.flight: Any = None
+        """The computation of its key, which others may wait for; see `flights`."""
+        self.thread = 0
+        """The thread that a wait of the run would block; 0 for a worker, which is not blocked."""
+        self.keeping: Any = None
+        """What is said about the results of runs inside this one; see `persistence`."""
         self.log_prints: bool | None = plan.log_prints
         self.is_stream = False
         """Whether a generator gives its values to a consumer one by one."""
@@ -194,7 +219,7 @@ class Execution:
 class FlowExecution(Execution):
     """A flow run being carried out: it also owns children, a runner and a memory of results."""
 
-    __slots__ = ("cache_mode", "children", "failures", "loop", "results", "runner")
+    __slots__ = ("children", "failures", "loop", "results", "runner")
     is_detached = False
     """Whether the flow runs in another process, and this is what is known of it here."""
 
@@ -207,8 +232,6 @@ class FlowExecution(Execution):
         self.runner: Any = None
         self.loop: Any = None
         """The event loop on which submitted coroutine functions run."""
-        self.cache_mode: str | None = None
-        """`off` or `refresh` if the flow overrules how its tasks cache."""
         self.results: Any = None
         """Which run a result object came from; made when first needed."""
 

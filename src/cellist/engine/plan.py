@@ -130,9 +130,11 @@ class Plan:
         "fn",
         "generator",
         "hooks",
+        "inherited",
         "is_async",
         "is_flow",
         "jitter",
+        "keeping",
         "log_prints",
         "naming",
         "noun",
@@ -160,6 +162,7 @@ class Plan:
         naming: Callable[[Any], str] | None = None,
         prepare: Callable[[Any], None] | None = None,
         cache: Any = None,
+        keeping: Any = None,
         tags: frozenset[str] = frozenset(),
         log_prints: bool | None = None,
         generator: Callable[..., Any] | None = None,
@@ -184,6 +187,10 @@ class Plan:
         """Checks and coerces the arguments of an execution; its error fails the run."""
         self.cache = cache
         """How the task caches (a `CachePlan`), or the `Reason` why it does not."""
+        self.keeping = keeping
+        """What it says about the results of runs inside it (a `Keeping`), if anything."""
+        self.inherited: Any = None
+        """What was last concluded from `keeping` and what is said around it."""
         self.tags = tags
         self.log_prints = log_prints
 

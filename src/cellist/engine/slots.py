@@ -11,8 +11,11 @@ from cellist.exceptions import CancelledRun, ConcurrencySlotAcquisitionError
 from cellist.model.states import SCHEDULED
 
 
-def take_slots(x: Execution) -> Steps[BaseException | None]:
-    """Take the slots a run needs, and wait if there are none. Returns what ended it instead."""
+def take_slots(x: Execution, quietly: bool = False) -> Steps[BaseException | None]:
+    """Take the slots a run needs, and wait if there are none. Returns what ended it instead.
+
+    `quietly` leaves the state of the run as it is.
+    """
     if not x.run.tags or x.permit is not None:
         return None
     limits = x.services.limits
@@ -24,7 +27,8 @@ def take_slots(x: Execution) -> Steps[BaseException | None]:
     except ConcurrencySlotAcquisitionError as error:
         return error
     if permit.outcome is None:
-        x.run.enter(SCHEDULED, "AwaitingConcurrencySlot", permit.note)
+        if not quietly:
+            x.run.enter(SCHEDULED, "AwaitingConcurrencySlot", permit.note)
         outcome = yield Wait([permit])
         if isinstance(outcome, Err):
             return outcome.error

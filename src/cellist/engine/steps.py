@@ -13,13 +13,13 @@ from Running to the invocation; everything rare is in a sub-generator of its own
 
 from typing import Any
 
+from cellist.engine import flights
 from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
     Err,
     Given,
     Invoke,
-    Offload,
     Ok,
     Outcome,
     Sleep,
@@ -66,7 +66,7 @@ CANCEL_MESSAGE = "Cancelled on request."
 STOP_MESSAGE = "Stopped by an interrupt of the kernel."
 
 
-def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912, PLR0915 - flat for speed: the usual case is a walk through `if`s
+def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, PLR0915 - flat for speed: the usual case is a walk through `if`s
     """Take a run from Pending to its final state and return its outcome."""
     run, plan = x.run, x.plan
     try:
@@ -88,10 +88,12 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912, PLR0915 -
         if plan.cache.__class__ is Reason:
             run.why = None if plan.is_flow else plan.cache
         else:
-            hit = yield Offload(x.services.cache.look_up, x)
-            if isinstance(hit, Ok) and hit.value is not None:
+            hit = yield from flights.find(x)
+            if isinstance(hit, Err):
+                return (yield from _end(x, hit.error))
+            if hit is not None:
                 x.transaction = None  # committed by the run that stored it
-                return (yield from _complete(x, hit.value.value, Conclusion(COMPLETED, "Cached")))
+                return (yield from _complete(x, hit.value, Conclusion(COMPLETED, "Cached")))
             x.began = x.services.now()
         while True:
             outcome = (
@@ -126,6 +128,8 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912, PLR0915 -
     finally:
         if x.permit is not None:
             give_slots_back(x)
+        if x.flight is not None:
+            x.services.cache.land(x)
 
 
 def _abort(x: Execution) -> None:

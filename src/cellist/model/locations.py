@@ -35,12 +35,13 @@ def home(start: Path | None = None) -> Path:
 def ensure(directory: Path) -> Path:
     """Create the directory if it is missing: private to the user, and never committed to git.
 
+    One that holds other things already is the user's own, whose files git is to go on seeing.
     Raises `OSError` if it cannot be created.
     """
     if not directory.is_dir():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ignore = directory / ".gitignore"
-    if not ignore.exists():
+    if not ignore.exists() and (directory.name == DIRECTORY or not any(directory.iterdir())):
         with suppress(OSError):  # a read-only directory can still be read from
             ignore.write_text("*\n", encoding="ascii")
     return directory

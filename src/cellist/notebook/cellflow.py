@@ -21,6 +21,7 @@ from cellist.engine.timers import Timer, call_later
 from cellist.flows import Flow
 from cellist.notebook.cells import this_cell
 from cellist.notebook.options import FlowOptions, parse_flow_line
+from cellist.persistence import Keeping
 
 _GRACE = 0.05
 """Seconds the loop has to deliver a cancel before the code that blocks it is interrupted."""
@@ -55,7 +56,8 @@ class CellFlow:
         execution = new_execution(self.flow, plan, (), {})
         assert isinstance(execution, FlowExecution)
         self.execution = execution
-        execution.cache_mode = options.cache_mode
+        if options.cache_mode is not None:
+            execution.keeping = Keeping(mode=options.cache_mode).over(execution.keeping)
         self._loop = task.get_loop()
         execution.loop = self._loop
         execution.stop = lambda: self._loop.call_soon_threadsafe(task.cancel)

@@ -1,0 +1,49 @@
+"""What the cache keeps in mind of a call between its look-up and the end of its run."""
+
+from typing import Any
+
+from cellist.caching.found import Missing
+from cellist.caching.stores import AnyStore
+from cellist.engine.flights import Flight
+from cellist.key_requests import KeyRequest
+from cellist.model.reasons import Component
+
+
+class Note:
+    """What `look_up` found out about a call, for when it is asked again and for `remember`."""
+
+    __slots__ = (
+        "components",
+        "digests",
+        "found",
+        "ident",
+        "is_alone",
+        "key",
+        "request",
+        "store",
+        "waited",
+    )
+
+    def __init__(
+        self,
+        key: str,
+        ident: Any,
+        components: list[Component],
+        request: KeyRequest,
+        store: AnyStore,
+    ) -> None:
+        self.key = key
+        self.ident = ident
+        """What tells the key from the same one in another store."""
+        self.components = components
+        """What is stored beside the result, with texts once it is known to be a miss."""
+        self.digests: dict[tuple[str, str], str] = {}
+        """What the key was made of, by kind and name."""
+        self.request = request
+        self.store = store
+        self.found: Missing | None = None
+        """What the last look at the store gave; `None` to look again."""
+        self.is_alone = False
+        """Whether the call computes for itself, whoever else does."""
+        self.waited: Flight | str = ""
+        """The flight the call waited for, or which other process."""

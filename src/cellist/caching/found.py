@@ -1,0 +1,37 @@
+"""What looking up a result gives: the value and what is known of it, or why there is none."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cellist.caching.envelope import Header
+from cellist.exceptions import SerializationError
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit: a value no other caller holds, what is known of it, and `memory` or `disk`."""
+
+    value: Any
+    header: Header
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A miss. `code` is absent, expired, unreadable or foreign; expired ones keep their header."""
+
+    code: str
+    message: str
+    header: Header | None = None
+
+
+ABSENT = Missing("absent", "no result is stored under this key")
+
+
+def undecodable(error: Exception) -> str:
+    """Return why bytes that are whole do not become a value."""
+    if isinstance(error, AttributeError | ImportError):
+        return f"it refers to something this session does not define ({error})"
+    if isinstance(error, SerializationError):
+        return str(error)
+    return f"it cannot be restored ({type(error).__name__}: {error})"

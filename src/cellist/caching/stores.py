@@ -1,0 +1,177 @@
+"""The stores of a session by place, and results whose records lie in another place than they do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, cast
+
+import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
+
+from cellist.caching.envelope import Header
+from cellist.caching.found import Found, Missing
+from cellist.caching.leases import FileSystemLockManager
+from cellist.caching.memory import Entry
+from cellist.caching.reasons import Known
+from cellist.caching.serializers import Serializer
+from cellist.caching.store import ResultStore
+
+_RECORD = "storage_key"
+
+
+class Place(NamedTuple):
+    """Where results lie: a directory, which may be that of a diskcache of the user's own."""
+
+    directory: Path
+    guest: bool = False
+
+
+def place_of(given: Any, option: str) -> Place:
+    """Return the place a user gave as a directory or a `diskcache.Cache`. Raises `TypeError`."""
+    plain = cast("Any", diskcache)
+    if isinstance(given, str | Path):
+        return Place(Path(given).expanduser().absolute())
+    if isinstance(given, plain.Cache):
+        cache: Any = given
+        if type(cache.disk) is plain.Disk:
+            return Place(Path(cache.directory).absolute(), guest=True)
+        message = (
+            f"`{option}` is a diskcache with a disk of its own, {type(cache.disk).__name__}, which "
+            "would misread the entries; give a directory instead."
+        )
+        raise TypeError(message)
+    message = f"`{option}` must be a directory or a diskcache.Cache, got {given!r:.60}."
+    raise TypeError(message)
+
+
+class Stores:
+    """One store for each place, made when first needed."""
+
+    def __init__(self, default: ResultStore, warn: Callable[[str], object]) -> None:
+        self.default = default
+        self._warn = warn
+        self._stores: dict[tuple[Place, bool], ResultStore] = {}
+        self._locks: dict[Path, FileSystemLockManager] = {}
+        self._lock = Lock()
+
+    def at(self, place: Place | None, *, in_memory: bool = True) -> ResultStore:
+        """Return the store of a place, the project's for `None`.
+
+        Without `in_memory` it reads and writes the disk each time, so that what somebody else
+        deletes is gone at once.
+        """
+        if place is None or place.directory == self.default.directory:
+            return self.default
+        with self._lock:
+            store = self._stores.get((place, in_memory))
+            if store is None:
+                memory: dict[str, Any] = {} if in_memory else {"memory_budget": 0}
+                store = self._stores[place, in_memory] = ResultStore(
+                    place.directory, on_warning=self._warn, guest=place.guest, **memory
+                )
+        return store
+
+    def of(self, place: Place | None, key_place: Place | None) -> "AnyStore":
+        """Return the store of a place, with records in a place of their own if one is given."""
+        if key_place is None:
+            return self.at(place)
+        return LinkedStore(self.at(key_place, in_memory=False), self.at(place))
+
+    def locks_of(self, store: Any) -> FileSystemLockManager:
+        """Return the lock manager for the keys of a store."""
+        directory = store.directory
+        with self._lock:
+            locks = self._locks.get(directory)
+            if locks is None:
+                locks = self._locks[directory] = FileSystemLockManager(directory)
+        return locks
+
+    def flush(self) -> None:
+        """Write what waits to be written."""
+        for store in (self.default, *self._stores.values()):
+            store.flush()
+
+    def close(self) -> None:
+        """Write what waits to be written, and close all stores."""
+        for store in (self.default, *self._stores.values()):
+            store.close()
+
+
+class LinkedStore:
+    """Results in one store, found through records in another: without its record one is gone."""
+
+    def __init__(self, records: ResultStore, results: ResultStore) -> None:
+        self.records = records
+        self.results = results
+
+    @property
+    def directory(self) -> Path:
+        """Where the records lie, and the locks on their keys."""
+        return self.records.directory
+
+    def get(self, key: str, *, in_memory: bool = True) -> Found | Missing:
+        """Return the result that the record under a key leads to."""
+        record = self.records.get(key, in_memory=False)
+        if isinstance(record, Missing):
+            return record
+        value: Any = record.value
+        target: Any = cast("dict[str, Any]", value).get(_RECORD) if type(value) is dict else None
+        if not isinstance(target, str):
+            return self.records.refuse("unreadable", "its record does not say where it lies")
+        found = self.results.get(target, in_memory=in_memory)
+        if isinstance(found, Missing) and found.code == "absent":
+            return self.results.refuse("unreadable", "its record is there, but its value is gone")
+        return found
+
+    def seal(
+        self,
+        key: str,
+        value: Any,
+        header: Header,
+        *,
+        at_once: bool = False,
+        serializer: Serializer | None = None,
+    ) -> Entry | str:
+        """Serialise a result for `keep`, or return one sentence why it cannot be kept."""
+        return self.results.seal(key, value, header, at_once=at_once, serializer=serializer)
+
+    def keep(
+        self, entry: Entry, *, durable: bool, visible: bool = False, in_memory: bool = True
+    ) -> str | None:
+        """Keep what was sealed, then the record that leads to it."""
+        problem = self.results.keep(entry, durable=durable, visible=visible, in_memory=in_memory)
+        if problem:
+            return problem
+        record = {
+            _RECORD: entry.key,
+            "expiration": entry.expires,
+            "serializer": entry.header.get("serializer"),
+        }
+        header = cast("Header", {**entry.header, "serializer": None})
+        return self.records.put(entry.key, record, header, durable=durable, in_memory=False)
+
+    def put(
+        self,
+        key: str,
+        value: Any,
+        header: Header,
+        *,
+        durable: bool,
+        serializer: Serializer | None = None,
+        in_memory: bool = True,
+    ) -> str | None:
+        """Keep a result and its record; return None or one sentence why it is not kept."""
+        sealed = self.seal(key, value, header, at_once=True, serializer=serializer)
+        if isinstance(sealed, str):
+            return sealed
+        return self.keep(sealed, durable=durable, in_memory=in_memory)
+
+    def known(self, task_key: str) -> list[Known]:
+        """Return the headers of a task's results, for comparing keys."""
+        return self.results.known(task_key)
+
+    def invalidate(self, *, key: str) -> int:
+        """Delete the record under a key; its result stays where it is, out of reach."""
+        return self.records.invalidate(key=key)
+
+
+AnyStore = ResultStore | LinkedStore

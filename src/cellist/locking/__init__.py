@@ -1,0 +1,1 @@
+"""Lock managers for `CachePolicy.configure(lock_manager=...)`."""

@@ -1,0 +1,385 @@
+"""The cache as the engine sees it: look a call up, remember its result, and say why.
+
+Neither `look_up` nor `remember` ever raises: whatever goes wrong with the cache is a miss, or a
+result that is not kept, with the reason on the run and one warning. A result is stored under the
+key that was computed before the run; if an argument was changed in place meanwhile it is not
+stored at all.
+
+One key is computed once at a time: the run that finds nothing has its flight (`engine.flights`),
+and unless such work is over in no time, a lease that other kernels see (`caching.leases`).
+"""
+
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from cellist import settings
+from cellist.cache_notes import Note
+from cellist.caching.envelope import Header
+from cellist.caching.found import Found, Missing
+from cellist.caching.memory import Entry
+from cellist.caching.reasons import Known, also, explain, reused, seconds_text
+from cellist.caching.serializers import Serializer, serializer_of
+from cellist.caching.stores import AnyStore, Stores
+from cellist.engine.commands import Ok
+from cellist.engine.errors import one_line
+from cellist.engine.execution import Execution
+from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
+from cellist.exceptions import HashError
+from cellist.key_requests import KeyRequest, join
+from cellist.model.ids import as_hex
+from cellist.model.isolation import IsolationLevel
+from cellist.model.reasons import Component, Reason
+from cellist.persistence import CachePlan
+from cellist.run_contexts import TaskRunContext
+from cellist.turns import Turn, Turns, gives_result
+
+_NO_RESULT = "returns None, which is not kept by default"
+_RUN_READ = "it asked which run it is part of, so the result is not kept by default"
+_DURABLE_AFTER = 0.05
+"""Seconds of work after which a result is on disk before Completed is announced."""
+
+_Sealed = Entry | str | None
+"""A result ready for the store, one sentence why it cannot be kept, or nothing to be kept."""
+
+
+class Owner(Protocol):
+    """What the cache needs of its session."""
+
+    def warn(self, message: str, once: Any = None) -> None:
+        """Warn once: for the same message, or for the same `once`."""
+        ...
+
+
+class Cache:
+    """Looks calls up in result stores and remembers their results."""
+
+    def __init__(self, stores: Stores, owner: Owner) -> None:
+        self.stores = stores
+        self.owner = owner
+        self.flights = Flights()
+        self.turns = Turns(stores, self.flights, self._tell)
+
+    def look_up(self, x: Execution) -> Ok | Flight | float | None:
+        """Return a reusable result, or `None`; either way the run says why.
+
+        If the key is being computed, return the flight or the seconds to wait before asking again.
+        """
+        plan: CachePlan = x.plan.cache
+        note: Note | None = x.cache_note
+        landings = self.flights.landings
+        if note is not None:
+            return self._look_again(x, plan, note)
+        try:
+            request = self._request(x, plan)
+            key, components = self._key(plan, request)
+            store = self._store(plan)
+        except HashError as error:
+            x.run.why = self._unstable(x, plan, error)
+            return None
+        except Exception as error:
+            x.run.why = self._broken(x, plan, error)
+            return None
+        if key is None:
+            x.run.why = Reason("off", "no_key", "ran: the cache policy gave no key for this call")
+            return None
+        x.run.cache_key = key
+        ident: Any = key if store is self.stores.default else (store.directory, key)
+        found = None
+        if ident not in self.flights.up and not plan.refresh:
+            found = self._get(store, key, plan)
+            if isinstance(found, Found):
+                x.run.why = reused(found.header, tuple(request.notes))
+                return Ok(found.value)
+        note = x.cache_note = Note(key, ident, components, request, store)
+        note.found = found
+        return self._take_turn(x, plan, note, landings)
+
+    def _look_again(self, x: Execution, plan: CachePlan, note: Note) -> Ok | Flight | float | None:
+        """Look for what the call has waited for."""
+        landings = self.flights.landings
+        note.found = None
+        if not plan.refresh:
+            found = self._get(note.store, note.key, plan)
+            if isinstance(found, Found):
+                return self._hit(x, note, found)
+            note.found = found
+        return self._take_turn(x, plan, note, landings)
+
+    def _take_turn(
+        self, x: Execution, plan: CachePlan, note: Note, landings: int
+    ) -> Ok | Flight | float | None:
+        """Wait while others compute the key, look once more if they may have, and say why not."""
+        if x.flight is None and self._is_shared(plan, note):
+            other = self.flights.board(x, note.ident)
+            if other is not None:
+                note.waited = other
+                return other
+            if x.flight is not None and self.flights.landed_since(note.ident, landings):
+                note.found = None
+        known = self._known(plan, note)
+        if x.flight is not None:
+            turn = self.turns.take(x, plan, note.store, note.key, _is_quick(known))
+            if isinstance(turn, Turn):
+                note.waited = turn.who
+                return turn.pause
+            if x.flight is not None and x.flight.lock is not None and plan.isolation is not None:
+                note.found = None  # who had the lock before may have stored it
+        if note.found is None and not plan.refresh:
+            found = self._get(note.store, note.key, plan)
+            if isinstance(found, Found):
+                return self._hit(x, note, found)
+            note.found = found
+        self._explain(x, plan, note, known)
+        return None
+
+    def _explain(self, x: Execution, plan: CachePlan, note: Note, known: list[Known]) -> None:
+        """Say why the call is a miss, and keep what is to be stored beside its result."""
+        try:
+            note.components = plan.policy.describe(note.request, note.components)
+        except Exception:
+            note.request.notes.append("a fault kept its cache policy from describing the key")
+        x.asked = False  # by functions that name the run or make its key
+        note.digests = {(one.kind, one.name): one.digest for one in note.components}
+        x.run.why = self._miss(note, known)
+
+    def _is_shared(self, plan: CachePlan, note: Note) -> bool:
+        """Whether the call waits for others that compute its key, and has others wait for it."""
+        if isinstance(note.waited, Flight) and note.waited.word == NOT_KEPT:
+            note.is_alone = True
+        if note.is_alone or plan.isolation is IsolationLevel.READ_COMMITTED:
+            return False
+        if plan.isolation is IsolationLevel.SERIALIZABLE:
+            return True
+        if plan.refresh or plan.identity in self.flights.solo:
+            return False
+        return plan.explicit or gives_result(plan.fn)  # by default `None` is not kept
+
+    def _hit(self, x: Execution, note: Note, found: Found) -> Ok:
+        x.cache_note = None
+        who = note.waited
+        by = f"`{who.holder.run.name}`" if isinstance(who, Flight) else who
+        x.run.why = reused(found.header, tuple(note.request.notes), by)
+        self._land(x, KEPT)
+        return Ok(found.value)
+
+    def land(self, x: Execution) -> None:
+        """Let others compute the key of a run that ended without a result."""
+        self._land(x, FAILED)
+
+    def _land(self, x: Execution, word: str) -> None:
+        flight = self.flights.leave(x) if x.flight is not None else None
+        if flight is not None:
+            self.turns.give_back(flight)
+            self.flights.land(flight, word)
+
+    def remember(self, x: Execution, value: Any, seconds: float) -> None:
+        """Store a result under the key of the call, unless that would be wrong."""
+        note: Note | None = x.cache_note
+        sealed = self._seal(x, value, seconds, at_once=True)
+        if note is not None and sealed is not None:
+            self._keep(x, note, sealed, seconds)
+
+    def seal(self, x: Execution, value: Any, seconds: float) -> Callable[[], str | None] | None:
+        """Do all of `remember` but the storing, and return what does it later.
+
+        That returns one sentence if the result is not kept. `None`: it is not meant to be kept.
+        """
+        note: Note | None = x.cache_note
+        sealed = self._seal(x, value, seconds, at_once=False)
+        if note is None or sealed is None:
+            return None
+        return partial(self._keep, x, note, sealed, seconds)
+
+    def _seal(self, x: Execution, value: Any, seconds: float, *, at_once: bool) -> _Sealed:
+        """Serialise a result, or return one sentence why that fails; `None` if that is right."""
+        note: Note | None = x.cache_note
+        plan: CachePlan = x.plan.cache
+        if note is None:
+            return None
+        x.cache_note = None
+        run = x.run
+        if not plan.explicit and (value is None or x.asked):
+            code, text = ("no_result", _NO_RESULT) if value is None else ("run_read", _RUN_READ)
+            run.why = also(run.why, code, text)
+            self._settle(x, is_kept=False)
+            return None
+        try:
+            if self._changed(plan, note):
+                culprit = self._culprit(plan, note)
+                run.why = also(
+                    run.why, "mutated", f"{culprit} was changed in place, so the result is not kept"
+                )
+                self._settle(x, is_kept=False)
+                return None
+            return note.store.seal(
+                note.key,
+                value,
+                self._header(x, plan, note, seconds),
+                at_once=at_once,
+                serializer=plan.serializer or _default_serializer(),
+            )
+        except Exception as error:
+            return f"{type(error).__name__}: {one_line(error)}"
+
+    def _keep(self, x: Execution, note: Note, sealed: Entry | str, seconds: float) -> str | None:
+        """Store what was sealed; return one sentence if it is not kept."""
+        plan: CachePlan = x.plan.cache
+        try:
+            problem = (
+                note.store.keep(
+                    sealed,
+                    durable=seconds >= _DURABLE_AFTER,
+                    visible=plan.isolation is not None,
+                    in_memory=plan.in_memory,
+                )
+                if isinstance(sealed, Entry)
+                else sealed
+            )
+        except Exception as error:
+            problem = f"{type(error).__name__}: {one_line(error)}"
+        if problem is not None:
+            run = x.run
+            run.why = also(run.why, "not_kept", f"its result is not kept: {problem}")
+            message = f"The result of task `{x.definition.name}` is not kept: {problem}"
+            self.owner.warn(message, once=("not kept", plan.identity, x.definition.name))
+        self._settle(x, is_kept=problem is None)
+        return problem
+
+    def _settle(self, x: Execution, *, is_kept: bool) -> None:
+        """Tell who waits for the run's result whether it is kept."""
+        solo, identity = self.flights.solo, x.plan.cache.identity
+        if is_kept:
+            solo.discard(identity)
+        else:
+            solo.add(identity)
+        self._land(x, KEPT if is_kept else NOT_KEPT)
+
+    def _store(self, plan: CachePlan) -> AnyStore:
+        storage = plan.storage
+        if storage is None:
+            if plan.key_place is None:
+                return self.stores.default
+            return self.stores.of(None, plan.key_place)
+        return self.stores.of(storage.place, plan.key_place or storage.key_place)
+
+    def _request(self, x: Execution, plan: CachePlan) -> KeyRequest:
+        flow = x.flow
+        return KeyRequest(
+            fn=plan.fn,
+            identity=plan.identity,
+            arguments=x.bound(),
+            flow_parameters=flow.flow_run.parameters if flow is not None else None,
+            flow_run_id=as_hex(flow.run.number) if flow is not None else None,
+            task_run_id=as_hex(x.run.number),
+            make_context=lambda: TaskRunContext.of(x),
+        )
+
+    def _key(self, plan: CachePlan, request: KeyRequest) -> tuple[str | None, list[Component]]:
+        if plan.storage_key is not None:
+            key = plan.storage_key(request)
+            return key, [Component("policy", "result_storage_key", key, key)]
+        components = plan.policy.components(request)
+        if not components:
+            return None, []
+        return request.raw_key or join(components), components
+
+    def _get(self, store: AnyStore, key: str, plan: CachePlan) -> Found | Missing:
+        try:
+            return store.get(key, in_memory=plan.in_memory)
+        except Exception as error:
+            return Missing("unreadable", f"{type(error).__name__}: {one_line(error)}", None)
+
+    def _known(self, plan: CachePlan, note: Note) -> list[Known]:
+        try:
+            return note.store.known(plan.identity)
+        except Exception:
+            return []
+
+    def _miss(self, note: Note, known: list[Known]) -> Reason:
+        found = note.found
+        if found is None:
+            return Reason("miss", "refreshed", "ran: a refresh was asked for")
+        if found.code == "expired":
+            when = (found.header or {}).get("expires") or 0.0
+            ago = seconds_text(max(0.0, time.time() - when))
+            return Reason("miss", "expired", f"ran: its result expired {ago} ago")
+        notes = tuple(note.request.notes)
+        if isinstance(note.waited, Flight):
+            notes += (f"waited for `{note.waited.holder.run.name}`, which left no result",)
+        if found.code in {"unreadable", "foreign"}:
+            return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
+        try:
+            return explain(note.components, known, notes)
+        except Exception:
+            return explain(note.components, [], notes)
+
+    def _changed(self, plan: CachePlan, note: Note) -> bool:
+        """Whether an argument, or code or data the task reads, is not what the key says any more.
+
+        The run may have changed an argument in place; a cell may have been edited meanwhile.
+        """
+        if plan.storage_key is not None:
+            return False
+        try:
+            now = plan.policy.recheck(note.request)
+        except Exception:
+            return True
+        before = note.digests
+        return any(before.get((one.kind, one.name), one.digest) != one.digest for one in now)
+
+    def _culprit(self, plan: CachePlan, note: Note) -> str:
+        before = {(one.kind, one.name): one.digest for one in note.components}
+        try:
+            after = plan.policy.recheck(note.request)
+            after = plan.policy.describe(note.request, after)
+        except HashError as error:
+            return f"`{error.path}`"
+        changed = [
+            one.label for one in after if before.get((one.kind, one.name), one.digest) != one.digest
+        ]
+        return " and ".join(changed) or "something the task reads"
+
+    def _header(self, x: Execution, plan: CachePlan, note: Note, seconds: float) -> Header:
+        now = time.time()
+        return {
+            "key": note.key,
+            "task": x.definition.name,
+            "task_key": plan.identity,
+            "created": now,
+            "seconds": seconds,
+            "expires": now + plan.expiration if plan.expiration is not None else None,
+            "components": note.components,
+            "run_id": as_hex(x.run.number),
+        }
+
+    def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Reason:
+        argument = re.split(r"[.\[({]", error.path, maxsplit=1)[0]
+        message = f"Task `{plan.identity}` is not cached: {error}"
+        self.owner.warn(message, once=("unstable", plan.identity, x.definition.name, argument))
+        name = f"`{error.path}` has" if error.path else "an argument has"
+        return Reason("off", "unstable", f"ran: {name} no stable digest", notes=(str(error),))
+
+    def _broken(self, x: Execution, plan: CachePlan, error: Exception) -> Reason:
+        text = f"{type(error).__name__}: {one_line(error)}"
+        message = f"Task `{plan.identity}` is not cached: computing its key failed: {text}"
+        self.owner.warn(message, once=("key", plan.identity, x.definition.name))
+        return Reason("off", "key_error", f"ran: computing the cache key failed ({text})")
+
+    def _tell(self, message: str) -> None:
+        self.owner.warn(message)
+
+
+def _default_serializer() -> Serializer | None:
+    name = settings.active().results_default_serializer
+    return None if name is None else serializer_of(name)
+
+
+def _is_quick(known: list[Known]) -> bool:
+    """Whether the task's last result took so little time that it was not on disk at once.
+
+    Then nobody in another process would find it at the end of a wait either.
+    """
+    return bool(known) and (known[0].header.get("seconds") or 0.0) < _DURABLE_AFTER

@@ -1,0 +1,242 @@
+"""Lock managers: what all of them do, and what those do that other processes see."""
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellist.caching import leases
+from cellist.caching.leases import FileSystemLockManager
+from cellist.locking.filesystem import FileSystemLockManager as FromFilesystem
+from cellist.locking.memory import MemoryLockManager
+from cellist.locking.protocol import LockManager
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cellist.locking.filesystem import FileSystemLockManager
+manager = FileSystemLockManager(Path(sys.argv[1]))
+assert manager.acquire_lock("k", "other", acquire_timeout=5)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(params=["memory", "filesystem"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "memory":
+        return MemoryLockManager()
+    return FileSystemLockManager(tmp_path / "locks")
+
+
+@pytest.fixture
+def key(request: pytest.FixtureRequest) -> str:
+    """A key of the test's own: the memory manager is one for the process."""
+    return f"key of {request.node.nodeid} / with : odd characters"
+
+
+def test_protocol(manager: Any) -> None:
+    assert isinstance(manager, LockManager)
+    assert FromFilesystem is FileSystemLockManager
+    assert MemoryLockManager() is MemoryLockManager()
+
+
+def test_one_holder_at_a_time(manager: Any, key: str) -> None:
+    assert not manager.is_locked(key)
+    assert manager.acquire_lock(key, "me")
+    assert manager.is_locked(key)
+    assert manager.is_lock_holder(key, "me")
+    assert not manager.is_lock_holder(key, "you")
+    assert manager.acquire_lock(key, "me", acquire_timeout=0)  # again
+    assert not manager.acquire_lock(key, "you", acquire_timeout=0)
+    assert not manager.acquire_lock(key, "you", acquire_timeout=0.02)
+    with pytest.raises(ValueError, match="'you'"):
+        manager.release_lock(key, "you")
+    manager.release_lock(key, "me")
+    assert not manager.is_locked(key)
+    with pytest.raises(ValueError, match="'me'"):
+        manager.release_lock(key, "me")
+    assert manager.acquire_lock(key, "you", acquire_timeout=0)
+    manager.release_lock(key, "you")
+
+
+def test_a_waiter_gets_the_lock_when_it_is_released(manager: Any, key: str) -> None:
+    manager.acquire_lock(key, "me")
+    got: list[bool] = []
+    thread = threading.Thread(target=lambda: got.append(manager.acquire_lock(key, "you")))
+    thread.start()
+    assert not manager.wait_for_lock(key, timeout=0.02)
+    assert got == []
+    manager.release_lock(key, "me")
+    thread.join(10)
+    assert got == [True]
+    assert manager.is_lock_holder(key, "you")
+    manager.release_lock(key, "you")
+    assert manager.wait_for_lock(key, timeout=0)
+
+
+def test_async_twins(manager: Any, key: str) -> None:
+    async def main() -> list[Any]:
+        assert await manager.aacquire_lock(key, "me")
+        assert not await manager.aacquire_lock(key, "you", acquire_timeout=0.02)
+        assert not await manager.await_for_lock(key, timeout=0.02)
+        waiting = [
+            asyncio.create_task(manager.aacquire_lock(key, "you")),
+            asyncio.create_task(manager.await_for_lock(key)),
+        ]
+        await asyncio.sleep(0)
+        manager.release_lock(key, "me")
+        first = await waiting[0]
+        manager.release_lock(key, "you")
+        return [first, await waiting[1]]
+
+    assert asyncio.run(main()) == [True, True]
+
+
+def test_a_hold_ends_by_itself(manager: Any, key: str) -> None:
+    assert manager.acquire_lock(key, "me", hold_timeout=0.05)
+    assert manager.acquire_lock(key, "you", acquire_timeout=10)
+    assert not manager.is_lock_holder(key, "me")
+    with pytest.raises(ValueError, match="'me'"):
+        manager.release_lock(key, "me")
+    manager.release_lock(key, "you")
+    assert manager.acquire_lock(key, "me", hold_timeout=0.01)
+    assert manager.wait_for_lock(key, timeout=10)
+
+
+def test_contention(manager: Any, key: str) -> None:
+    inside, most, done = [0], [0], []
+
+    def work(number: int) -> None:
+        manager.acquire_lock(key, str(number))
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.001)
+        inside[0] -= 1
+        manager.release_lock(key, str(number))
+        done.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert (most[0], sorted(done)) == (1, list(range(8)))
+
+
+def test_a_loop_that_was_closed_keeps_no_lock_from_being_released(key: str) -> None:
+    manager = MemoryLockManager()
+    manager.acquire_lock(key, "me")
+
+    async def give_up() -> None:
+        waiting = asyncio.create_task(manager.aacquire_lock(key, "you"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+    asyncio.run(give_up())
+    manager.release_lock(key, "me")
+    assert not manager.is_locked(key)
+
+
+def holding_process(directory: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(directory)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_lock_of_a_dead_process_is_free_at_once(tmp_path: Path) -> None:
+    manager = FileSystemLockManager(tmp_path)
+    process = holding_process(tmp_path)
+    try:
+        assert manager.is_locked("k")
+        assert not manager.acquire_lock("k", "me", acquire_timeout=0.02)
+        lease = manager.lease_of("k")
+        assert lease is not None
+        assert (lease.holder, lease.pid, lease.is_above) == ("other", process.pid, False)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    start = time.monotonic()
+    assert manager.acquire_lock("k", "me", acquire_timeout=10)
+    assert time.monotonic() - start < leases._TTL / 3
+    assert manager.is_lock_holder("k", "me")
+
+
+def test_a_process_with_the_id_of_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+    manager = FileSystemLockManager(tmp_path)
+    manager.acquire_lock("k", "me")
+    connection = manager._connection
+    assert connection is not None
+    connection.execute("UPDATE leases SET started = started - 1")
+    assert not manager.is_locked("k")
+
+
+def test_the_lease_of_another_machine_counts_until_its_end(tmp_path: Path) -> None:
+    manager = FileSystemLockManager(tmp_path)
+    manager.acquire_lock("k", "me")
+    connection = manager._connection
+    assert connection is not None
+    connection.execute("UPDATE leases SET host = 'elsewhere', pid = 1, holder = 'other'")
+    assert not manager.acquire_lock("k", "you", acquire_timeout=0)
+    connection.execute("UPDATE leases SET until = ?", (time.time() - 1,))
+    assert manager.acquire_lock("k", "you", acquire_timeout=0)
+
+
+def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
+    manager = FileSystemLockManager(tmp_path)
+    manager.acquire_lock("k", "me")
+    manager.acquire_lock("short", "me", hold_timeout=1000)
+    connection = manager._connection
+    assert connection is not None
+    connection.execute("UPDATE leases SET until = ?", (time.time() + 1,))
+    assert manager.renew()
+    until = dict(connection.execute("SELECT key, until FROM leases").fetchall())
+    assert until["k"] > time.time() + leases._TTL / 2
+    assert until["short"] < time.time() + 2
+    manager.release_lock("k", "me")
+    assert not manager.renew()
+
+
+def test_a_directory_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    manager = FileSystemLockManager(tmp_path / "locks")
+    manager.acquire_lock("k", "me")
+    for path in (tmp_path / "locks").iterdir():
+        path.unlink()
+    assert not manager.is_locked("k")
+    assert manager.acquire_lock("k", "you", acquire_timeout=0)
+    manager.release_lock("k", "you")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # 3.12 warns of threads
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only on systems that fork")
+def test_a_forked_child_holds_nothing_and_can_lock(tmp_path: Path) -> None:
+    manager = FileSystemLockManager(tmp_path)
+    manager.acquire_lock("k", "me")
+
+    def child(found: Any) -> None:
+        found.put(manager.renew())
+        found.put(manager.acquire_lock("k", "child", acquire_timeout=0))
+        found.put(manager.acquire_lock("other", "child", acquire_timeout=0))
+        lease = manager.lease_of("k")
+        found.put(lease is not None and lease.is_above)
+
+    context = multiprocessing.get_context("fork")
+    found = context.SimpleQueue()
+    process = context.Process(target=child, args=(found,))
+    process.start()
+    answers = [found.get() for _ in range(4)]
+    process.join(20)
+    assert answers == [False, False, True, True]
+    assert manager.is_lock_holder("k", "me")
