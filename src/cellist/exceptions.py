@@ -7,11 +7,8 @@
         │   ├── ReservedArgumentError(TypeError), InvalidNameError(ValueError)
         │   ├── MappingLengthMismatch, MappingMissingIterable
         │   ├── ConfigurationError, MissingContextError(RuntimeError)
-<<<<<<< HEAD
         │   ├── FlowVisualizationError, VisualizationUnsupportedError
-=======
         │   ├── ConcurrencySlotAcquisitionError
->>>>>>> 5ad351c (Limit how much happens at a time or per second)
         │   └── IllegalTransition
         ├── a run did not give a value
         │   ├── FailedRun, CrashedRun, CancelledRun, PausedRun, UnfinishedRun
