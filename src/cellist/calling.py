@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from cellist import settings
+from cellist.attempts import Attempts
 from cellist.carriers import AwaitedRun, ThreadRun
 from cellist.engine.commands import Err, Given, Ok, Outcome
 from cellist.engine.drivers import adrive, drive
@@ -101,13 +102,16 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
 
 
 def _inherit(x: Execution) -> None:
-    """Settle whether prints are logged, which depends on the run around this one."""
+    """Settle what depends on the run around this one: logged prints, what a retry may reuse."""
     parent = x.parent
     if x.plan.log_prints is None:
         inherited = settings.active().logging_log_prints if parent is None else parent.log_prints
         x.log_prints = inherited
     if x.log_prints:
         x.fn = logging_prints(x.fn)
+    if isinstance(x, FlowExecution):
+        outer: Any = x.flow.attempts if x.flow is not None else None
+        x.attempts = Attempts(x.run, outer) if x.plan.retries else outer
 
 
 def _note_inputs(x: Execution, wait_for: Any, origins: Sequence[Upstream]) -> None:

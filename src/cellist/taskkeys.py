@@ -62,8 +62,12 @@ def task_input_hash(context: Any, parameters: dict[str, Any]) -> str | None:
     """
     named = tuple((name, digest_value(value, name)) for name, value in parameters.items())
     task = context.task
-    code = _code_digest(task.fn, CODE_KINDS | {"package"})
-    return digest_value((task.identity, code, named))
+    return digest_value((task.identity, code_digest(task.fn), named))
+
+
+def code_digest(fn: Any) -> str | None:
+    """Return a digest of a function's code with helpers and library versions, but no data."""
+    return _code_digest(fn, CODE_KINDS | {"package"})
 
 
 def source_digest(fn: Any) -> str | None:

@@ -12,25 +12,11 @@ from cellist.engine.commands import Offload, Ok, Steps
 from cellist.engine.conclusions import Conclusion
 from cellist.engine.deciding import commit_steps, hand_over, rollback_steps, tell_rolled_back
 from cellist.engine.execution import Execution
+from cellist.engine.reuse import is_partial, seconds, store
 from cellist.engine.scopes import make
 from cellist.engine.transactions import COMMITTED, BaseTransaction
 from cellist.model.reasons import Reason
 from cellist.model.transactions import CommitMode
-
-
-def store(x: Execution, value: Any) -> Steps[None]:
-    """Put the result into the cache before Completed is announced, so that who hears can fetch."""
-    if not _is_partial(x):
-        yield Offload(x.services.cache.remember, x, value, _seconds(x))
-
-
-def _is_partial(x: Execution) -> bool:
-    """Whether the code was asked to stop, so that it may have given what it had so far."""
-    return x.cancelling or x.services.interrupted()
-
-
-def _seconds(x: Execution) -> float:
-    return (x.services.now() - x.began) / 1_000_000_000
 
 
 def before_completed(x: Execution, conclusion: Conclusion) -> Steps[BaseException | None]:
@@ -41,14 +27,17 @@ def before_completed(x: Execution, conclusion: Conclusion) -> Steps[BaseExceptio
     if x.plan.is_flow:
         return None
     txn: BaseTransaction | None = x.transaction
-    is_kept = conclusion.plain and x.plan.cache.__class__ is not Reason and not _is_partial(x)
+    is_kept = conclusion.plain and x.plan.cache.__class__ is not Reason and not is_partial(x)
     if txn is not None and not txn.is_decided:
         if is_kept:
             txn.record = yield from _record_of(x, conclusion.value)
         hooks = x.plan.hooks
         txn.stage(conclusion.value, hooks.get("on_rollback"), hooks.get("on_commit"))
-        return (yield from _commit_alone(txn, x.plan.is_async))
-    if is_kept and (txn is None or txn.is_committed()):
+        stop = yield from _commit_alone(txn, x.plan.is_async)
+        if stop is None and x.recalls is not None and txn.is_committed():
+            yield Offload(x.recalls.keep, x, conclusion.value)
+        return stop
+    if conclusion.plain and (txn is None or txn.is_committed()):
         yield from store(x, conclusion.value)
     return None
 
@@ -67,7 +56,7 @@ def _record_of(x: Execution, value: Any) -> Steps[Callable[[], str | None] | Non
 
     That the default cache cannot keep what a task returned is no reason to undo the task.
     """
-    outcome = yield Offload(x.services.cache.seal, x, value, _seconds(x))
+    outcome = yield Offload(x.services.cache.seal, x, value, seconds(x))
     sealed = outcome.value if isinstance(outcome, Ok) else None
     if sealed is None:
         return None

@@ -61,6 +61,26 @@ class LimitService(Protocol):
         ...
 
 
+class AttemptService(Protocol):
+    """What the engine needs to know of a flow's attempts. No call raises."""
+
+    def recall(self, x: "Execution") -> Any:
+        """Return `Ok(value)` if an earlier attempt made this call, with the reason on the run."""
+        ...
+
+    def keep(self, x: "Execution", value: Any) -> None:
+        """Keep what a run gave for later attempts."""
+        ...
+
+    def failed(self, x: "Execution", error: BaseException) -> None:
+        """Note that a run inside the flow failed."""
+        ...
+
+    def ended(self, x: "Execution", error: BaseException) -> None:
+        """Note that an attempt of a flow run failed."""
+        ...
+
+
 class Services(Protocol):
     """What the engine needs of the session it runs in."""
 
@@ -132,6 +152,7 @@ class Execution:
         "parent",
         "permit",
         "plan",
+        "recalls",
         "run",
         "services",
         "stop",
@@ -186,6 +207,8 @@ class Execution:
         self.keeping: Any = None
         """What is said about the results of runs inside this one; see `persistence`."""
         self.log_prints: bool | None = plan.log_prints
+        self.recalls: AttemptService | None = flow.attempts if flow is not None else None
+        """What earlier attempts of the flow around this task have done, if it has retries."""
         self.is_stream = False
         """Whether a generator gives its values to a consumer one by one."""
 
@@ -219,12 +242,13 @@ class Execution:
 class FlowExecution(Execution):
     """A flow run being carried out: it also owns children, a runner and a memory of results."""
 
-    __slots__ = ("children", "failures", "loop", "results", "runner")
+    __slots__ = ("attempts", "children", "failures", "loop", "results", "runner")
     is_detached = False
     """Whether the flow runs in another process, and this is what is known of it here."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.recalls = None  # flows run again, with what their tasks have done
         self.children: set[Promise] = set()
         """Submitted runs that are not final."""
         self.failures: list[Promise] = []
@@ -234,6 +258,8 @@ class FlowExecution(Execution):
         """The event loop on which submitted coroutine functions run."""
         self.results: Any = None
         """Which run a result object came from; made when first needed."""
+        self.attempts: AttemptService | None = None
+        """What this flow's attempts have done so far, or those of a flow around it."""
 
     @property
     def flow_run(self) -> FlowRun:

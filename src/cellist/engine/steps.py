@@ -13,7 +13,6 @@ from Running to the invocation; everything rare is in a sub-generator of its own
 
 from typing import Any
 
-from cellist.engine import flights
 from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
@@ -27,7 +26,7 @@ from cellist.engine.commands import (
     Wait,
     Waker,
 )
-from cellist.engine.commits import abandon, after_completed, before_completed, renew, store
+from cellist.engine.commits import abandon, after_completed, before_completed, renew
 from cellist.engine.conclusions import Conclusion, conclude, is_special
 from cellist.engine.errors import (
     crash_message,
@@ -40,6 +39,7 @@ from cellist.engine.errors import (
 )
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
+from cellist.engine.reuse import find, store
 from cellist.engine.slots import give_slots_back, take_slots
 from cellist.engine.streams import consume, is_generator, stream
 from cellist.exceptions import (
@@ -85,10 +85,10 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
         run.enter(RUNNING)
         if plan.hooks:
             yield from _hooks(x, "on_running")
-        if plan.cache.__class__ is Reason:
+        if plan.cache.__class__ is Reason and x.recalls is None:
             run.why = None if plan.is_flow else plan.cache
         else:
-            hit = yield from flights.find(x)
+            hit = yield from find(x)
             if isinstance(hit, Err):
                 return (yield from _end(x, hit.error))
             if hit is not None:
@@ -108,7 +108,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                 and not is_special(outcome.value)
                 and x.transaction is None
             ):
-                if plan.cache.__class__ is not Reason:
+                if plan.cache.__class__ is not Reason or x.recalls is not None:
                     yield from store(x, outcome.value)
                 run.preview = short(outcome.value)
                 run.enter(COMPLETED)
@@ -252,6 +252,8 @@ def _failed_attempt(
                 return (yield from _end(x, word))
             if word == "give_up":
                 return (yield from _fail(x, error, None, message, given))
+        if isinstance(x, FlowExecution) and x.attempts is not None:
+            x.attempts.ended(x, error)
         return (yield from _begin_again(x))
     if plan.retries:
         text = f"{plan.noun} run failed with exception: {shown(error)} - Retries are exhausted"
@@ -322,6 +324,8 @@ def _fail(
     """Enter Failed, call the hooks and return the outcome a caller gets."""
     run = x.run
     run.error = describe(error)
+    if x.flow is not None and x.flow.attempts is not None:
+        x.flow.attempts.failed(x, error)
     if prefix is not None:
         message = f"{prefix}{type(error).__name__}: {one_line(error)}"
     name = given.name if given else "TimedOut" if isinstance(error, TimeoutError) else None

@@ -1,0 +1,207 @@
+"""What a flow keeps of its attempts, so that its retry runs only what is missing.
+
+What completed in one attempt of a flow run serves the next ones, whether its result is stored or
+not: a retry goes on where the run failed. A call is the same call if the task's code, its inputs
+and the plain values it reads are the same; collections it reads are taken to be unchanged, since
+tasks that note something in a list are common and the flow run is still the same one. Within one
+attempt a task runs as often as it is called: each result serves one call of a later attempt.
+
+A task that was told not to be cached (`NO_CACHE`) may ask about the world, so its value is served
+only if it had no part in the failure, as far as can be seen: not if the flow's own code raised,
+and not if a run that failed was given that value. Tasks that asked which run they are part of are
+never served.
+"""
+
+import dis
+from collections import deque
+from collections.abc import Iterator
+from threading import Lock
+from types import CodeType
+from typing import Any
+
+from cellist.cache_policies import NONE
+from cellist.caching.digests import digest_value
+from cellist.caching.formats import Encoded, atom_size, decode, encode
+from cellist.engine.commands import Ok
+from cellist.engine.execution import Execution
+from cellist.engine.inputs import ATOMS, parts
+from cellist.exceptions import HashError, SerializationError
+from cellist.model.reasons import Reason
+from cellist.model.runs import Run
+from cellist.taskkeys import code_digest
+
+_MOST = 256 * 2**20
+"""Bytes kept for one flow run; larger results are left to the store."""
+_TOLD_OFF = frozenset({"no_cache", "disabled"})
+
+
+class _Kept:
+    """The result of one run: as bytes unless nothing can change it."""
+
+    __slots__ = ("attempt", "encoded", "original", "suspect", "told_off", "value")
+
+    def __init__(self, attempt: int, value: Any, encoded: Encoded | None, told_off: bool) -> None:
+        self.attempt = attempt
+        self.value = value if encoded is None else None
+        self.encoded = encoded
+        self.told_off = told_off
+        """Whether its task was told not to be cached."""
+        self.original: Any = value if told_off else None
+        self.suspect = False
+        """Whether a run that failed was given the value."""
+
+    def fresh(self) -> Any:
+        """Return the value, shared with nobody."""
+        encoded = self.encoded
+        if encoded is None:
+            return self.value
+        return decode(encoded.format, encoded.meta, encoded.parts, private=False)
+
+
+class Attempts:
+    """Results of the task runs inside one flow run, by call and attempt."""
+
+    def __init__(self, run: Run, outer: "Attempts | None" = None) -> None:
+        self.run = run
+        """The flow run whose attempts count."""
+        self._outer = outer
+        """Those of a flow around it, which may be at a later attempt."""
+        self._kept: dict[str, deque[_Kept]] = {}
+        self._keys: dict[int, str] = {}
+        """Of runs that go on, by number: inputs may be changed in place meanwhile."""
+        self._errors: list[BaseException] = []
+        self._judged = False
+        """Whether the flow's own code raised in the attempt before."""
+        self._size = 0
+        self._lock = Lock()
+
+    def recall(self, x: Execution) -> Ok | None:
+        """Return what an earlier attempt got for this call, and say so in the run's reason."""
+        x.asked = False  # by functions that name the run
+        key = _key(x)
+        if key is None:
+            return None
+        with self._lock:
+            kept = self._take(key)
+            if kept is None:
+                self._keys[x.run.number] = key
+            else:
+                attempt, kept.attempt = kept.attempt, self.run.attempts
+                self._kept[key].append(kept)  # for the attempt after this one
+                sentence = f"reused from attempt {attempt} of flow run {self.run.name!r}"
+                x.run.why = Reason("hit", "attempt", sentence)
+                return Ok(kept.fresh())
+        found = self._outer.recall(x) if self._outer is not None else None
+        if found is not None:
+            self._keep(x, found.value)
+        return found
+
+    def _take(self, key: str) -> _Kept | None:
+        kept = self._kept.get(key)
+        while kept and kept[0].attempt < self.run.attempts:
+            first = kept.popleft()
+            if first.value is None and first.encoded is None:
+                return first  # it was run for its effect
+            if not first.told_off or not (self._judged or first.suspect):
+                return first
+        return None
+
+    def keep(self, x: Execution, value: Any) -> None:
+        """Keep what a run of the present attempt gave."""
+        self._keep(x, value)
+        if self._outer is not None:
+            self._outer.keep(x, value)
+
+    def _keep(self, x: Execution, value: Any) -> None:
+        key = self._keys.pop(x.run.number, None)
+        if key is None or x.asked:
+            return
+        encoded = None
+        if atom_size(value) is None:
+            try:
+                encoded = encode(value)
+            except SerializationError:
+                return  # such a task runs again
+            if self._size + encoded.size > _MOST:
+                return
+            encoded = encoded.owned()
+        with self._lock:
+            self._size += encoded.size if encoded is not None else 0
+            kept = _Kept(self.run.attempts, value, encoded, _is_told_off(x))
+            self._kept.setdefault(key, deque()).append(kept)
+
+    def failed(self, x: Execution, error: BaseException) -> None:
+        """Note that a run inside the flow failed, and what it was given."""
+        self._keys.pop(x.run.number, None)
+        given: set[int] = set()
+        for value in (*x.args, *x.kwargs.values()):
+            given.add(id(value))
+            given.update(id(part) for part in parts(value))
+        with self._lock:
+            self._errors.append(error)
+            for kept in self._all():
+                if kept.told_off and id(kept.original) in given:
+                    kept.suspect = True
+        if self._outer is not None:
+            self._outer.failed(x, error)
+
+    def ended(self, x: Execution, error: BaseException) -> None:
+        """Note that an attempt of the flow run has failed; `error` is what its code raised."""
+        if x.run is not self.run:
+            return  # a flow without retries inside
+        with self._lock:
+            self._judged = all(error is not one for one in self._errors)
+            self._errors.clear()
+            self._keys.clear()
+
+    def _all(self) -> Iterator[_Kept]:
+        for kept in self._kept.values():
+            yield from kept
+
+
+def _is_told_off(x: Execution) -> bool:
+    """Whether the task was told not to be cached, by its policy or for all tasks."""
+    cache: Any = x.plan.cache
+    policy = x.definition.options["cache_policy"]
+    told = policy is None or policy == NONE
+    return told or (cache.__class__ is Reason and cache.code in _TOLD_OFF)
+
+
+def _key(x: Execution) -> str | None:
+    """Return what tells calls apart, `None` if an input has no stable digest."""
+    fn: Any = x.definition.fn
+    try:
+        inputs = tuple((name, digest_value(value, name)) for name, value in x.bound().items())
+        return digest_value((x.definition.identity, code_digest(fn), _values_read(fn), inputs))
+    except HashError:
+        return None
+
+
+def _values_read(fn: Any) -> tuple[tuple[str, str], ...]:
+    """Return the plain values a function reads from around it and does not assign itself."""
+    code = getattr(fn, "__code__", None)
+    if not isinstance(code, CodeType):
+        return ()
+    assigned = {
+        step.argval
+        for one in _codes(code)
+        for step in dis.get_instructions(one)
+        if step.opname in {"STORE_GLOBAL", "STORE_DEREF"}
+    }
+    found: dict[str, Any] = {}
+    for name in {name for one in _codes(code) for name in one.co_names}:
+        found[name] = fn.__globals__.get(name)
+    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    plain = [name for name in found if name not in assigned and found[name].__class__ in ATOMS]
+    return tuple((name, digest_value(found[name])) for name in sorted(plain))
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
