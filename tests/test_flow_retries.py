@@ -1,6 +1,7 @@
 """A retry of a flow runs only what is missing, whether results are stored or not."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -349,20 +350,60 @@ def test_other_inputs_run(recorder: Recorder) -> None:
     assert calls == [1, 2]
 
 
-def test_child_flows_are_retried_with_what_they_have(recorder: Recorder) -> None:
+def test_completed_child_flows_are_reused_and_failed_ones_go_on(recorder: Recorder) -> None:
     body = Body(lambda _: None, failures=0)
-    child = flow(body, name="child")
-    left = [ValueError("not yet")]
+    step, flaky = Body(lambda x: x, failures=0, cache_policy=NO_CACHE), failing(2)
+
+    @flow
+    def child() -> None:
+        body()
+
+    @flow
+    def broken() -> int:
+        step()
+        return flaky(5)
+
+    @flow(retries=2)
+    def parent() -> int:
+        child()
+        return broken()
+
+    assert parent() == 5
+    assert [names(run)[-1] for run in recorder.of("child")] == ["Completed", "Cached", "Cached"]
+    assert sorted(body.calls) == sorted(step.calls) == [1, 2, 3, 4]
+    assert [names(run)[-1] for run in recorder.of("broken")] == ["Failed", "Failed", "Completed"]
+
+
+def test_a_child_flow_whose_value_the_parent_refused_runs_again(recorder: Recorder) -> None:
+    asked: list[int] = []
+
+    @flow(persist_result=False)
+    def is_ready() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    @flow(retries=2)
+    def parent() -> bool:
+        if not is_ready():
+            raise ValueError("not ready")
+        return True
+
+    assert parent() is True
+    assert len(asked) == 2
+
+
+def test_generators_give_their_values_again(recorder: Recorder) -> None:
+    @task
+    def numbers() -> Iterator[int]:
+        yield from (1, 2)
+
+    flaky = failing(1)
 
     @flow(retries=1)
-    def parent() -> None:
-        child()
-        if left:
-            raise left.pop()
+    def f() -> list[int]:
+        return [*numbers(), flaky(3)]
 
-    parent()
-    assert sorted(body.calls) == [1, 2, 3, 4]
-    assert len(recorder.of("child")) == 2
+    assert f() == [1, 2, 3]
 
 
 def test_without_retries_nothing_is_kept(recorder: Recorder) -> None:

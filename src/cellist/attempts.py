@@ -6,10 +6,10 @@ and the plain values it reads are the same; collections it reads are taken to be
 tasks that note something in a list are common and the flow run is still the same one. Within one
 attempt a task runs as often as it is called: each result serves one call of a later attempt.
 
-A task that was told not to be cached (`NO_CACHE`) may ask about the world, so its value is served
-only if it had no part in the failure, as far as can be seen: not if the flow's own code raised,
-and not if a run that failed was given that value. Tasks that asked which run they are part of are
-never served.
+A task that was told not to be cached (`NO_CACHE`), or a child flow that keeps no result
+(`persist_result=False`), may ask about the world. So its value is served only if it had no part in
+the failure, as far as can be seen: not if the flow's own code raised, and not if a run that failed
+was given that value. What asked which run it is part of is never served.
 """
 
 import dis
@@ -45,7 +45,7 @@ class _Kept:
         self.value = value if encoded is None else None
         self.encoded = encoded
         self.told_off = told_off
-        """Whether its task was told not to be cached."""
+        """Whether it is of a task or flow that was told to keep nothing."""
         self.original: Any = value if told_off else None
         self.suspect = False
         """Whether a run that failed was given the value."""
@@ -59,7 +59,7 @@ class _Kept:
 
 
 class Attempts:
-    """Results of the task runs inside one flow run, by call and attempt."""
+    """Results of the runs inside one flow run, by call and attempt."""
 
     def __init__(self, run: Run, outer: "Attempts | None" = None) -> None:
         self.run = run
@@ -160,7 +160,9 @@ class Attempts:
 
 
 def _is_told_off(x: Execution) -> bool:
-    """Whether the task was told not to be cached, by its policy or for all tasks."""
+    """Whether a task or all tasks were told not to be cached, or a flow to keep no result."""
+    if x.plan.is_flow:
+        return x.definition.persist_result is False
     cache: Any = x.plan.cache
     policy = x.definition.options["cache_policy"]
     told = policy is None or policy == NONE

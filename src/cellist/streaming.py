@@ -61,6 +61,7 @@ def _open(
     assert plan.generator is not None
     x.fn = plan.generator
     x.is_stream = True
+    x.recalls = None  # what a consumer took cannot be given again by a value
     return x
 
 

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from types import MethodType
 from typing import Any, Concatenate, Literal, Self, TypeVar, Unpack, cast, overload
 
-from cellist.cache_policies import DEFAULT, NONE, CacheKeyFnPolicy, CachePolicy
+from cellist.cache_policies import DEFAULT, NO_CACHE, NONE, CacheKeyFnPolicy, CachePolicy
 from cellist.calling import submit
 from cellist.classmethods import expect_classmethod
 from cellist.decorated import Decorated, H, Hook, Member, Nobody, P, Q, R, R_co, take_call_options
@@ -126,9 +126,10 @@ class Task(Decorated[P, R_co]):
         keep_options(self, given, owner)
         if self.persist_result is None and (has_policy or self.result_storage_key is not None):
             self.persist_result = True  # who says how to cache wants it
-        if self.persist_result is False and has_policy:
-            _log.warning("`persist_result=False` turns off the `cache_policy` of %s.", owner)
-            self.cache_policy = NONE
+        if self.persist_result is False:
+            if has_policy:
+                _log.warning("`persist_result=False` turns off the `cache_policy` of %s.", owner)
+            self.cache_policy = NO_CACHE
         elif self.result_storage_key is not None:
             self.cache_policy = None  # the storage key is the key
 

@@ -10,7 +10,7 @@ import pytest
 
 import cellist
 from cellist import flow, task
-from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE, CacheKeyFnPolicy
+from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE, TASK_SOURCE, CacheKeyFnPolicy
 from cellist.exceptions import ReservedArgumentError
 from cellist.tasks import Task, exponential_backoff
 from tests.spec.observe import make_task, trail
@@ -98,7 +98,10 @@ DEFAULTS = {
     "retry_condition_fn": None,
     "timeout_seconds": None,
     "persist_result": None,
+    "result_storage": None,
+    "result_serializer": None,
     "result_storage_key": None,
+    "cache_result_in_memory": True,
     "task_run_name": None,
     "viz_return_value": None,
     "on_running_hooks": [],
@@ -129,6 +132,8 @@ GIVEN: dict[str, Any] = {
     "timeout_seconds": 5.0,
     "persist_result": True,
     "result_storage_key": "key",
+    "result_serializer": "json",
+    "cache_result_in_memory": False,
     "log_prints": True,
     "refresh_cache": True,
     "task_run_name": "run",
@@ -254,8 +259,14 @@ def key_fn(context: Any, parameters: dict[str, Any]) -> str:
 #: SPEC 2.2: the options, and the policy and persist_result the task then has.
 RESOLUTION: list[tuple[dict[str, Any], Any, bool | None]] = [
     ({}, DEFAULT, None),
+    ({"cache_policy": INPUTS}, INPUTS, True),
     ({"cache_policy": NO_CACHE}, NO_CACHE, None),
+    ({"cache_policy": INPUTS + TASK_SOURCE}, INPUTS + TASK_SOURCE, True),
+    ({"result_storage_key": "k"}, None, True),
+    ({"result_storage_key": "k", "cache_policy": INPUTS}, None, True),
+    ({"persist_result": False}, NO_CACHE, False),
     ({"persist_result": True}, DEFAULT, True),
+    ({"result_serializer": "json"}, DEFAULT, True),
 ]
 
 
@@ -270,6 +281,7 @@ class TestResolutionOfCaching:
         t = task(cache_key_fn=key_fn)(double)
         assert isinstance(t.cache_policy, CacheKeyFnPolicy)
         assert t.cache_policy.cache_key_fn is key_fn
+        assert t.persist_result is True
 
     def test_a_key_function_wins_over_a_policy_and_says_so(
         self, caplog: pytest.LogCaptureFixture
@@ -277,6 +289,13 @@ class TestResolutionOfCaching:
         t = task(cache_key_fn=key_fn, cache_policy=INPUTS)(double)
         assert isinstance(t.cache_policy, CacheKeyFnPolicy)
         assert "cache_key_fn" in caplog.text
+
+    def test_no_persistence_turns_an_explicit_policy_off_and_says_so(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        t = task(persist_result=False, cache_policy=INPUTS)(double)
+        assert t.cache_policy == NO_CACHE
+        assert "persist_result" in caplog.text
 
     def test_explicit_none_means_no_key(self) -> None:
         runs: list[int] = []
@@ -392,6 +411,7 @@ class TestWithOptions:
             ("version", "1", None, None),
             ("persist_result", True, None, None),
             ("log_prints", True, False, False),
+            ("cache_result_in_memory", False, True, True),
         ],
     )
     def test_each_option_can_be_cleared(

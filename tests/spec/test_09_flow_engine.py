@@ -328,6 +328,46 @@ class TestRetries:
         assert f() == 7
         assert len(calls) == 3
 
+    def test_completed_tasks_are_not_run_again(self) -> None:
+        """9.3 and #9814: their results are used again, though nothing is persisted."""
+        good, bad = Calls(), Calls()
+
+        @task(cache_policy=NO_CACHE)
+        def done(x: int) -> int:
+            good(x)
+            return x
+
+        @task(cache_policy=NO_CACHE)
+        def flaky() -> int:
+            if bad() < 3:
+                raise ValueError
+            return 1
+
+        @flow(retries=3)
+        def f() -> Any:
+            return [done(1), done(2), done.submit(3).result(), flaky()]
+
+        assert f() == [1, 2, 3, 1]
+        assert sorted(good.log) == [1, 2, 3]
+        assert len(bad) == 3
+
+    def test_completed_child_flows_are_not_run_again(self) -> None:
+        children, bad = Calls(), Calls()
+
+        @flow
+        def child() -> int:
+            return children()
+
+        @flow(retries=2)
+        def f() -> int:
+            got = child()
+            if bad() < 3:
+                raise ValueError
+            return got
+
+        assert f() == 1
+        assert len(children) == 1
+
     def test_the_second_run_of_a_flow_runs_its_tasks_again(self) -> None:
         calls = Calls()
 

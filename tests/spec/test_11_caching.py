@@ -397,6 +397,42 @@ class TestResults:
         assert trail(again)[-1] == "Cached"
 
 
+class TestSingleFlight:
+    def test_one_key_at_once_is_computed_once(self) -> None:
+        calls = Calls()
+
+        @task(cache_policy=INPUTS)
+        def t(x: int) -> int:
+            time.sleep(0.1)
+            return calls()
+
+        @flow
+        def f() -> Any:
+            return sorted(
+                (future.state.name, future.result())
+                for future in t.map([7, 7, 7, 7])
+                if future.wait() is None
+            )
+
+        assert f() == [("Cached", 1)] * 3 + [("Completed", 1)]
+
+    def test_a_failure_lets_the_next_one_run(self) -> None:
+        calls = Calls()
+
+        @task(cache_policy=INPUTS)
+        def t(x: int) -> int:
+            time.sleep(0.02)
+            if calls() == 1:
+                raise ValueError
+            return len(calls)
+
+        futures = t.map([7, 7, 7])
+        futures.wait(timeout=20)
+        states = sorted(future.state.name for future in futures)
+        assert states.count("Failed") == 1
+        assert len(calls) == 2
+
+
 class TestManagement:
     """11.8."""
 

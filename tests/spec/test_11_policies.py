@@ -1,6 +1,7 @@
 """SPEC 11.3: cache policies, their algebra, and what their keys depend on."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +147,19 @@ class TestAlgebra:
 
     def test_default_is_inputs_and_source(self) -> None:
         assert {type(part) for part in members(DEFAULT)} == {Inputs, TaskSource}
+
+    def test_conflicts(self, tmp_path: Path) -> None:
+        one: Any = INPUTS.configure(key_storage=tmp_path / "one")
+        two: Any = TASK_SOURCE.configure(key_storage=tmp_path / "two")
+        with pytest.raises(ValueError, match="key_storage"):
+            _ = one + two
+        assert (one + TASK_SOURCE).key_storage == tmp_path / "one"
+
+    def test_configure_survives(self, tmp_path: Path) -> None:
+        one: Any = INPUTS.configure(key_storage=tmp_path)
+        assert INPUTS.key_storage is None
+        assert (one - "x").key_storage == tmp_path
+        assert ((one + TASK_SOURCE) - "x").key_storage == tmp_path
 
 
 def set_of(policy: Any) -> set[Any]:

@@ -25,6 +25,8 @@ def before_completed(x: Execution, conclusion: Conclusion) -> Steps[BaseExceptio
     Returns what is to end the run instead, such as an interrupt in a hook.
     """
     if x.plan.is_flow:
+        if x.recalls is not None and not is_partial(x):
+            yield Offload(x.recalls.keep, x, conclusion.value)
         return None
     txn: BaseTransaction | None = x.transaction
     is_kept = conclusion.plain and x.plan.cache.__class__ is not Reason and not is_partial(x)

@@ -208,7 +208,7 @@ class Execution:
         """What is said about the results of runs inside this one; see `persistence`."""
         self.log_prints: bool | None = plan.log_prints
         self.recalls: AttemptService | None = flow.attempts if flow is not None else None
-        """What earlier attempts of the flow around this task have done, if it has retries."""
+        """What earlier attempts of the flow around this run have done, if it has retries."""
         self.is_stream = False
         """Whether a generator gives its values to a consumer one by one."""
 
@@ -248,7 +248,6 @@ class FlowExecution(Execution):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.recalls = None  # flows run again, with what their tasks have done
         self.children: set[Promise] = set()
         """Submitted runs that are not final."""
         self.failures: list[Promise] = []

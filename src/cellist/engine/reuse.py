@@ -1,4 +1,4 @@
-"""Whether a task run may take a result that is there already, and where its own result goes.
+"""Whether a run may take a result that is there already, and where its own result goes.
 
 Two may have one: the attempts of the flow around the run, and the cache. The attempts come first:
 a retry goes on where the flow run failed, whatever its tasks are told about caching.
@@ -20,7 +20,7 @@ def find(x: Execution) -> Steps[Ok | Err | None]:
         if isinstance(outcome, Ok) and outcome.value is not None:
             return outcome.value
     if x.plan.cache.__class__ is Reason:
-        x.run.why = x.plan.cache
+        x.run.why = None if x.plan.is_flow else x.plan.cache
         return None
     found = yield from flights.find(x)
     if recalls is not None and isinstance(found, Ok):
