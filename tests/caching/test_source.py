@@ -77,15 +77,15 @@ import sys
 import cellist.caching.source as source
 def f(n):
     import sqlite3
-    import hypothesis.strategies as st
-    from hypothesis import strategies, settings
-    import hypothesis.errors
-    return sqlite3.connect, st.text.__doc__, strategies.none(), settings, hypothesis.errors.Flaky
+    import numpy as np
+    from numpy import linalg, zeros
+    import numpy.random
+    return sqlite3.connect, np.ndarray.__doc__, linalg.norm, zeros(n), numpy.random.default_rng, np
 if sys.argv[1] == "loaded":
-    import hypothesis.strategies
-assert ("hypothesis" in sys.modules) == (sys.argv[1] == "loaded")
+    import numpy.linalg
+assert ("numpy" in sys.modules) == (sys.argv[1] == "loaded")
 before = source.closure_of(f)
-assert ("hypothesis" in sys.modules) == (sys.argv[1] == "loaded")
+assert ("numpy" in sys.modules) == (sys.argv[1] == "loaded")
 f(1)
 assert source.closure_of(f) == before
 print(before.digest)
