@@ -70,3 +70,35 @@ def test_no_definition_of_the_corpus_falls_back_to_bytecode():
 def test_names_are_unique():
     names = [edit.name for edit in CORPUS]
     assert sorted(set(names)) == sorted(names)
+
+
+UNLOADED = """
+import sys
+import cellist.caching.source as source
+def f(n):
+    import sqlite3
+    import numpy as np
+    from numpy import linalg, zeros
+    import numpy.random
+    return sqlite3.connect, np.ndarray.__doc__, linalg.norm, zeros(n), numpy.random.default_rng, np
+if sys.argv[1] == "loaded":
+    import numpy.linalg
+assert ("numpy" in sys.modules) == (sys.argv[1] == "loaded")
+before = source.closure_of(f)
+assert ("numpy" in sys.modules) == (sys.argv[1] == "loaded")
+f(1)
+assert source.closure_of(f) == before
+print(before.digest)
+"""
+
+
+def test_a_library_counts_the_same_whether_it_is_loaded_or_not(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNLOADED, "utf-8")
+    digests = {
+        subprocess.run(
+            [sys.executable, str(script), how], check=True, capture_output=True, text=True
+        ).stdout
+        for how in ("loaded", "unloaded")
+    }
+    assert len(digests) == 1

@@ -6,13 +6,13 @@ import pytest
 from IPython.core.error import UsageError
 
 from cellist.notebook.options import parse_flow_line
-from cellist.notebook.transform import FLOW_NAME, WrapFlowBody, replace_first_line
+from cellist.notebook.transform import FLOW_NAME, WrapBody, replace_first_line
 
 
 def transformed(cell: str) -> ast.Module:
     lines = replace_first_line(cell.splitlines(keepends=True))
     tree = ast.parse("".join(lines))
-    return WrapFlowBody().visit(tree)
+    return WrapBody().visit(tree)
 
 
 @pytest.mark.parametrize("line", ["%%flow", "%%flow ", "%%flow name --retries 2", "%%flow\tx"])
@@ -30,7 +30,7 @@ def test_other_cells_are_left_alone(cell: str) -> None:
     if not cell.startswith("%"):
         tree = ast.parse(cell)
         before = ast.dump(tree)
-        assert ast.dump(WrapFlowBody().visit(tree)) == before
+        assert ast.dump(WrapBody().visit(tree)) == before
 
 
 def test_the_last_expression_is_shown_after_the_flow() -> None:

@@ -283,6 +283,8 @@ _OTHER_READS = frozenset(
 )
 _GLOBAL_WRITES = frozenset({dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]})
 _STORE_NAME = dis.opmap["STORE_NAME"]
+_SET_UP = frozenset({"__name__", "__annotations__"})
+"""Names a class body reads of its own accord: for `__module__`, and for what it annotates."""
 
 
 def _global_names(code: CodeType) -> set[str]:
@@ -308,7 +310,7 @@ def _global_names(code: CodeType) -> set[str]:
             elif operation == _STORE_NAME:
                 stored.add(names[argument | extended])
             extended = 0
-        found |= read - stored - {"__name__"}  # a class body sets __module__ from it
+        found |= read - stored - _SET_UP
     return found
 
 

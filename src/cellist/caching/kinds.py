@@ -65,7 +65,7 @@ def _object(value: Any, kind: type[Any]) -> Kind:
     named = _found_in_library(value, kind)
     if named is not None:
         return named
-    wrapper = wrapper_of(value)
+    wrapper = None if _is_shell(getattr(value, "__self__", value)) else wrapper_of(value)
     if wrapper is not None:
         return Kind("wrapper", wrapper.tag, inner=wrapper)
     if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
@@ -76,9 +76,14 @@ def _object(value: Any, kind: type[Any]) -> Kind:
     label = f"{kind.__module__}.{kind.__qualname__}"
     if label == "os._Environ":  # what the environment holds is declared by Env, or not tracked
         return _library("os", "environ")
-    if label == "numpy.ufunc":  # one made of a user's function does not say of which
-        return Kind("opaque", label)
-    return _DATA
+    # A ufunc made of a user's function does not say of which.
+    is_opaque = label == "numpy.ufunc" or _is_shell(getattr(value, "__self__", value))
+    return Kind("opaque", label) if is_opaque else _DATA
+
+
+def _is_shell(value: object) -> bool:
+    """Whether a value is IPython's shell, which leads to everything in the notebook."""
+    return any(one.__qualname__ == "InteractiveShell" for one in type(value).__mro__)
 
 
 def _own(value: Any, kind: type[Any]) -> Kind:

@@ -14,6 +14,7 @@ import sysconfig
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,19 @@ def home_of_module(name: str | None) -> Home:
     if not name or name == "__main__":
         return _TRACKED
     module = sys.modules.get(name)
+    if module is None:
+        return _home_before_import(name)
     return _home(name, getattr(module, "__file__", None))
+
+
+def _home_before_import(name: str) -> Home:
+    """Return whose code a module is that nobody has imported yet."""
+    top = name.partition(".")[0]
+    try:
+        spec = find_spec(top) if top not in sys.modules else None
+    except (ImportError, ValueError):
+        spec = None
+    return _home(name, spec.origin if spec is not None and spec.has_location else None)
 
 
 def home_of_path(name: str, path: str | None) -> Home:

@@ -25,17 +25,7 @@ _PROTOCOL = 5
 def dump(value: Any) -> list[Bytes]:
     """Return the pickle and the buffers kept out of it. Raises `SerializationError`."""
     buffers: list[pickle.PickleBuffer] = []
-
-    def keep(buffer: pickle.PickleBuffer) -> bool:
-        """Take a large buffer out of the pickle; True leaves it in."""
-        try:
-            if buffer.raw().nbytes < _APART:
-                return True
-        except BufferError:  # not contiguous
-            return True
-        buffers.append(buffer)
-        return False
-
+    keep = _keeper(buffers)
     try:
         stream = pickle.dumps(value, _PROTOCOL, buffer_callback=keep)
     except Exception as error:
@@ -61,6 +51,57 @@ def load(parts: Sequence[Bytes], *, private: bool) -> Any:
     return pickle.loads(  # noqa: S301 - the signature was checked: this user wrote it
         stream, buffers=buffers if private else [bytearray(buffer) for buffer in buffers]
     )
+
+
+def dump_linked(value: Any, links: type[Any]) -> list[Bytes]:
+    """Return the pickle of a value, with links in place of some of the objects in it.
+
+    `links` is a mixin class with `persistent_id` and, if need be, `reducer_override`, as those of
+    `pickle.Pickler`. Raises `SerializationError`.
+    """
+    first: Exception | None = None
+    for base in (pickle.Pickler, None):
+        buffers: list[pickle.PickleBuffer] = []
+        file = io.BytesIO()
+        pickler: Any = type("Linked", (links, base or _by_name_pickler()), {})
+        try:
+            pickler(file, _PROTOCOL, buffer_callback=_keeper(buffers)).dump(value)
+        except Exception as error:
+            first = first or error
+            continue
+        return [file.getvalue(), *(buffer.raw() for buffer in buffers)]
+    assert first is not None
+    raise SerializationError(explain(value, first)) from first
+
+
+def load_linked(parts: Sequence[Bytes], follow: Callable[[Any], Any]) -> Any:
+    """Return the value that `dump_linked` took; `follow` gives the object a link stands for.
+
+    Buffers that can be written to must be nobody else's: the value takes them.
+    """
+
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, pid: Any) -> Any:
+            return follow(pid)
+
+    stream, *buffers = parts
+    own = [bytearray(one) if memoryview(one).readonly else one for one in buffers]
+    return Unpickler(io.BytesIO(stream), buffers=own).load()
+
+
+def _keeper(buffers: list[pickle.PickleBuffer]) -> Callable[[Any], bool]:
+    """Return what takes large buffers out of a pickle into a list; True leaves one in."""
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            if buffer.raw().nbytes < _APART:
+                return True
+        except BufferError:  # not contiguous
+            return True
+        buffers.append(buffer)
+        return False
+
+    return keep
 
 
 def _dump_uncommon(value: Any, keep: Callable[[Any], bool] | None, first: Exception) -> bytes:

@@ -8,8 +8,6 @@ Nothing here computes digests; `closures` does, from these parts.
 """
 
 import builtins
-import importlib
-import importlib.util
 import sys
 import types
 import typing
@@ -17,23 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, cast
 
+from cellist.caching.body_imports import (
+    MISSING,
+    LibraryName,
+    attribute_of,
+    imported,
+    library_of,
+)
 from cellist.caching.code_text import CodeText
-from cellist.caching.packages import home_of_globals, home_of_module, home_of_path
+from cellist.caching.packages import home_of_globals, home_of_module
 from cellist.caching.syntax import BodyImport, Chain
-
-
-class _Missing:
-    """Stands for a name that means nothing at present."""
-
-
-MISSING: Any = _Missing()
-
-
-class LibraryName(NamedTuple):
-    """Something of a library that need not be imported to be named."""
-
-    module: str
-    name: str = ""
 
 
 class Part(NamedTuple):
@@ -102,8 +93,27 @@ def resolve(function: FunctionType, reference: Reference) -> tuple[Any, Chain]:
     elif reference.where == "cell":
         value = cell_value((function.__closure__ or ())[reference.cell])
     else:
-        value = _imported(cast("BodyImport", reference.source), function.__globals__)
+        item = cast("BodyImport", reference.source)
+        return _resolve_import(item, function.__globals__, reference.attributes)
     return follow(value, reference.attributes)
+
+
+def _resolve_import(
+    item: BodyImport, namespace: Mapping[str, Any], attributes: Chain
+) -> tuple[Any, Chain]:
+    """Return what an import in a body means, and the attributes that were followed to it.
+
+    What it means of a library is told by the spelling: the key must not depend on whether somebody
+    has imported the library already, since at the latest the run does.
+    """
+    library = library_of(item)
+    if library is None or library.module.partition(".")[0] in sys.modules:
+        found = follow(imported(item, namespace), attributes)
+        is_named = type(found[0]) is LibraryName
+        if library is None or (not is_named and _is_of_the_user(found[0])):
+            return found
+    path = ".".join(filter(None, (library.name, *attributes)))
+    return LibraryName(library.module, path), attributes
 
 
 def follow(value: Any, attributes: Chain) -> tuple[Any, Chain]:
@@ -119,7 +129,7 @@ def follow(value: Any, attributes: Chain) -> tuple[Any, Chain]:
         if not isinstance(value, ModuleType) or attribute == "__dict__":
             return _by_name(module, value, attributes[:position]), attributes[:position]
         module = value
-        value = _attribute(value, attribute)
+        value = attribute_of(value, attribute)
     return _by_name(module, value, attributes), attributes
 
 
@@ -139,67 +149,12 @@ def _is_of_the_user(value: Any) -> bool:
     return is_cellist(value)
 
 
-def _attribute(module: ModuleType, name: str) -> Any:
-    value = module.__dict__.get(name, MISSING)
-    if value is MISSING and module.__name__ not in FACTS:
-        try:
-            value = getattr(module, name)  # made on demand by the module's __getattr__
-        except Exception:
-            value = sys.modules.get(f"{module.__name__}.{name}", MISSING)
-    return value
-
-
 def cell_value(cell: Any) -> Any:
     """Return what a closure cell holds now."""
     try:
         return cell.cell_contents
     except ValueError:
         return MISSING
-
-
-def _imported(item: BodyImport, namespace: Mapping[str, Any]) -> Any:
-    """Return what an import in a function's body gives, importing the user's own modules.
-
-    The function would import them anyhow, and only the loaded module says what will run.
-    """
-    name = item.module
-    if item.level:
-        package = namespace.get("__package__") or namespace.get("__name__", "").rpartition(".")[0]
-        try:
-            name = importlib.util.resolve_name("." * item.level + item.module, package)
-        except (ImportError, ValueError):
-            return MISSING
-    module = _module(name)
-    if module is None:
-        return MISSING
-    if isinstance(module, LibraryName):
-        return LibraryName(module.module, item.attribute or "")
-    if item.attribute is not None:
-        value = _attribute(module, item.attribute)
-        if value is MISSING:
-            value = _module(f"{name}.{item.attribute}") or MISSING
-        return value
-    return sys.modules.get(name.partition(".")[0], module) if item.top else module
-
-
-def _module(name: str) -> "ModuleType | LibraryName | None":
-    loaded = sys.modules.get(name)
-    if loaded is not None:
-        return loaded
-    top = name.partition(".")[0]
-    try:
-        if top in sys.modules:
-            tracked = home_of_module(top).tracked
-        else:
-            spec = importlib.util.find_spec(top)
-            if spec is None:
-                return None
-            path = spec.origin if spec.has_location else None
-            found = next(iter(spec.submodule_search_locations or ()), None)
-            tracked = home_of_path(top, path or found).tracked
-        return importlib.import_module(name) if tracked else LibraryName(name)
-    except Exception:  # a module of the user's that cannot be imported: the run will tell
-        return None
 
 
 def function_extras(function: FunctionType, *, defaults: bool) -> Iterator[Part]:
@@ -217,8 +172,6 @@ def function_extras(function: FunctionType, *, defaults: bool) -> Iterator[Part]
             yield Part("inner", name, value)
 
 
-FACTS = frozenset({f"cellist.runtime.{name}" for name in ("deployment", "flow_run", "task_run")})
-"""Modules whose attributes tell about the run of whoever asks: that is no data of the code's."""
 PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "__cached__"})
 _FUNCTION_MARKS = frozenset({"__isabstractmethod__", "__signature__", "__no_type_check__"})
 _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})

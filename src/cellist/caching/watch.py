@@ -59,7 +59,7 @@ def hold(value: object, signature: Signature | None = None) -> Check:
         held = _hold_wrapper(value)
         if held is not None:
             return held
-    elif what not in {"data", "opaque"}:
+    elif what != "data":
         try:
             reference = weakref.ref(value)
         except TypeError:

@@ -1,185 +1,46 @@
-"""A cell as a flow: the steps of a flow run with the body of the cell as its user code.
+"""A cell as a flow; see `cellrun`."""
 
-The steps are the engine's. They are carried on until they ask for the body to be invoked; then
-the cell goes on by itself, and what became of its body is sent back as the outcome. So retries,
-time limits, waiting for submitted runs, states and history are those of any flow.
-"""
+from typing import Any
 
-import asyncio
-from types import TracebackType
-from typing import Any, Self
-
-from cellist import settings
-from cellist.calling import finish, new_execution
-from cellist.engine.commands import Err, Invoke, Ok, Outcome
-from cellist.engine.drivers import aperform
-from cellist.engine.errors import trim
-from cellist.engine.execution import FlowExecution, current
-from cellist.engine.steps import run_steps
-from cellist.engine.timeouts import timeout_error
-from cellist.engine.timers import Timer, call_later
+from cellist.engine.execution import FlowExecution
 from cellist.flows import Flow
+from cellist.notebook.cellrun import CellRun, body
 from cellist.notebook.cells import this_cell
 from cellist.notebook.options import FlowOptions, parse_flow_line
 from cellist.persistence import Keeping
 
-_GRACE = 0.05
-"""Seconds the loop has to deliver a cancel before the code that blocks it is interrupted."""
 
-
-def _body() -> None:
-    """Stands for the body of the cell, which runs in the cell itself."""
-
-
-class CellFlow:
-    """The flow run of one execution of a cell; iterated once per attempt, entered around each."""
+class CellFlow(CellRun):
+    """The flow run of one execution of a cell."""
 
     def __init__(self, options: FlowOptions) -> None:
         self.options = options
         self.value: Any = None
         """The value of the cell's last expression, in the end the flow's result."""
-        self.flow = Flow(
-            _body,
+        flow = Flow(
+            body,
             name=options.name or this_cell().title,
             retries=options.retries,
             retry_delay_seconds=options.retry_delay,
             timeout_seconds=options.timeout,
             task_runner=options.make_runner(),
         )
-        task = asyncio.current_task()
-        assert task is not None
-        self._task: asyncio.Task[Any] = task
-        self._before = current.get()
-        settings.refresh()
-        plan = self.flow.plan()
-        plan.tags = plan.tags | frozenset(options.tags)
-        execution = new_execution(self.flow, plan, (), {})
-        assert isinstance(execution, FlowExecution)
-        self.execution = execution
+        super().__init__(flow, frozenset(options.tags))
+        assert isinstance(self.execution, FlowExecution)
         if options.cache_mode is not None:
-            execution.keeping = Keeping(mode=options.cache_mode).over(execution.keeping)
-        self._loop = task.get_loop()
-        execution.loop = self._loop
-        execution.stop = lambda: self._loop.call_soon_threadsafe(task.cancel)
-        self._steps = run_steps(execution)
-        self._timer: Timer | None = None
-        self._expired = False
-        self._delivered = False
-        self._wants_body = False
-        self._outcome: Outcome | None = None
-        self._is_open = True
-        execution.services.guard.enter(task)
-        current.set(execution)
+            mode = Keeping(mode=options.cache_mode)
+            self.execution.keeping = mode.over(self.execution.keeping)
+        self.execution.loop = self._loop
 
-    async def advance(self, outcome: Outcome | None) -> None:
-        """Carry the steps on until they want the body invoked or the run has ended."""
-        self._wants_body = False
-        try:
-            await self._advance(outcome)
-        finally:
-            if not self._wants_body:
-                self._close()
+    async def gather(self, failed: bool) -> Any:
+        """Return the value of the last expression."""
+        return None if failed else self.value
 
-    async def _advance(self, outcome: Outcome | None) -> None:
-        while True:
-            try:
-                command = self._steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it
-            except StopIteration as stop:
-                self._outcome = stop.value
-                return
-            if isinstance(command, Invoke) and command.fn is _body:
-                self._wants_body = True
-                return
-            try:
-                outcome = await aperform(command, self.execution)
-            except BaseException as error:
-                outcome = Err(error)
-
-    def _close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            execution = self.execution
-            current.set(self._before)
-            execution.stop = None
-            finish(execution)
-            execution.services.guard.leave(self._task)
-
-    def __aiter__(self) -> "CellFlow":
-        return self
-
-    async def __anext__(self) -> int:
-        """Begin the next attempt, or end the loop, raising what the flow ended with."""
-        __tracebackhide__ = True
-        if self._wants_body:
-            return self.execution.run.attempts
-        if isinstance(self._outcome, Err):
-            self._raise(self._outcome.error)
-        if isinstance(self._outcome, Ok):
-            self.value = self._outcome.value
-            if self.options.output:
-                this_cell().namespace[self.options.output] = self.value
-        raise StopAsyncIteration
-
-    async def __aenter__(self) -> Self:
-        """Start the clock of an attempt."""
-        if self.flow.timeout_seconds is not None:
-            self._expired = self._delivered = False
-            self._timer = call_later(self.flow.timeout_seconds, self._expire)
-        return self
-
-    def _expire(self) -> None:
-        """Stop the body, in the clock's thread: through the loop, by force if that is blocked."""
-        self._expired = True
-        self._loop.call_soon_threadsafe(self._deliver)
-        self._timer = call_later(_GRACE, self._insist)
-
-    def _deliver(self) -> None:
-        if self._wants_body:
-            self._delivered = True
-            self._task.cancel()
-
-    def _insist(self) -> None:
-        if self._wants_body and not self._delivered:
-            self.execution.services.guard.interrupt_cell()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        """Tell the run what became of the body; let the error through if it is the run's end."""
-        __tracebackhide__ = True
-        if self._timer is not None:
-            self._timer.cancel()
-        outcome: Outcome = Ok(self.value)
-        if error is not None or self._expired:
-            outcome = Err(self._as_the_run_sees_it(error))
-        await self.advance(outcome)
-        if self._wants_body or not isinstance(self._outcome, Err):
-            return True
-        return self._outcome.error is not error or self._is_stop(error)
-
-    def _as_the_run_sees_it(self, error: BaseException | None) -> BaseException:
-        if isinstance(error, asyncio.CancelledError) and self._task.cancelling():
-            self._task.uncancel()
-        stopped = error is None or isinstance(error, (asyncio.CancelledError, KeyboardInterrupt))
-        if self._expired and stopped and not self.execution.services.interrupted():
-            late = timeout_error(self.flow.timeout_seconds or 0.0, is_flow=True)
-            return late.with_traceback(error.__traceback__ if error is not None else None)
-        assert error is not None or self._expired
-        return error or KeyboardInterrupt()
-
-    def _is_stop(self, error: BaseException | None) -> bool:
-        """Whether the error only says that the stop button was pressed while the cell awaited."""
-        interrupted = self.execution.services.guard.interrupted
-        return interrupted and isinstance(error, asyncio.CancelledError)
-
-    def _raise(self, error: BaseException) -> None:
-        __tracebackhide__ = True
-        if self._is_stop(error):
-            raise KeyboardInterrupt from None
-        raise trim(error)
+    def ended(self, value: Any) -> None:
+        """Take the flow's result: futures in the value have become what they gave."""
+        self.value = value
+        if self.options.output:
+            this_cell().namespace[self.options.output] = value
 
 
 async def open_flow(line: str) -> CellFlow:

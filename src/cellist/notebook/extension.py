@@ -1,11 +1,12 @@
 """What `%load_ext cellist` does, and undoes on unload.
 
-It registers the `%%flow` and `%cellist` magics, the two transformers of flow cells, and two event
-handlers: before a cell a token is made that its runs carry, after it the board is closed. Nothing
-is registered on a bare import.
+It registers the `%%flow`, `%%task` and `%cellist` magics, the two transformers of their cells, and
+two event handlers: before a cell a token is made that its runs carry, after it the board is closed.
+Nothing is registered on a bare import.
 """
 
 import contextlib
+import functools
 import sys
 from typing import Any
 
@@ -15,14 +16,20 @@ from cellist.engine.execution import current_cell
 from cellist.model.runs import Run
 from cellist.notebook.cellflow import open_flow
 from cellist.notebook.cells import Cell
+from cellist.notebook.celltask import open_task
 from cellist.notebook.commands import cellist_magic
 from cellist.notebook.controls import control
 from cellist.notebook.kernel import kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
-from cellist.notebook.transform import WrapFlowBody, replace_first_line
+from cellist.notebook.task_options import task_magic
+from cellist.notebook.transform import WrapBody, replace_first_line
 from cellist.session import get_session
 
-_MAGICS = (("cell", "flow", flow_magic), ("line", "cellist", cellist_magic))
+_MAGICS = (
+    ("cell", "flow", flow_magic),
+    ("cell", "task", task_magic),
+    ("line", "cellist", cellist_magic),
+)
 
 
 class Extension:
@@ -31,7 +38,12 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.feed = Feed()
-        self.wrapper = WrapFlowBody()
+        self.wrapper = WrapBody()
+        self.openers = {
+            "open_flow": open_flow,
+            "open_task": functools.partial(open_task, shell, self.wrapper.bodies),
+        }
+        """What the first lines of cells call, as attributes of the shell."""
         self._cells: list[Cell] = []
         """Cells that are being executed: one, or more where a cell runs others."""
 
@@ -42,7 +54,8 @@ class Extension:
             shell.register_magic_function(function, magic_kind=kind, magic_name=name)
         shell.input_transformers_cleanup.append(replace_first_line)
         shell.ast_transformers.append(self.wrapper)
-        shell.open_flow = open_flow
+        for name, opener in self.openers.items():
+            setattr(shell, name, opener)
         shell.events.register("pre_run_cell", self.before_cell)
         shell.events.register("post_run_cell", self.after_cell)
         session = get_session()
@@ -72,8 +85,9 @@ class Extension:
         ):
             with contextlib.suppress(ValueError):  # not registered any more
                 shell.events.unregister(event, handler)
-        if getattr(shell, "open_flow", None) is open_flow:
-            del shell.open_flow
+        for name, opener in self.openers.items():
+            if getattr(shell, name, None) is opener:
+                delattr(shell, name)
         session = get_session()
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)

@@ -48,44 +48,47 @@ class FlowOptions:
         return _RUNNERS[self.runner]()
 
 
-def _delay(text: str) -> float | list[float]:
+def delay(text: str) -> float | list[float]:
+    """Read one delay in seconds, or several."""
     numbers = [float(part) for part in text.split(",")]
     if any(number < 0 for number in numbers):
         raise ValueError(text)
     return numbers if len(numbers) > 1 else numbers[0]
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number of times."""
     number = int(text)
     if number < 0:
         raise ValueError(text)
     return number
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read a number of seconds above zero."""
     number = float(text)
     if number <= 0:
         raise ValueError(text)
     return number
 
 
-_delay.__name__, _count.__name__, _seconds.__name__ = "delay", "whole number", "seconds"
+delay.__name__, count.__name__, seconds.__name__ = "delay", "whole number", "seconds"
 
 
 @_arguments.magic_arguments()
 @_arguments.argument("name", nargs="?", help="Name of the flow; default: the number of the cell.")
 @_arguments.argument(
-    "--retries", type=_count, default=0, help="How often to run a failed cell again."
+    "--retries", type=count, default=0, help="How often to run a failed cell again."
 )
 @_arguments.argument(
     "--retry-delay",
-    type=_delay,
+    type=delay,
     default=0.0,
     metavar="S",
     help="Seconds before a retry; several, separated by commas, for one retry after the other.",
 )
 @_arguments.argument(
-    "--timeout", type=_seconds, default=None, metavar="S", help="Time limit in seconds."
+    "--timeout", type=seconds, default=None, metavar="S", help="Time limit in seconds."
 )
 @_arguments.argument(
     "--runner",
@@ -118,12 +121,17 @@ def flow_magic(line: str, cell: str | None = None) -> None:
     raise UsageError(message)
 
 
+def check_name(name: str | None, magic: str) -> None:
+    """Raise `UsageError` for a name that no run may have."""
+    if name and _NOT_IN_NAMES.search(name):
+        message = f"{magic}: the name {name!r} must not contain any of / % & > <"
+        raise UsageError(message)
+
+
 def parse_flow_line(line: str) -> FlowOptions:
     """Return the options on a `%%flow` line. Raises `UsageError` saying what is wrong."""
     given = _arguments.parse_argstring(flow_magic, line)
-    if given.name and _NOT_IN_NAMES.search(given.name):
-        message = f"%%flow: the name {given.name!r} must not contain any of / % & > <"
-        raise UsageError(message)
+    check_name(given.name, "%%flow")
     if given.output and not given.output.isidentifier():
         message = f"%%flow: -o needs the name of a variable, not {given.output!r}"
         raise UsageError(message)

@@ -1,9 +1,9 @@
-"""Turn a `%%flow` cell into an ordinary cell whose body runs inside a flow.
+"""Turn a `%%flow` or `%%task` cell into an ordinary cell whose body runs inside a run.
 
 Two steps, both IPython's own. An input transformer replaces only line 1, by an assignment that
 awaits; so the cell keeps its line numbers, its top-level await, its magics and its tracebacks. Then
-an AST transformer puts the statements that follow into an `async with`, inside an `async for` if
-the flow has retries, and takes the value of a last expression:
+an AST transformer puts the statements that follow into an `async with`, inside an `async for` that
+goes round once per attempt, and takes the value of a last expression:
 
     %%flow crawl --retries 2        __cellist_flow__ = await get_ipython().open_flow("crawl …")
     pages = fetch.map(urls)         async for _ in __cellist_flow__:
@@ -12,32 +12,53 @@ the flow has retries, and takes the value of a last expression:
                                             __cellist_flow__.value = pages
                                     __cellist_flow__.value
 
+A task that finds its outputs goes round no time, so its body is skipped. Its last value is shown
+within, where what is shown is recorded: `__cellist_task__.show(pages)`.
+
 A magic that runs the body itself was tried and rejected: results and tracebacks show twice and
 lines are off. The body stays at module level, so the names it assigns are the user's.
 """
 
 import ast
+import copy
 import inspect
+import itertools
 import re
 
 FLOW_NAME = "__cellist_flow__"
-_MAGIC = re.compile(r"%%flow(?P<options>(\s.*)?)$")
-_OPEN = f"{FLOW_NAME} = await get_ipython().open_flow"
+TASK_NAME = "__cellist_task__"
+ATTEMPT_NAME = "__cellist_attempt__"
+_MAGIC = re.compile(r"%%(?P<kind>flow|task)(?P<options>(\s.*)?)$")
+_FUTURE = re.compile(r"from\s+__future__\s+import\s+[\w ,]+$")
+_OPENINGS = {
+    "flow": f"{FLOW_NAME} = await get_ipython().open_flow({{!r}})\n",
+    # the function tells which file the cell is compiled as
+    "task": f"{TASK_NAME} = await get_ipython().open_task({{!r}}, lambda: None)\n",
+}
+_MOST_BODIES = 8
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def replace_first_line(lines: list[str]) -> list[str]:
-    """Replace a `%%flow` line by the statement that opens the flow; other cells are not touched."""
+    """Replace a `%%flow` or `%%task` line by the statement that opens the run.
+
+    Other cells are not touched.
+    """
     if not lines:
         return lines
     match = _MAGIC.match(lines[0].rstrip())
     if match is None or _inside_another_magic():
         return lines
     options = (match["options"] or "").strip()
-    return [f"{_OPEN}({options!r})\n", *lines[1:]]
+    body = lines[1:]
+    futures = [line.strip() for line in body if _FUTURE.match(line)]
+    if futures:  # these stand before anything else, or Python refuses them
+        body = ["\n" if _FUTURE.match(line) else line for line in body]
+    return ["; ".join([*futures, _OPENINGS[match["kind"]].format(options)]), *body]
 
 
 def _inside_another_magic() -> bool:
-    """Whether a cell magic such as `%%time` asks for its body; it could not await the flow."""
+    """Whether a cell magic such as `%%time` asks for its body; it could not await the run."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "run_cell_magic":
@@ -46,30 +67,103 @@ def _inside_another_magic() -> bool:
     return False
 
 
-class WrapFlowBody(ast.NodeTransformer):
-    """Puts what follows the opening statement of a flow cell into the flow."""
+class WrapBody(ast.NodeTransformer):
+    """Puts what follows the opening statement of a flow or task cell into the run."""
 
     def __init__(self) -> None:
         self.interactivity = "last_expr"
         """IPython's `ast_node_interactivity`: which expressions are displayed."""
+        self.bodies: dict[int, list[ast.stmt]] = {}
+        """The bodies of task cells as they were, by the number the opening statement gives."""
+        self._numbers = itertools.count(1)
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
-        """Wrap the body if the module is a flow cell."""
-        if not node.body or not _opens_flow(node.body[0]):
+        """Wrap the body if the module is a flow or a task cell."""
+        futures = list(itertools.takewhile(_is_future, node.body))
+        opening, *body = node.body[len(futures) :] or [ast.Pass()]
+        name = _opened(opening)
+        if name is None:
             return node
-        opening, body = node.body[0], node.body[1:]
         wrong = _not_allowed(body)
-        if wrong is not None:  # left alone, it is refused by Python, and no flow is opened
+        if wrong is not None:  # left alone, it is refused by Python, and no run is opened
             node.body = [wrong]
             return node
-        shows_value = self.interactivity.startswith("last_expr") and bool(body)
-        shows_value = shows_value and isinstance(body[-1], ast.Expr)
-        if shows_value:
-            body = [*body[:-1], _assign_value(body[-1])]
-        wrapped = _wrap(body or [ast.Pass()], opening)
-        tail = [_show_value(node.body[-1])] if shows_value else []
-        node.body = [opening, wrapped, *tail]
+        if name == TASK_NAME:
+            self._keep([*futures, *body], opening)
+            node.body = [*futures, opening, _wrap(name, self._task_body(body), opening)]
+        else:
+            node.body = [*futures, opening, *self._flow_body(body, opening)]
         return ast.fix_missing_locations(node)
+
+    def _flow_body(self, body: list[ast.stmt], opening: ast.stmt) -> list[ast.stmt]:
+        last = body[-1] if body else None
+        if not self.interactivity.startswith("last_expr") or not isinstance(last, ast.Expr):
+            return [_wrap(FLOW_NAME, body, opening)]
+        value = ast.Attribute(ast.Name(FLOW_NAME, ast.Load()), "value", ast.Store())
+        assigned = ast.copy_location(ast.Assign([value], last.value), last)
+        shown = ast.Expr(ast.Attribute(ast.Name(FLOW_NAME, ast.Load()), "value", ast.Load()))
+        wrapped = _wrap(FLOW_NAME, [*body[:-1], assigned], opening)
+        return [wrapped, ast.copy_location(shown, last)]
+
+    def _keep(self, body: list[ast.stmt], opening: ast.stmt) -> None:
+        """Keep the body for who opens the task, and have the opening say which it is."""
+        number = next(self._numbers)
+        self.bodies[number] = copy.deepcopy(body)
+        for old in list(self.bodies)[:-_MOST_BODIES]:  # of cells that were never executed
+            del self.bodies[old]
+        match opening:
+            case ast.Assign(value=ast.Await(value=ast.Call(args=arguments))):
+                arguments.append(ast.Constant(number))
+            case _:
+                pass
+
+    def _task_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """Return the body with calls that show values and note definitions."""
+        found: list[ast.stmt] = []
+        for position, statement in enumerate(body):
+            is_last = position == len(body) - 1
+            if isinstance(statement, ast.Expr) and self._is_shown(is_last):
+                found.append(_call(statement, "show", statement.value))
+                continue
+            found.append(statement)
+            if isinstance(statement, ast.ClassDef) or getattr(statement, "decorator_list", None):
+                assert isinstance(statement, _DEFINITIONS)
+                name = ast.Name(statement.name, ast.Load())
+                found.append(_call(statement, "note", ast.Constant(statement.name), name))
+            elif is_last and self.interactivity == "last_expr_or_assign":
+                found += _shown_target(statement)
+        return found
+
+    def _is_shown(self, is_last: bool) -> bool:
+        return self.interactivity == "all" or (
+            is_last and self.interactivity in {"last", "last_expr", "last_expr_or_assign"}
+        )
+
+
+def _shown_target(statement: ast.stmt) -> list[ast.stmt]:
+    """Return a call that shows the name a last assignment binds, if it binds one."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            pass
+        case ast.AugAssign(target=ast.Name(id=name)) | ast.AnnAssign(target=ast.Name(id=name)):
+            pass
+        case _:
+            return []
+    return [_call(statement, "show", ast.Name(name, ast.Load()))]
+
+
+def _call(place: ast.stmt, method: str, *arguments: ast.expr) -> ast.stmt:
+    """Return a call of a method of the task, at the place of a statement."""
+    function = ast.Attribute(ast.Name(TASK_NAME, ast.Load()), method, ast.Load())
+    call = ast.Expr(ast.Call(function, list(arguments), []))
+    for node in (call, call.value, function, function.value, *arguments):
+        if not hasattr(node, "lineno"):
+            ast.copy_location(node, place)
+    return call
+
+
+def _is_future(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
 
 
 def _not_allowed(body: list[ast.stmt]) -> ast.stmt | None:
@@ -86,34 +180,21 @@ def _not_allowed(body: list[ast.stmt]) -> ast.stmt | None:
     return None
 
 
-def _opens_flow(statement: ast.stmt) -> bool:
+def _opened(statement: ast.stmt) -> str | None:
+    """Return the name of the run a statement opens, `None` for any other statement."""
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await()):
-            return name == FLOW_NAME
+            return name if name in {FLOW_NAME, TASK_NAME} else None
         case _:
-            return False
+            return None
 
 
-def _flow(context: ast.expr_context | None = None) -> ast.Name:
-    return ast.Name(id=FLOW_NAME, ctx=context or ast.Load())
-
-
-def _assign_value(statement: ast.stmt) -> ast.stmt:
-    assert isinstance(statement, ast.Expr)
-    target = ast.Attribute(value=_flow(), attr="value", ctx=ast.Store())
-    return ast.copy_location(ast.Assign(targets=[target], value=statement.value), statement)
-
-
-def _show_value(statement: ast.stmt) -> ast.stmt:
-    value = ast.Attribute(value=_flow(), attr="value", ctx=ast.Load())
-    return ast.copy_location(ast.Expr(value=value), statement)
-
-
-def _wrap(body: list[ast.stmt], opening: ast.stmt) -> ast.stmt:
-    attempt = ast.AsyncWith(items=[ast.withitem(context_expr=_flow())], body=body)
+def _wrap(name: str, body: list[ast.stmt], opening: ast.stmt) -> ast.stmt:
+    run = ast.Name(name, ast.Load())
+    attempt = ast.AsyncWith(items=[ast.withitem(context_expr=run)], body=body or [ast.Pass()])
     loop = ast.AsyncFor(
-        target=ast.Name(id="__cellist_attempt__", ctx=ast.Store()),
-        iter=_flow(),
+        target=ast.Name(id=ATTEMPT_NAME, ctx=ast.Store()),
+        iter=ast.Name(name, ast.Load()),
         body=[attempt],
         orelse=[],
     )

@@ -1,0 +1,343 @@
+"""A cell as one cached task; see `cellrun` for how it runs.
+
+On a hit its outputs are restored, what it showed is shown again and its body is skipped. On a miss
+it runs like any cell, is watched, and is kept unless that would be wrong; then the reason says what
+stands in the way.
+"""
+
+import ast
+import linecache
+from collections.abc import Callable, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+from cellist import settings
+from cellist.engine.commands import Command, Err, Offload, Ok, Outcome
+from cellist.engine.drivers import aperform
+from cellist.engine.errors import one_line
+from cellist.engine.execution import current_cell
+from cellist.model.reasons import Reason
+from cellist.notebook import cellkey, effects
+from cellist.notebook.analysis import names_of
+from cellist.notebook.cellrun import CellRun, body
+from cellist.notebook.cells import this_cell
+from cellist.notebook.definitions import Definitions, Unkept
+from cellist.notebook.expressions import CellNames
+from cellist.notebook.kernel import ui_for
+from cellist.notebook.notices import say
+from cellist.notebook.outputs import CellValue, Outputs, copies_of, restore, roll_back
+from cellist.notebook.preparing import InNotebook, attributes_in, check_choices, import_first
+from cellist.notebook.showing import Nothing, Recorder, flush_figures, replay, start, stop
+from cellist.notebook.task_options import TaskOptions, parse_task_line
+from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME
+from cellist.tasks import Task
+
+_RANDOM = (
+    "this cell draws from the global random generator, and on a hit its draws are those of the "
+    "first run; `rng = numpy.random.default_rng(seed)` in the cell says what they depend on"
+)
+_SELF_SAID = frozenset({"no_cache", "disabled"})
+
+
+class Code:
+    """The code of a task cell: what it is made of, and the file it is compiled as."""
+
+    def __init__(self, statements: list[ast.stmt], filename: str, shell: Any) -> None:
+        self.body = statements
+        self.filename = filename
+        self.shell = shell
+        lines = linecache.getlines(filename)[1:]
+        self.text = "".join(["%%task\n", *lines])
+        known = InNotebook(shell.user_ns, import_first(statements))
+        self.names: CellNames = names_of(ast.Module(statements, []), known)
+
+    def execute(self, statement: ast.stmt) -> None:
+        """Execute one of the statements in the notebook, as of its place in the cell."""
+        code = self.shell.compile(ast.Module([statement], []), self.filename, "exec")
+        exec(code, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S102 - the cell's own code
+
+
+class CellTask(CellRun):
+    """The task run of one execution of a cell."""
+
+    def __init__(self, options: TaskOptions, code: Code) -> None:
+        self.options = options
+        self.code = code
+        self.shell = code.shell
+        self.namespace: MutableMapping[str, Any] = code.shell.user_ns
+        self.value: Any = None
+        """The value of the last expression."""
+        self.recorder = Recorder(current_cell.get())
+        self.restored: CellValue | None = None
+        """What a hit gave."""
+        self.before = dict(self.namespace)
+        self.facts = effects.facts()
+        self.random = effects.random_states()
+        self.definitions = Definitions(code.names, code.body)
+        self.outputs = Outputs(
+            code.names, self.definitions, self.before, options.outputs, options.skip
+        )
+        self.policy = cellkey.CellSource(code.text, options.semantics())
+        self._hint: str | None = None
+        task, off = self._make_task()
+        super().__init__(task)
+        if off is not None:
+            self.execution.plan = self.execution.plan.with_cache(off)
+
+    def _make_task(self) -> tuple[Task[..., Any], Reason | None]:
+        """Return the task that the cell is, and why it cannot be cached if so."""
+        options, names = self.options, self.code.names
+        off = self._unsound()
+        function: Any = body
+        if off is None:
+            try:
+                function = cellkey.key_function(self.code.body, names, self.before, options.inputs)
+            except Exception as error:
+                text = f"{type(error).__name__}: {one_line(error)}"
+                off = Reason("off", "key_error", f"ran: its key cannot be made ({text})")
+        task = Task(
+            function,
+            name=options.name or this_cell().title,
+            retries=options.retries,
+            retry_delay_seconds=options.retry_delay,
+            timeout_seconds=options.timeout,
+            cache_policy=self.policy,
+            cache_expiration=options.expire,
+            refresh_cache=True if options.refresh else None,
+        )
+        task.identity = f"%%task {options.name or _described(names)}"
+        return task, off
+
+    def _unsound(self) -> Reason | None:
+        """Return why the cell is not to be cached, told by its code alone."""
+        names, options = self.code.names, self.options
+        if options.no_cache:
+            return Reason("off", "no_cache", "ran: caching is off (--no-cache)")
+        if names.hidden and (options.inputs is None or options.outputs is None):
+            what, line = next(iter(names.hidden.items()))
+            text = (
+                f"ran uncached: `{what}` in line {line} hides which names it uses; "
+                "`--in` and `--out` can say them"
+            )
+            return Reason("off", "unsound", text)
+        changing = cellkey.unsafe_reads(names, self.before) if options.inputs is None else []
+        if changing:
+            text = f"ran uncached: it reads `{changing[0]}`, which is another after each cell"
+            return Reason("off", "unsound", text)
+        return None
+
+    # -- the run --
+
+    async def perform(self, command: Command) -> Outcome:
+        """Perform one command; results are packed and unpacked here, on the main thread."""
+        cache = self.execution.services.cache
+        if not isinstance(command, Offload):
+            return await super().perform(command)
+        if command.fn == cache.remember:
+            return await self._remember(command)
+        outcome = await super().perform(command)
+        if command.fn == cache.look_up and isinstance(outcome, Ok):
+            found = outcome.value
+            if isinstance(found, Ok):
+                return await self._restore(command, found.value)
+        return outcome
+
+    async def _restore(self, command: Offload, pack: Any) -> Outcome:
+        """Return the outputs put in place as the hit, or look up again for a miss."""
+        run, cache = self.execution.run, self.execution.plan.cache
+        try:
+            self.restored = restore(
+                pack, self.code.names, self.code.body, self.namespace, self.code.execute
+            )
+            if pack.get("random"):
+                effects.set_random_states(pack["random"])
+            return Ok(Ok(self.restored))
+        except Exception as error:
+            cache.refresh = True  # the plan is this run's own
+            outcome = await super().perform(command)
+            text = f"{type(error).__name__}: {one_line(error)}"
+            sentence = f"ran: its stored outputs could not be restored ({text})"
+            run.why = Reason("miss", "unreadable", sentence)
+            return outcome
+
+    async def _remember(self, command: Offload) -> Outcome:
+        execution, value, seconds = command.args
+        run, why = execution.run, execution.run.why
+        outcome = await super().perform(Offload(command.fn, execution, value.pack, seconds))
+        if self.policy.refusal is not None and why is not None:
+            sentence = f"{why.sentence}; its result is not kept: {self.policy.refusal}"
+            run.why = replace(why, code="not_kept", sentence=sentence)
+        return outcome
+
+    async def begin(self) -> None:
+        """Begin an attempt where the first one began, and record what it shows."""
+        if self.execution.run.attempts > 1:
+            roll_back(self.namespace, self.before)
+        self.namespace.update(copies_of(self.options.own, self.before))
+        self.value = None
+        self.recorder.restart()
+        start(self.shell, self.recorder)
+
+    def show(self, value: Any) -> None:
+        """Show the value of an expression, as IPython shows the last one of a cell."""
+        self.value = value
+        self.shell.displayhook(value)
+
+    def note(self, name: str, value: Any) -> None:
+        """Remember what a class or a decorated function is like when it is new."""
+        self.definitions.note(name, value)
+
+    async def gather(self, failed: bool) -> Any:
+        """Return what the cell gave, packed unless it must not be kept."""
+        try:
+            if not failed:
+                flush_figures(self.shell)
+        finally:
+            stop(self.recorder)
+        if failed:
+            return None
+        found = self.outputs.find(self.namespace)
+        pack = None
+        if not isinstance(self.execution.plan.cache, Reason):
+            pack = await self._pack()
+        self.outputs.put_back_others(self.namespace)
+        return CellValue(found, self.value, pack)
+
+    async def _pack(self) -> Any:
+        """Return what is to be stored, or set the reason why nothing is."""
+        try:
+            self.policy.refusal = await self._refusal()
+            if self.policy.refusal is not None:
+                return None
+            closure = self.policy.closure
+            names = cellkey.global_names(closure.components if closure is not None else ())
+            inputs = {name: self.before[name] for name in names if name in self.before}
+            pack = self.outputs.pack(self.namespace, self.value, inputs)
+        except Unkept as reason:
+            self.policy.refusal = str(reason)
+            return None
+        pack["shown"] = self.recorder.events()
+        pack["random"] = self._random()
+        return pack
+
+    async def _refusal(self) -> str | None:
+        """Return in words why what the cell did must not be kept."""
+        if any(x.parent is self.execution for x in list(self.execution.services.live.values())):
+            return "runs that it submitted were not over when it ended"
+        if not self.options.allow_effects:
+            said = attributes_in(self.code.body)
+            done = effects.changed(self.facts, effects.facts(), said)
+            if done:
+                told = ", ".join(done[:3]) + (" and more" if len(done) > 3 else "")
+                return f"it changed {told}, which a hit does not; `--allow-effects` keeps it anyway"
+        closure = self.policy.closure
+        if closure is None:
+            return None  # nothing was looked up
+        function = self.definition.fn
+        look = Offload(cellkey.changes_of, function, closure, self.policy.versions)
+        outcome = await aperform(look, self.execution)  # in a thread: inputs may be large
+        if isinstance(outcome, Err):
+            raise outcome.error
+        if not outcome.value:
+            return None
+        changed = cellkey.changed_inputs(
+            function, closure, self.before, self.namespace, self.policy.versions
+        )
+        return self._told(changed) if changed else None
+
+    def _told(self, changed: list[str]) -> str:
+        """Return in words that inputs were changed in place, and what helps."""
+        said = " and ".join(f"`{name}`" for name in changed)
+        own = [name for name in changed if name in self.code.names.reads]
+        remedy = ""
+        if own:
+            first = own[0]
+            copied = (
+                f"begin the cell with `{first} = {first}.copy()` or "
+                if hasattr(self.before.get(first), "copy")
+                else ""
+            )
+            remedy = f"; {copied}say `--own {','.join(own)}`"
+        return f"{said} {'was' if len(changed) == 1 else 'were'} changed in place{remedy}"
+
+    def _random(self) -> Any:
+        """Return the states to restore if the cell seeds; hint, once, if it only draws."""
+        now = effects.random_states()
+        if all(now[name] == state for name, state in self.random.items()):
+            return None
+        if "seed" in attributes_in(self.code.body):
+            return now
+        warned = self.execution.services.warned
+        if _RANDOM not in warned:
+            warned.add(_RANDOM)
+            self._hint = _RANDOM
+        return None
+
+    def close(self) -> None:
+        """Let go of the notebook as it was, and of the names that carried the run."""
+        super().close()
+        self.before.clear()
+        self.facts.clear()
+        self._forget_names()
+
+    def _forget_names(self) -> None:
+        for name in (TASK_NAME, ATTEMPT_NAME):
+            self.namespace.pop(name, None)
+
+    def ended(self, value: Any) -> None:
+        """Say what a user should know of the run."""
+        del value
+        self._forget_names()
+        if this_cell().quiet:
+            return
+        why = self.execution.run.why
+        if why is not None and self.restored is None:
+            off = why.outcome == "off" and why.code not in _SELF_SAID
+            if off or why.code in {"not_kept", "unreadable"}:
+                self._say_why(why.sentence)
+        if self._hint:
+            say(self.shell, f"{self.execution.run.name}: {self._hint}")
+
+    def _say_why(self, text: str) -> None:
+        """Say why, where the line that the extension prints after the cell does not."""
+        if ui_for(self.shell, settings.active().ui) != "text":
+            say(self.shell, f"{self.execution.run.name}: {text}")
+
+    def show_again(self) -> None:
+        """Show what the recorded run showed."""
+        assert self.restored is not None
+        assert self.restored.pack is not None
+        why = self.execution.run.why
+        if why is not None and not this_cell().quiet:
+            self._say_why(why.sentence)
+        has_value = self.restored.pack["has_value"]
+        replay(
+            self.shell, self.restored.pack["shown"], self.restored.value if has_value else Nothing
+        )
+
+
+def _described(names: CellNames) -> str:
+    """Return what tells a cell without a name from others, also when it is edited or moved."""
+    made = [name for name in names.binds if not name.startswith("_")]
+    return f"of {', '.join(made)}" if made else f"with {', '.join(sorted(names.reads))}"
+
+
+async def open_task(
+    shell: Any,
+    bodies: MutableMapping[int, list[ast.stmt]],
+    line: str,
+    where: Callable[[], None],
+    number: int,
+) -> CellTask:
+    """Open the task of a `%%task` cell. Called by the first line of the transformed cell."""
+    options = parse_task_line(line)
+    settings.refresh()
+    cell = this_cell()
+    cell.quiet = cell.quiet or options.quiet
+    code = Code(bodies.pop(number), where.__code__.co_filename, shell)
+    check_choices(options, code.names, shell.user_ns)
+    task = CellTask(options, code)
+    await task.advance(None)
+    if task.restored is not None:
+        task.show_again()
+    return task

@@ -1,0 +1,170 @@
+"""What a cell does to the process besides its names: environment, directory, settings of libraries.
+
+Nothing of it comes back on a hit, so it is compared before and after a run, as far as that is
+cheap, and a cell that changes some of it is not kept.
+"""
+
+import logging
+import os
+import random
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+_Facts = dict[str, Any]
+_NOT_SETTINGS = frozenset({"backend", "backend_fallback", "interactive"})
+"""What matplotlib sets of itself when the first figure is drawn."""
+_SAID_BY = {
+    "environment variable": ("environ", "putenv", "unsetenv", "setenv", "load_dotenv"),
+    "warnings filter": ("filterwarnings", "simplefilter", "resetwarnings"),
+}
+"""Importing a library does these, too, and is done again on a hit: the cell must name them."""
+
+
+def facts() -> _Facts:
+    """Return what can be compared later: what is shared by all cells, by the words for it."""
+    found: _Facts = {}
+    for collect in (_process, _matplotlib, _pandas, _numpy, _logging):
+        with suppress(Exception):  # a library that is half imported or not as expected has no say
+            found.update(collect())
+    return found
+
+
+def changed(before: _Facts, after: _Facts, names: frozenset[str]) -> list[str]:
+    """Return in words what differs; `names` are the names and attributes in the cell's code."""
+    differing = [key for key in after if key in before and before[key] != after[key]]
+    differing += [key for key in before if key not in after]
+    differing += [key for key in after if key not in before and _is_unlike_default(key, after)]
+    told: list[str] = []
+    for key in differing:
+        words = key.partition(":")[0]
+        needed = next((said for what, said in _SAID_BY.items() if words.startswith(what)), None)
+        if needed is None or not names.isdisjoint(needed):
+            told.append(key.replace(":", " ", 1) if ":" in key else key)
+    return told
+
+
+def _is_unlike_default(key: str, after: _Facts) -> bool:
+    """Whether a fact that was not there before is an effect: a new variable, a changed setting.
+
+    Settings of a library that was imported meanwhile are compared with its defaults.
+    """
+    words, _, name = key.partition(":")
+    defaults = _DEFAULTS.get(words)
+    if defaults is None:
+        return words == "environment variable"
+    try:
+        return defaults().get(name, after[key]) != after[key]
+    except Exception:
+        return False
+
+
+def _process() -> _Facts:
+    found: _Facts = {f"environment variable:{key}": value for key, value in os.environ.items()}
+    try:
+        found["the working directory"] = Path.cwd()
+    except OSError:
+        found["the working directory"] = None
+    found["sys.path"] = list(sys.path)
+    found["warnings filter"] = list(warnings.filters)
+    own = ("cellist", "IPython")
+    threads = [one for one in threading.enumerate() if not one.daemon]
+    found["threads that run on"] = sorted(
+        one.name for one in threads if not one.name.startswith(own)
+    )
+    found["the recursion limit"] = sys.getrecursionlimit()
+    return found
+
+
+def _matplotlib() -> _Facts:
+    module: Any = sys.modules.get("matplotlib")
+    found: _Facts = {}
+    if module is not None:
+        found = {
+            f"rcParams:{key}": _frozen(value)
+            for key, value in _plain_items(module.rcParams)
+            if key not in _NOT_SETTINGS
+        }
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    found["open figures of pyplot"] = pyplot.get_fignums() if pyplot is not None else []
+    return found
+
+
+def _pandas() -> _Facts:
+    config: Any = sys.modules.get("pandas._config.config")
+    if config is None:
+        return {}
+    return {f"pandas option:{key}": _frozen(value) for key, value in _flat(config._global_config)}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found += _flat(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        else:
+            found.append((prefix + key, value))
+    return found
+
+
+def _numpy() -> _Facts:
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or not hasattr(numpy, "get_printoptions"):
+        return {}
+    options = {**numpy.get_printoptions(), **numpy.geterr()}
+    return {f"numpy option:{key}": _frozen(value) for key, value in options.items()}
+
+
+def _logging() -> _Facts:
+    root = logging.getLogger()
+    return {"the root logger": (root.level, tuple(map(id, root.handlers)), root.disabled)}
+
+
+def _plain_items(settings: Any) -> Iterable[tuple[str, Any]]:
+    """Return the items of `rcParams` without its own look-up, which may load a backend."""
+    return dict[str, Any].items(settings)
+
+
+def _frozen(value: Any) -> str:
+    return repr(value)
+
+
+def _default_rc() -> Mapping[str, Any]:
+    module: Any = sys.modules["matplotlib"]
+    return {key: _frozen(value) for key, value in _plain_items(module.rcParamsOrig)}
+
+
+def _default_pandas() -> Mapping[str, Any]:
+    config: Any = sys.modules["pandas._config.config"]
+    return {key: _frozen(option.defval) for key, option in config._registered_options.items()}
+
+
+_DEFAULTS: dict[str, Callable[[], Mapping[str, Any]]] = {
+    "rcParams": _default_rc,
+    "pandas option": _default_pandas,
+}
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of the global random generators."""
+    states: dict[str, Any] = {"random": random.getstate()}
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None:
+        name, keys, *rest = numpy.get_state()
+        states["numpy.random"] = (name, keys.tobytes(), *rest)
+    return states
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Put the global random generators into the states that `random_states` gave."""
+    if "random" in states:
+        random.setstate(states["random"])
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None and "numpy.random" in states:
+        name, keys, *rest = states["numpy.random"]
+        array: Any = sys.modules["numpy"]
+        numpy.set_state((name, array.frombuffer(keys, array.uint32), *rest))

@@ -1,0 +1,169 @@
+"""Links from a cell's stored outputs to objects that live on: its inputs, definitions, modules.
+
+An output that refers to an input must refer to the live input on a hit, too, and an instance of a
+class of the notebook must be one of the live class. So such objects are not stored; a link says
+where they are found: `("input", name, steps)` from an input by its name through its parts,
+`("main", path)` a function, class or other definition of the notebook, `("module", name)`.
+
+What arrays share they share on a hit, too; see `arrays`. A closed file comes back as a closed file.
+"""
+
+import io
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any, cast
+
+from cellist.notebook.arrays import Arrays
+
+_ATOMS = frozenset(
+    {int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented)}
+)
+_PLAIN = _ATOMS | {list, dict, set, frozenset}
+_FILES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
+_MODES = {"BufferedReader": "rb", "BufferedWriter": "wb", "BufferedRandom": "r+b", "FileIO": "rb"}
+_MOST_PARTS = 20_000
+_DEEPEST = 8
+Link = tuple[Any, ...]
+
+
+def is_atom(value: object, depth: int = 3) -> bool:
+    """Whether a value is immutable through and through, so that a copy is as good."""
+    if type(value) in _ATOMS:
+        return True
+    if type(value) is not tuple or not depth:
+        return False
+    return all(is_atom(part, depth - 1) for part in cast("tuple[object, ...]", value))
+
+
+class Links:
+    """What the outputs of a cell may refer to. Keeps the objects alive whose ids it uses."""
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        definitions: Mapping[str, Any],
+        namespace: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+    ) -> None:
+        self._namespace = namespace
+        self._main = namespace.get("__name__", "__main__")
+        self._by_id: dict[int, Link] = {}
+        self._alive: list[Any] = [dict(inputs), dict(definitions), dict(outputs)]
+        for name, value in definitions.items():
+            self._by_id[id(value)] = ("main", name)
+        for name, value in inputs.items():
+            self._link_input(name, value)
+        self._arrays = Arrays(inputs, outputs)
+        self.used: set[str] = set()
+        """Definitions that are referred to."""
+
+    def _link_input(self, name: str, value: Any) -> None:
+        """Link an input and, as far as there are not too many, its parts."""
+        pending: list[tuple[Any, Link]] = [(value, ("input", name))]
+        budget = _MOST_PARTS
+        while pending and budget:
+            part, link = pending.pop()
+            budget -= 1
+            if isinstance(part, (ModuleType, BuiltinFunctionType)) or is_atom(part):
+                continue
+            if id(part) in self._by_id:
+                continue
+            self._by_id[id(part)] = link
+            self._alive.append(part)
+            if len(link) < _DEEPEST:
+                pending.extend((inner, (*link, step)) for step, inner in _parts_of(part))
+
+    def link_of(self, value: Any) -> Link | None:
+        """Return the link to a value, `None` if it is to be stored itself."""
+        found = self._by_id.get(id(value))
+        if found is not None:
+            if found[0] == "main":
+                self.used.add(found[1])
+            return found
+        kind = cast("Any", type(value))
+        if kind in _PLAIN:
+            return None
+        if kind is ModuleType:
+            return ("module", value.__name__)
+        if isinstance(value, _FILES) and value.closed:
+            return ("closed file", kind.__name__)
+        if (kind is FunctionType or isinstance(value, type)) and value.__module__ == self._main:
+            return self._link_main(value)
+        return None
+
+    def _link_main(self, value: Any) -> Link:
+        path = value.__qualname__
+        try:
+            found = _walk(self._namespace, path)
+        except (KeyError, AttributeError):
+            found = None
+        if found is not value:
+            what = "lambda" if "<lambda>" in path else f"{type(value).__name__} `{path}`"
+            message = f"no name in the notebook leads to the {what}"
+            raise pickle.PicklingError(message)
+        self.used.add(path.partition(".")[0])
+        return ("main", path)
+
+    def mixin(self) -> type[Any]:
+        """Return the mixin for a pickler; see `caching.pickles.dump_linked`."""
+        links = self
+
+        class Linking:
+            def persistent_id(self, obj: Any) -> Any:
+                return links.link_of(obj)
+
+            def reducer_override(self, obj: Any) -> Any:
+                view = links.made_of(obj)
+                if view is not None:
+                    return view
+                above: Any = getattr(super(), "reducer_override", None)
+                return NotImplemented if above is None else above(obj)
+
+        return Linking
+
+    def made_of(self, value: Any) -> Any:
+        """Return how an array is made again if it shares memory with others, else `None`."""
+        return self._arrays.made_of(value)
+
+
+def follow(link: Link, inputs: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
+    """Return the object a link leads to. Raises `LookupError` or `AttributeError`."""
+    kind, where, *steps = link
+    if kind == "module":
+        return import_module(where)
+    if kind == "closed file":
+        with open(os.devnull, _MODES.get(where, "r")) as file:  # noqa: PTH123 - a path has no such modes
+            return file
+    if kind == "main":
+        return _walk(namespace, where)
+    value = inputs[where]
+    for how, step in steps:
+        value = getattr(value, step) if how == "." else value[step]
+    return value
+
+
+def _walk(namespace: Mapping[str, Any], path: str) -> Any:
+    first, *rest = path.split(".")
+    value = namespace[first]
+    for name in rest:
+        value = getattr(value, name)
+    return value
+
+
+def _parts_of(value: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
+    """Yield the mutable parts of a container or of a plain object, with the step to each."""
+    if type(value) is dict:
+        for key, part in cast("dict[Any, Any]", value).items():
+            if is_atom(key):
+                yield ("[", key), part
+    elif type(value) in (list, tuple):
+        for index, part in enumerate(cast("list[Any]", value)):
+            yield ("[", index), part
+    elif not isinstance(value, (type, FunctionType)):
+        state: Any = getattr(value, "__dict__", None)
+        if type(state) is dict and type(value).__module__ == "__main__":
+            for name, part in cast("dict[str, Any]", state).items():
+                yield (".", name), part
