@@ -288,7 +288,7 @@ def test_flows_with_retries_inside_each_other(recorder: Recorder) -> None:
 
 
 def test_told_not_to_cache_it_runs_again(recorder: Recorder) -> None:
-    for options in ({"cache_policy": NO_CACHE}, {"cache_policy": None}):
+    for options in UNCACHED:
         body = Body(lambda x: x, **options, persist_result=False)
         flow(body, retries=1)()
         assert sorted(body.calls) == [1, 1, 2, 2, 3, 3, 4, 4]
@@ -297,7 +297,7 @@ def test_told_not_to_cache_it_runs_again(recorder: Recorder) -> None:
 def test_default_off_is_still_kept_and_disabled_is_not(recorder: Recorder) -> None:
     for setting, calls in (("tasks_default_no_cache", 4), ("tasks_disable_caching", 8)):
         body = Body(lambda x: x)
-        with temporary_settings(**{setting: True}):
+        with temporary_settings({setting: True}):
             flow(body, retries=1)()
         assert len(body.calls) == calls, setting
 
