@@ -25,6 +25,7 @@ from cellist.caching.source import SourceClosure, closure_of
 from cellist.model.reasons import Component
 from cellist.notebook.definitions import is_harmless_magic
 from cellist.notebook.expressions import CellNames
+from cellist.notebook.files import named_files
 from cellist.notebook.links import is_atom
 from cellist.notebook.outputs import is_of_ipython
 
@@ -132,7 +133,8 @@ class CellSource(TaskSource):
         request.closures[closure.digest] = closure.components
         same = aliases(request.fn.__globals__, closure)
         options = digest_value((_VERSION, *self.options, same))
-        return [Component("source", "closure", closure.digest), self._own(options)]
+        files = named_files(closure.components, request.fn.__globals__)
+        return [Component("source", "closure", closure.digest), self._own(options), *files]
 
     def _own(self, digest: str) -> Component:
         said = zip(("--in", "--out", "--own", "--skip"), self.options, strict=False)
