@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cellist import flow, get_run_context, runtime, task
+from cellist import State, flow, get_run_context, runtime, task
 from cellist.cache_policies import (
     DEFAULT,
     FLOW_PARAMETERS,
@@ -643,3 +643,18 @@ def test_one_task_called_first_by_many_threads() -> None:
         for thread in threads:
             thread.join()
         assert sorted(codes) == ["hit"] * 7 + ["miss"]
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, INPUTS])
+def test_a_new_version_makes_old_results_invalid(policy: Any) -> None:
+    def work(x: int) -> int:
+        return x
+
+    def state(version: str | None) -> State:
+        return task(work, cache_policy=policy, version=version)(1, return_state=True)
+
+    assert [state("1").name, state("1").name] == ["Completed", "Cached"]
+    changed = state("2")
+    assert changed.name == "Completed"
+    assert "its version" in str(changed.why)
+    assert [state("1").name, state(None).name] == ["Cached", "Completed"]

@@ -36,7 +36,7 @@ class TaskOptions(TypedDict, total=False):
     tags: Iterable[str] | None
     """Labels that every run gets."""
     version: str | None
-    """Recorded with every run, and part of the cache key."""
+    """Recorded with every run, and part of the cache key: a new one makes old results invalid."""
     cache_policy: CachePolicy | type[NotSet] | None
     """What makes two runs the same, such as `INPUTS + TASK_SOURCE`; `None` turns caching off."""
     cache_key_fn: Callable[[Any, dict[str, Any]], Any] | None

@@ -69,6 +69,7 @@ class CachePlan:
         "serializer",
         "storage",
         "storage_key",
+        "version",
     )
 
     def __init__(
@@ -88,6 +89,7 @@ class CachePlan:
         key_place: Place | None = None,
         isolation: IsolationLevel | None = None,
         lock_manager: Any = None,
+        version: str | None = None,
     ) -> None:
         self.fn = fn
         self.identity = identity
@@ -108,6 +110,8 @@ class CachePlan:
         """The `key_storage` of the policy."""
         self.isolation = isolation
         self.lock_manager = lock_manager
+        self.version = version
+        """Part of the key, so that a new one makes old results invalid."""
 
     def changed(self, **changes: Any) -> "CachePlan":
         """Return this plan with some options replaced."""

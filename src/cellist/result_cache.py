@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from cellist import settings
 from cellist.cache_notes import Note
+from cellist.caching.digests import digest_value
 from cellist.caching.envelope import Header
 from cellist.caching.found import Found, Missing
 from cellist.caching.memory import Entry
@@ -284,7 +285,12 @@ class Cache:
         components = plan.policy.components(request)
         if not components:
             return None, []
-        return request.raw_key or join(components), components
+        if request.raw_key is not None:
+            return request.raw_key, components
+        if plan.version is not None:
+            told = Component("version", "version", digest_value(plan.version), plan.version)
+            components = [*components, told]
+        return join(components), components
 
     def _get(self, store: AnyStore, key: str, plan: CachePlan) -> Found | Missing:
         try:

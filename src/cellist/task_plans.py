@@ -100,6 +100,7 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
         key_place=place_of(key_storage, "key_storage") if key_storage is not None else None,
         isolation=policy.isolation_level,
         lock_manager=policy.lock_manager,
+        version=task.version,
     )
 
 

@@ -28,6 +28,8 @@ _ORDER = (
     "global",
     "argument",
     "flow parameter",
+    "version",
+    "file",
     "package",
     "run",
     "policy",

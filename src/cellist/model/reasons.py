@@ -9,7 +9,8 @@ class Component(NamedTuple):
     """One named part of a cache key.
 
     `kind` is one of argument, source (the task's own code), function, class, module, global,
-    closure, default, package, policy, file, extra and untracked. `name` is what a user calls it,
+    closure, default, package, policy, version, file, extra and
+    untracked. `name` is what a user calls it,
     such as `clean` or `pandas`. `digest` is hex. `text` is what a person compares: source text for
     code, a short form for a value, a version for a package.
     """
@@ -36,6 +37,7 @@ _LABELS = {
     "default": "default of `{name}`",
     "package": "package `{name}`",
     "file": "file `{name}`",
+    "version": "its version",
 }
 
 
