@@ -19,10 +19,17 @@ KEPT = {
 }
 
 
-class Body:
-    """A flow body that calls a task a few times and fails in its first attempts."""
+@task(cache_policy=NO_CACHE)
+def fail() -> None:
+    raise ValueError("not yet")
 
-    def __init__(self, give: Any, failures: int = 1, **options: Any) -> None:
+
+class Body:
+    """A flow body that calls a task a few times, and in its first attempts one that fails."""
+
+    def __init__(self, give: Any, failures: int = 1, raises: bool = False, **options: Any) -> None:
+        self.raises = raises
+        """Whether it is the flow's own code that raises."""
         self.calls: list[int] = []
         self.left = failures
         self.give = give
@@ -39,7 +46,9 @@ class Body:
         given = [self.work(1), self.work.submit(2).result(), *self.work.map([3, 4]).result()]
         if self.left:
             self.left -= 1
-            raise ValueError("not yet")
+            if self.raises:
+                raise ValueError("not yet")
+            fail()
         return given
 
 
@@ -69,7 +78,7 @@ def test_what_is_kept_is_a_copy(recorder: Recorder) -> None:
         first.append("changed by the flow")
         if body.left:
             body.left = 0
-            raise ValueError("not yet")
+            fail()
         return first
 
     assert f() == [1, "changed by the flow"]
@@ -175,13 +184,13 @@ def test_what_the_flow_itself_refused_is_made_anew(recorder: Recorder) -> None:
 
     @flow(retries=5)
     def f() -> str:
-        tell()  # an effect, with no value to be wrong
+        tell()
         if not is_ready():
             raise ValueError("not ready")
         return "ready"
 
     assert f() == "ready"
-    assert (len(asked), len(told)) == (3, 1)
+    assert (len(asked), len(told)) == (3, 3)
 
 
 COUNT = 0
@@ -287,19 +296,31 @@ def test_flows_with_retries_inside_each_other(recorder: Recorder) -> None:
     assert [run.run_count for run in recorder.of("inner")] == [2, 1]
 
 
-def test_told_not_to_cache_it_runs_again(recorder: Recorder) -> None:
-    for options in UNCACHED:
-        body = Body(lambda x: x, **options, persist_result=False)
-        flow(body, retries=1)()
-        assert sorted(body.calls) == [1, 1, 2, 2, 3, 3, 4, 4]
+@pytest.mark.parametrize(
+    ("give", "options", "is_reused"),
+    [
+        (lambda x: x, {}, True),
+        (lambda x: x, {"cache_policy": INPUTS}, True),
+        (lambda _: None, {"cache_policy": INPUTS}, True),
+        (lambda _: None, {}, False),
+        (lambda x: x, {"persist_result": False}, False),
+        *((lambda x: x, options, False) for options in UNCACHED),
+    ],
+)
+def test_if_the_flow_itself_raises_only_what_is_cached_is_reused(
+    give: Any, options: dict[str, Any], is_reused: bool, recorder: Recorder
+) -> None:
+    body = Body(give, raises=True, **options)
+    flow(body, retries=1)()
+    assert sorted(body.calls) == ([1, 2, 3, 4] if is_reused else [1, 1, 2, 2, 3, 3, 4, 4])
 
 
-def test_default_off_is_still_kept_and_disabled_is_not(recorder: Recorder) -> None:
-    for setting, calls in (("tasks_default_no_cache", 4), ("tasks_disable_caching", 8)):
+def test_settings_that_turn_caching_off_do_not_matter(recorder: Recorder) -> None:
+    for setting in ("tasks_default_no_cache", "tasks_disable_caching"):
         body = Body(lambda x: x)
         with temporary_settings({setting: True}):
             flow(body, retries=1)()
-        assert len(body.calls) == calls, setting
+        assert len(body.calls) == 4, setting
 
 
 def test_a_flow_that_stores_nothing_still_reuses(recorder: Recorder) -> None:
@@ -313,7 +334,7 @@ def test_a_flow_that_stores_nothing_still_reuses(recorder: Recorder) -> None:
 
 def test_within_one_attempt_it_runs_as_often_as_it_is_called(recorder: Recorder) -> None:
     calls: list[str] = []
-    failures = [ValueError("not yet")]
+    flaky = failing(1)
 
     @task
     def note(text: str) -> None:
@@ -323,8 +344,7 @@ def test_within_one_attempt_it_runs_as_often_as_it_is_called(recorder: Recorder)
     def f() -> None:
         note("a")
         note("a")
-        if failures:
-            raise failures.pop()
+        flaky()
         note("a")
 
     f()

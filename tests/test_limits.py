@@ -673,4 +673,5 @@ def test_runs_that_waited_leave_nothing_behind(recorder: Recorder) -> None:
     gc.collect()
     from cellist.engine.permits import Permit
 
-    assert not [one for one in gc.get_objects() if isinstance(one, Permit)]
+    permits = [one for one in gc.get_objects() if isinstance(one, Permit)]
+    assert not [one for one in permits if one.run is future.run]  # those of other tests may end

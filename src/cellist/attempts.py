@@ -6,10 +6,10 @@ and the plain values it reads are the same; collections it reads are taken to be
 tasks that note something in a list are common and the flow run is still the same one. Within one
 attempt a task runs as often as it is called: each result serves one call of a later attempt.
 
-A task that was told not to be cached (`NO_CACHE`), or a child flow that keeps no result
-(`persist_result=False`), may ask about the world. So its value is served only if it had no part in
-the failure, as far as can be seen: not if the flow's own code raised, and not if a run that failed
-was given that value. What asked which run it is part of is never served.
+What no cache would keep (tasks with `NO_CACHE`, those that return `None`, `persist_result=False`)
+may ask about the world or change it. So it is served only if it had no part in the failure, as far
+as can be seen: not if the flow's own code raised, which may have judged it, and not if a run that
+failed was given its value. What asked which run it is part of is never served.
 """
 
 import dis
@@ -19,7 +19,6 @@ from threading import Lock
 from types import CodeType
 from typing import Any
 
-from cellist.cache_policies import NONE
 from cellist.caching.digests import digest_value
 from cellist.caching.formats import Encoded, atom_size, decode, encode
 from cellist.engine.commands import Ok
@@ -32,21 +31,20 @@ from cellist.taskkeys import code_digest
 
 _MOST = 256 * 2**20
 """Bytes kept for one flow run; larger results are left to the store."""
-_TOLD_OFF = frozenset({"no_cache", "disabled"})
 
 
 class _Kept:
     """The result of one run: as bytes unless nothing can change it."""
 
-    __slots__ = ("attempt", "encoded", "original", "suspect", "told_off", "value")
+    __slots__ = ("attempt", "encoded", "is_cached", "original", "suspect", "value")
 
-    def __init__(self, attempt: int, value: Any, encoded: Encoded | None, told_off: bool) -> None:
+    def __init__(self, attempt: int, value: Any, encoded: Encoded | None, is_cached: bool) -> None:
         self.attempt = attempt
         self.value = value if encoded is None else None
         self.encoded = encoded
-        self.told_off = told_off
-        """Whether it is of a task or flow that was told to keep nothing."""
-        self.original: Any = value if told_off else None
+        self.is_cached = is_cached
+        """Whether a cache would keep it as well."""
+        self.original: Any = None if is_cached else value
         self.suspect = False
         """Whether a run that failed was given the value."""
 
@@ -100,9 +98,7 @@ class Attempts:
         kept = self._kept.get(key)
         while kept and kept[0].attempt < self.run.attempts:
             first = kept.popleft()
-            if first.value is None and first.encoded is None:
-                return first  # it was run for its effect
-            if not first.told_off or not (self._judged or first.suspect):
+            if first.is_cached or not (self._judged or first.suspect):
                 return first
         return None
 
@@ -127,7 +123,7 @@ class Attempts:
             encoded = encoded.owned()
         with self._lock:
             self._size += encoded.size if encoded is not None else 0
-            kept = _Kept(self.run.attempts, value, encoded, _is_told_off(x))
+            kept = _Kept(self.run.attempts, value, encoded, _is_cached(x, value))
             self._kept.setdefault(key, deque()).append(kept)
 
     def failed(self, x: Execution, error: BaseException) -> None:
@@ -140,7 +136,7 @@ class Attempts:
         with self._lock:
             self._errors.append(error)
             for kept in self._all():
-                if kept.told_off and id(kept.original) in given:
+                if kept.original is not None and id(kept.original) in given:
                     kept.suspect = True
         if self._outer is not None:
             self._outer.failed(x, error)
@@ -159,14 +155,12 @@ class Attempts:
             yield from kept
 
 
-def _is_told_off(x: Execution) -> bool:
-    """Whether a task or all tasks were told not to be cached, or a flow to keep no result."""
+def _is_cached(x: Execution, value: Any) -> bool:
+    """Whether a cache would keep the value, too; of child flows all but those told not to."""
     if x.plan.is_flow:
-        return x.definition.persist_result is False
+        return x.definition.persist_result is not False
     cache: Any = x.plan.cache
-    policy = x.definition.options["cache_policy"]
-    told = policy is None or policy == NONE
-    return told or (cache.__class__ is Reason and cache.code in _TOLD_OFF)
+    return cache.__class__ is not Reason and (value is not None or cache.explicit)
 
 
 def _key(x: Execution) -> str | None:

@@ -108,13 +108,16 @@ class TestConstructors:
     )
     def test_scheduled_time(self, name: str) -> None:
         make = getattr(states, name)
-        assert abs(make().state_details.scheduled_time - NOW) < timedelta(minutes=5)
+        assert abs(make().state_details.scheduled_time - dt.datetime.now(UTC)) < timedelta(
+            minutes=5
+        )
         later = NOW + timedelta(hours=1)
         assert make(scheduled_time=later).state_details.scheduled_time == later
 
     def test_paused(self) -> None:
         details = Paused(timeout_seconds=60, reschedule=True, pause_key="k").state_details
-        assert abs(details.pause_timeout - NOW - timedelta(seconds=60)) < timedelta(minutes=5)
+        due = dt.datetime.now(UTC) + timedelta(seconds=60)
+        assert abs(details.pause_timeout - due) < timedelta(minutes=5)
         assert (details.pause_reschedule, details.pause_key) == (True, "k")
         assert Paused(pause_expiration_time=NOW).state_details.pause_timeout == NOW
         assert not Paused().state_details.pause_reschedule

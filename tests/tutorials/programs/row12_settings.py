@@ -60,7 +60,7 @@ os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"] = "0.01,0,0.01"
 os.environ["CELLIST_FLOWS_DEFAULT_RETRIES"] = "1"
 try:
     print([attempts(one) for one in (silent, never_again, once_more, careless)])
-    # > [(4, 2), (1, 0), (2, 0), (2, 0)]
+    # > [(4, 2), (1, 0), (2, 0), (2, 1)]
 finally:
     del os.environ["PREFECT_TASKS_DEFAULT_RETRIES"]
     del os.environ["PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS"]

@@ -92,7 +92,7 @@ assert len(cellist.runs(kind="flow", name="stubborn")) == 1
 
 
 # %%
-# They cover the tasks in it and the flows called by it. What is kept is not done again.
+# They cover the tasks in it and the flows called by it. What has completed is not done again.
 @task
 def kept(x: int) -> int:
     calls.note("kept")
@@ -100,8 +100,8 @@ def kept(x: int) -> int:
 
 
 @task(cache_policy=NO_CACHE)
-def done_again(x: int) -> int:
-    calls.note("done_again")
+def also_kept(x: int) -> int:
+    calls.note("also_kept")
     return x
 
 
@@ -120,15 +120,15 @@ def child() -> str:
 
 @flow(retries=1)
 def parent() -> tuple[int, str]:
-    return kept(1) + done_again(2), child()
+    return kept(1) + also_kept(2), child()
 
 
 print(parent())
 # > (3, 'found')
-print([calls.seen.count(what) for what in ("kept", "done_again", "child", "unreliable")])
-# > [1, 2, 2, 2]
+print([calls.seen.count(what) for what in ("kept", "also_kept", "child", "unreliable")])
+# > [1, 1, 2, 2]
 print(states_of("parent"))
-# > Pending → Running → Running → Completed
+# > Pending → Running → AwaitingRetry → Running → Completed
 runs = cellist.runs(flow="parent", kind="task", name="kept")
 print(sorted(runs["state"]))
 # > ['Cached', 'Completed']
@@ -141,7 +141,7 @@ print(sorted(children["state"]))
 # A submitted task that fails fails the flow that returns it, and the flow is tried again.
 @flow(retries=1)
 def returns_futures() -> list:
-    return [unreliable_too.submit(), done_again.submit(5)]
+    return [unreliable_too.submit(), also_kept.submit(5)]
 
 
 @task(cache_policy=NO_CACHE)
@@ -154,7 +154,7 @@ def unreliable_too() -> str:
 print(returns_futures())
 # > ['found', 5]
 print(states_of("returns-futures"))
-# > Pending → Running → Running → Completed
+# > Pending → Running → AwaitingRetry → Running → Completed
 
 
 # %%
