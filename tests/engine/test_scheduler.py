@@ -1,5 +1,6 @@
 """Submitted runs: order, places in the pool, parking, and what may go wrong at the edges."""
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -142,6 +143,43 @@ def test_a_timed_task_that_waits_for_another_gives_up_in_time(recorder: Recorder
         return work.map(range(20)).result(timeout=10)
 
     assert f() == list(range(20))
+
+
+def test_who_wants_its_place_back_gets_it_from_one_that_begins_to_wait(recorder: Recorder) -> None:
+    """The second has the only place, which the first wants back, and begins to wait for it."""
+    ready, inside, go = threading.Event(), threading.Event(), threading.Event()
+    futures: dict[str, Any] = {}
+
+    @task(**quick)
+    async def awaited():
+        while not ready.is_set():
+            await asyncio.sleep(0.001)
+
+    @task(**quick)
+    def first():
+        futures["awaited"].result()
+        return 1
+
+    @task(**quick)
+    def second():
+        inside.set()
+        assert go.wait(20)
+        return futures["first"].result(timeout=20) + 1
+
+    @flow(task_runner=one_place())
+    def f():
+        futures["awaited"] = awaited.submit()
+        futures["first"] = first.submit()
+        pool: Any = futures["first"].work.pool
+        other = second.submit()
+        assert inside.wait(20)  # the first waits, so its place went to the second
+        ready.set()
+        while not pool._returning:
+            time.sleep(0.001)
+        go.set()
+        return other.result(timeout=20)
+
+    assert f() == 2
 
 
 @pytest.mark.slow

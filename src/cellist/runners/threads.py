@@ -99,17 +99,23 @@ class ThreadPool:
         There may be one worker too many after `replace`; it goes when it has done something.
         """
         with self._lock:
-            while self._returning:  # a worker that waited goes on in this one's place
-                waiter, place = self._returning.popleft()
-                place.set()
-                if waiter.pool is self:
-                    waiter.is_away = False
-                    return None
+            if self._gave_place():
+                return None
             if not self._queue or (self._busy > self.most and not is_new):
                 self._busy -= 1
                 return None
             self._served += 1
             return self._queue.popleft()
+
+    def _gave_place(self) -> bool:
+        """Have a worker that waited go on in the place of the one that asks. The lock is held."""
+        while self._returning:
+            waiter, place = self._returning.popleft()
+            place.set()
+            if waiter.pool is self:
+                waiter.is_away = False
+                return True
+        return False
 
     def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
         """Call user code in this thread."""
@@ -122,8 +128,9 @@ class ThreadPool:
         """Give a worker's place to other work while it waits."""
         with self._lock:
             worker.is_away = True
-            start = bool(self._queue)
-            if not start:
+            gave = self._gave_place()
+            start = not gave and bool(self._queue)
+            if not (gave or start):
                 self._busy -= 1
         if start:
             borrow().run(self._serve)
