@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cellist import flow, task
-from cellist.cache_policies import NO_CACHE
+from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.engine.commands import Sleep, Waker
+from cellist.engine.flights import Ticket
 from cellist.engine.scheduler import PARKED, Work
 from cellist.runners.threads import ThreadPool
 from cellist.task_runners import ThreadPoolTaskRunner
@@ -180,6 +181,33 @@ def test_who_wants_its_place_back_gets_it_from_one_that_begins_to_wait(recorder:
         return other.result(timeout=20)
 
     assert f() == 2
+
+
+def test_a_slow_hook_holds_up_nobody_whom_its_run_let_go_on(recorder: Recorder) -> None:
+    """The end of the first run wakes the second, in a thread that has a hook to call yet."""
+    inside, go, over = threading.Event(), threading.Event(), threading.Event()
+
+    @task(cache_policy=INPUTS, on_completion=[lambda *_: over.wait(20)])
+    def work(n):
+        inside.set()
+        assert go.wait(20)
+        return n
+
+    waits = task(work.fn, name="waits", cache_policy=INPUTS)
+
+    @flow
+    def f():
+        first = work.submit(1)
+        assert inside.wait(20)
+        second = waits.submit(1)
+        while not any(isinstance(x.waker, Ticket) for x in list(recorder.session.live.values())):
+            time.sleep(0.001)
+        go.set()
+        assert second.result(timeout=10) == 1
+        assert not first.done()
+        over.set()
+
+    f()
 
 
 @pytest.mark.slow
