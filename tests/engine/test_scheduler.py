@@ -153,8 +153,7 @@ def test_who_wants_its_place_back_gets_it_from_one_that_begins_to_wait(recorder:
 
     @task(**quick)
     async def awaited():
-        while not ready.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(ready.wait, 20)
 
     @task(**quick)
     def first():
