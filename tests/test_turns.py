@@ -13,6 +13,8 @@ import pytest
 from cellist import task
 from cellist.cache_policies import INPUTS
 from cellist.caching.leases import FileSystemLockManager
+from cellist.engine.commands import Ok
+from cellist.engine.promise import Latch
 from cellist.locking.memory import MemoryLockManager
 from cellist.model.isolation import IsolationLevel
 from cellist.results import ResultStore
@@ -403,3 +405,44 @@ def test_those_that_wait_already_are_told(recorder: Recorder) -> None:
     assert nested.result(timeout=SECONDS) == 0
     go.set()
     assert top.result(timeout=SECONDS) == 1
+
+
+@pytest.mark.parametrize("method", ["attempt", "release_lock"])
+def test_an_interrupt_as_a_lock_is_taken_or_given_back_keeps_nobody_waiting(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The lock is taken, or given back, but the interrupt is raised before anything is noted."""
+    done = getattr(FileSystemLockManager, method)
+    pressed: list[bool] = []
+
+    def interrupted(self: Any, *args: Any) -> Any:
+        found = done(self, *args)
+        if not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(FileSystemLockManager, method, interrupted)
+
+    @task(cache_policy=INPUTS)
+    def work(n: int) -> int:
+        return n
+
+    with pytest.raises(KeyboardInterrupt):
+        work(1)
+    assert recorder.session.cache.flights.up == {}
+    assert recorder.session.stores.locks_of(recorder.session.store)._held == set()
+    assert work.submit(1).result(timeout=SECONDS) == 1
+
+
+def test_an_interrupt_as_waiters_are_woken_keeps_none_of_them_waiting() -> None:
+    latch, woken = Latch(), threading.Event()
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    latch.on_settled(interrupted)
+    latch.on_settled(lambda _: woken.set())
+    with pytest.raises(KeyboardInterrupt):
+        latch.settle(Ok(1))
+    assert woken.is_set()

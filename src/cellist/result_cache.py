@@ -173,8 +173,10 @@ class Cache:
     def _land(self, x: Execution, word: str) -> None:
         flight = self.flights.leave(x) if x.flight is not None else None
         if flight is not None:
-            self.turns.give_back(flight)
-            self.flights.land(flight, word)
+            try:
+                self.turns.give_back(flight)
+            finally:  # also if an interrupt comes: nobody else would land it
+                self.flights.land(flight, word)
 
     def remember(self, x: Execution, value: Any, seconds: float) -> None:
         """Store a result under the key of the call, unless that would be wrong."""

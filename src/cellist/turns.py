@@ -83,12 +83,12 @@ class Turns:
                 return None
             manager = self._stores.locks_of(store)
         holder = f"{socket.gethostname()}:{os.getpid()}:{as_hex(x.run.number)}"
-        lease: Lease | None = None
-        if isinstance(manager, FileSystemLockManager):
-            lease = manager.attempt(key, holder)
-            is_ours = lease is None
-        else:
-            is_ours = manager.acquire_lock(key, holder, acquire_timeout=0)
+        try:
+            is_ours, lease = _attempt(manager, key, holder)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # an interrupt, perhaps just after it was taken
+                flight.lock = (manager, key, holder)
+            raise
         if is_ours:
             flight.lock = (manager, key, holder)
             if x.flight is not flight:  # a cancel ended the run meanwhile
@@ -112,6 +112,14 @@ class Turns:
             pass  # its time was up, or somebody deleted it
         except Exception as error:
             self._warn(f"A lock could not be given back: {type(error).__name__}: {one_line(error)}")
+
+
+def _attempt(manager: Any, key: str, holder: str) -> tuple[bool, Lease | None]:
+    """Take a lock if it is free; say whether it was, and if it is known who has it."""
+    if isinstance(manager, FileSystemLockManager):
+        lease = manager.attempt(key, holder)
+        return lease is None, lease
+    return manager.acquire_lock(key, holder, acquire_timeout=0), None
 
 
 def _who(lease: Lease | None) -> str:

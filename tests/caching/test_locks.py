@@ -209,6 +209,69 @@ def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
     assert not manager.renew()
 
 
+def test_a_lease_taken_as_the_renewing_thread_ends_is_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_TTL", 0.03)
+    manager = FileSystemLockManager(tmp_path)
+    manager.acquire_lock("first", "me")
+    renew = manager.renew
+    looked, ended = threading.Event(), threading.Event()
+
+    def late() -> bool:
+        found = renew()
+        if not found and not looked.is_set():  # nothing is held: the thread is about to end
+            looked.set()
+            assert ended.wait(20)
+        return found
+
+    monkeypatch.setattr(manager, "renew", late)
+    manager.release_lock("first", "me")
+    assert looked.wait(20)
+    monkeypatch.setattr(leases, "_TTL", 30.0)
+    manager.acquire_lock("second", "me")
+    monkeypatch.setattr(leases, "_TTL", 0.03)
+    connection: Any = manager._connection
+    connection.execute("UPDATE leases SET until = ?", (time.time() + 1000,))
+    ended.set()
+    deadline = time.monotonic() + 5
+    while (lease := manager.lease_of("second")) and lease.until > time.time() + 100:
+        assert time.monotonic() < deadline, "nobody renews it"
+        time.sleep(0.01)
+    manager.release_lock("second", "me")
+
+
+class Interrupting:
+    """A connection whose user presses stop while it waits for its transaction."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        self.pressed = False
+
+    def execute(self, statement: str, *args: Any) -> Any:
+        found = self.real.execute(statement, *args)
+        if statement.startswith("BEGIN") and not self.pressed:
+            self.pressed = True
+            raise KeyboardInterrupt
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:
+    manager, other = FileSystemLockManager(tmp_path), FileSystemLockManager(tmp_path)
+    assert other.acquire_lock("k", "other")
+    assert not manager.acquire_lock("k", "me", acquire_timeout=0)
+    manager._connection = Interrupting(manager._connection)  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        manager.acquire_lock("k", "me", acquire_timeout=0)
+    assert not manager.acquire_lock("k", "me", acquire_timeout=0)
+    other.release_lock("k", "other")
+    assert manager.acquire_lock("k", "me", acquire_timeout=0)
+    manager.release_lock("k", "me")
+
+
 def test_a_directory_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     manager = FileSystemLockManager(tmp_path / "locks")
     manager.acquire_lock("k", "me")

@@ -1,13 +1,17 @@
 """A value that is watched is taken for unchanged only if its digest is the same."""
 
+import threading
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cellist.caching import watch
 from cellist.caching.digests import digest_value
+from cellist.caching.source import closure_of
 from cellist.caching.watch import hold
 
 ATOMS = st.one_of(
@@ -66,3 +70,33 @@ def test_a_change_in_place_is_seen_and_so_is_its_undoing() -> None:
 def test_sharing_within_a_value_does_not_count() -> None:
     part = ["abc", "abc"]
     assert hold([part, part])([["abc", "abc"], list(part)])
+
+
+class Helper:
+    """Code that a closure reaches."""
+
+    def double(self, n: int) -> int:
+        return 2 * n
+
+
+def test_threads_that_look_at_the_same_moment_do_not_disturb_each_other(monkeypatch) -> None:
+    def fn(n: int) -> int:
+        return Helper().double(n)
+
+    first = closure_of(fn)
+    inside, go = threading.Event(), threading.Event()
+    list_parts = watch.parts_of
+
+    def slowly(*given: Any) -> Any:
+        if not inside.is_set():
+            inside.set()
+            assert go.wait(20)
+        return list_parts(*given)
+
+    monkeypatch.setattr(watch, "parts_of", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(closure_of, fn)
+        assert inside.wait(20)
+        assert closure_of(fn) is first
+        go.set()
+        assert other.result() is first

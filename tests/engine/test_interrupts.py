@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cellist import flow, task
-from cellist.cache_policies import NO_CACHE
+from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.task_runners import SequentialTaskRunner
 from tests.sessions import Recorder, names
 
@@ -136,3 +136,46 @@ def test_the_session_works_after_a_stop(recorder: Recorder) -> None:
     assert work(0) == "fine"
     assert work.submit(0).result() == "fine"
     assert names(recorder.of("work")[1]) == ["Pending", "Running", "Completed"]
+
+
+@pytest.mark.parametrize("attempts", [False, True])
+@pytest.mark.parametrize("with_hooks", [False, True])
+@pytest.mark.parametrize("what", ["look_up", "store"])
+def test_stop_while_the_cache_is_at_work(
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    with_hooks: bool,
+    attempts: bool,
+) -> None:
+    """Reading or writing a large result takes long; who presses stop then is heard."""
+    ran: list[int] = []
+    method = "get" if what == "look_up" else "seal"
+    inner = getattr(recorder.session.store, method)
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return inner(*args, **options)
+
+    @task(cache_policy=INPUTS)
+    def stored(n: int) -> int:
+        return n
+
+    if with_hooks:
+        stored.on_commit(lambda txn: None)
+
+    @task(**quick)
+    def after() -> None:
+        ran.append(1)
+
+    @flow(retries=int(attempts))
+    def f() -> None:
+        stored(1)
+        after()
+
+    monkeypatch.setattr(recorder.session.store, method, slowly)
+    with pytest.raises(KeyboardInterrupt):
+        f()
+    assert ran == []
+    assert [names(run)[-1] for run in recorder.runs] == ["Cancelled"] * 2
+    assert recorder.session.cache.flights.up == {}

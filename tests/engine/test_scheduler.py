@@ -1,5 +1,6 @@
 """Submitted runs: order, places in the pool, parking, and what may go wrong at the edges."""
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 
 from cellist import flow, task
-from cellist.cache_policies import NO_CACHE
+from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.engine.commands import Sleep, Waker
+from cellist.engine.flights import Ticket
 from cellist.engine.scheduler import PARKED, Work
 from cellist.runners.threads import ThreadPool
 from cellist.task_runners import ThreadPoolTaskRunner
@@ -142,6 +144,69 @@ def test_a_timed_task_that_waits_for_another_gives_up_in_time(recorder: Recorder
         return work.map(range(20)).result(timeout=10)
 
     assert f() == list(range(20))
+
+
+def test_who_wants_its_place_back_gets_it_from_one_that_begins_to_wait(recorder: Recorder) -> None:
+    """The second has the only place, which the first wants back, and begins to wait for it."""
+    ready, inside, go = threading.Event(), threading.Event(), threading.Event()
+    futures: dict[str, Any] = {}
+
+    @task(**quick)
+    async def awaited():
+        assert await asyncio.to_thread(ready.wait, 20)
+
+    @task(**quick)
+    def first():
+        futures["awaited"].result()
+        return 1
+
+    @task(**quick)
+    def second():
+        inside.set()
+        assert go.wait(20)
+        return futures["first"].result(timeout=20) + 1
+
+    @flow(task_runner=one_place())
+    def f():
+        futures["awaited"] = awaited.submit()
+        futures["first"] = first.submit()
+        pool: Any = futures["first"].work.pool
+        other = second.submit()
+        assert inside.wait(20)  # the first waits, so its place went to the second
+        ready.set()
+        while not pool._returning:
+            time.sleep(0.001)
+        go.set()
+        return other.result(timeout=20)
+
+    assert f() == 2
+
+
+def test_a_slow_hook_holds_up_nobody_whom_its_run_let_go_on(recorder: Recorder) -> None:
+    """The end of the first run wakes the second, in a thread that has a hook to call yet."""
+    inside, go, over = threading.Event(), threading.Event(), threading.Event()
+
+    @task(cache_policy=INPUTS, on_completion=[lambda *_: over.wait(20)])
+    def work(n):
+        inside.set()
+        assert go.wait(20)
+        return n
+
+    waits = task(work.fn, name="waits", cache_policy=INPUTS)
+
+    @flow
+    def f():
+        first = work.submit(1)
+        assert inside.wait(20)
+        second = waits.submit(1)
+        while not any(isinstance(x.waker, Ticket) for x in list(recorder.session.live.values())):
+            time.sleep(0.001)
+        go.set()
+        assert second.result(timeout=10) == 1
+        assert not first.done()
+        over.set()
+
+    f()
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ class Builder:
         return self._close()
 
     def _expand(self, node: Node) -> None:
-        parts = list(parts_of(node))
+        parts = list(parts_of(node, node.thing))
         parts.sort(key=lambda part: (part.kind, part.name))
         for part in parts:
             self._edge(node, part)
@@ -310,9 +310,8 @@ def _is_own(label: str, target: str | int) -> bool:
     return isinstance(target, str) and (label.startswith("inner:") or target[:1] in "@!?")
 
 
-def parts_of(node: Node) -> Iterator[Part]:
-    """Yield what a node reaches now."""
-    thing: Any = node.thing
+def parts_of(node: Node, thing: Any) -> Iterator[Part]:
+    """Yield what the thing of a node reaches now."""
     if node.what == "function":
         for reference in node.plan:
             value, followed = resolve(thing, reference)

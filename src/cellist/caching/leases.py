@@ -122,15 +122,16 @@ class FileSystemLockManager:
     def _replace(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> Lease | None:
         """Take the place of a lease that is over, or return the one in force."""
         key = row[0]
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             other = self._seen(connection, key)
             if other is not None and not other.is_over:
                 return other
             connection.execute("DELETE FROM leases WHERE key = ?", (key,))
             connection.execute(_TAKE, row)
         finally:
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
         return None
 
     def release_lock(self, key: str, holder: str) -> None:
@@ -246,9 +247,16 @@ def _renew() -> None:
         held = True
         while held:
             time.sleep(_TTL / 3)
-            held = sum(manager.renew() for manager in list(_managers.values())) > 0
+            held = _renew_all()
     finally:
         _renewing.clear()
+    if _renew_all():  # one was taken a moment ago, and relied on this thread
+        _keep_renewing()
+
+
+def _renew_all() -> bool:
+    """Renew the leases of this process; whether there are any."""
+    return sum(manager.renew() for manager in list(_managers.values())) > 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -169,23 +169,22 @@ def _watch_node(node: Node) -> Callable[[], bool]:
         thing = reference()
         if thing is None:
             return False
-        slim.thing = thing
-        try:
-            count = 0
-            for part in parts_of(slim):
-                check = held.get(f"{part.kind}:{part.name}")
-                if check is None or not check(part.value):
-                    return False
-                count += 1
-            return count == len(held)
-        finally:
-            slim.thing = None
+        count = 0
+        for part in parts_of(slim, thing):
+            check = held.get(f"{part.kind}:{part.name}")
+            if check is None or not check(part.value):
+                return False
+            count += 1
+        return count == len(held)
 
     return unchanged
 
 
 def _slim(node: Node) -> Node:
-    """Return a node that says how to list parts, without what it was made from."""
+    """Return a node that says how to list parts, without what it was made from.
+
+    It stays that way: threads check the same closure at the same moment.
+    """
     slim = Node(None, node.what, node.kind, "")
     slim.plan = node.plan
     return slim

@@ -58,6 +58,13 @@ Outcome = Ok | Err
 NOTHING = Ok(None)
 
 
+def stop_in(outcome: Outcome) -> BaseException | None:
+    """Return what is to stop the run if that came instead of an outcome: an interrupt, a cancel."""
+    if isinstance(outcome, Err) and not isinstance(outcome.error, Exception):
+        return outcome.error
+    return None
+
+
 class Invoke:
     """Call user code. `timeout` is in seconds; `awaits` says that the result must be awaited."""
 

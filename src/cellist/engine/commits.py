@@ -6,9 +6,8 @@ commit. One that is alone is committed before Completed is announced.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from cellist.engine.commands import Offload, Ok, Steps
+from cellist.engine.commands import Offload, Ok, Outcome, Steps, stop_in
 from cellist.engine.conclusions import Conclusion
 from cellist.engine.deciding import commit_steps, hand_over, rollback_steps, tell_rolled_back
 from cellist.engine.execution import Execution
@@ -26,21 +25,25 @@ def before_completed(x: Execution, conclusion: Conclusion) -> Steps[BaseExceptio
     """
     if x.plan.is_flow:
         if x.recalls is not None and not is_partial(x):
-            yield Offload(x.recalls.keep, x, conclusion.value)
+            return stop_in((yield Offload(x.recalls.keep, x, conclusion.value)))
         return None
     txn: BaseTransaction | None = x.transaction
     is_kept = conclusion.plain and x.plan.cache.__class__ is not Reason and not is_partial(x)
     if txn is not None and not txn.is_decided:
         if is_kept:
-            txn.record = yield from _record_of(x, conclusion.value)
+            sealed = yield Offload(x.services.cache.seal, x, conclusion.value, seconds(x))
+            stop = stop_in(sealed)
+            if stop is not None:
+                return stop
+            txn.record = _record_of(x, sealed)
         hooks = x.plan.hooks
         txn.stage(conclusion.value, hooks.get("on_rollback"), hooks.get("on_commit"))
         stop = yield from _commit_alone(txn, x.plan.is_async)
         if stop is None and x.recalls is not None and txn.is_committed():
-            yield Offload(x.recalls.keep, x, conclusion.value)
+            return stop_in((yield Offload(x.recalls.keep, x, conclusion.value)))
         return stop
     if conclusion.plain and (txn is None or txn.is_committed()):
-        yield from store(x, conclusion.value)
+        return (yield from store(x, conclusion.value))
     return None
 
 
@@ -53,12 +56,11 @@ def _commit_alone(txn: BaseTransaction, apart: bool) -> Steps[BaseException | No
     return None
 
 
-def _record_of(x: Execution, value: Any) -> Steps[Callable[[], str | None] | None]:
-    """Seal a result, and return what stores it: its problem counts if the user asked for a cache.
+def _record_of(x: Execution, outcome: Outcome) -> Callable[[], str | None] | None:
+    """Return what stores a sealed result: its problem counts if the user asked for a cache.
 
     That the default cache cannot keep what a task returned is no reason to undo the task.
     """
-    outcome = yield Offload(x.services.cache.seal, x, value, seconds(x))
     sealed = outcome.value if isinstance(outcome, Ok) else None
     if sealed is None:
         return None
@@ -77,16 +79,15 @@ def _commit_without_children(
 ) -> Steps[BaseException | None]:
     """Commit a run that nothing can undo; children that can be undone wait for the parent."""
     txn.decide(COMMITTED)
+    stop: BaseException | None = None
     if txn.has_record:
-        yield Offload(txn.write)
+        stop = stop_in((yield Offload(txn.write)))
     txn.record = None
     txn.state = COMMITTED
     for child in txn.children:
         child.parent = parent
-        stop = yield from hand_over(child, apart)
-        if stop is not None:
-            return stop
-    return None
+        stop = (yield from hand_over(child, apart)) or stop
+    return stop
 
 
 def after_completed(x: Execution) -> Steps[BaseException | None]:

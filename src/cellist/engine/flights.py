@@ -12,7 +12,7 @@ from collections.abc import Generator, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cellist.engine.commands import Err, Offload, Ok, Sleep, Steps, Wait, Waker
+from cellist.engine.commands import Err, Offload, Ok, Sleep, Steps, Wait, Waker, stop_in
 from cellist.engine.execution import Execution, current
 from cellist.engine.promise import Latch, Promise
 from cellist.engine.slots import give_slots_back, take_slots
@@ -141,7 +141,7 @@ def find(x: Execution) -> Steps[Ok | Err | None]:
     while True:
         outcome = yield Offload(look_up, x)
         if isinstance(outcome, Err):
-            return None if isinstance(outcome.error, Exception) else outcome
+            return outcome if stop_in(outcome) is not None else None
         found = outcome.value
         if isinstance(found, Flight):
             outcome = yield from _wait_without_slots(x, found)

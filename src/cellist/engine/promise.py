@@ -36,11 +36,16 @@ class Latch:
             self.outcome = outcome
             callbacks, self._callbacks = self._callbacks, None
         self._let_go()
+        stop: BaseException | None = None
         for callback in callbacks or ():
             try:
                 callback(self)
             except Exception:  # such as a loop that was closed: the others still have to know
                 _log.exception("A callback of %r failed.", self)
+            except BaseException as error:
+                stop = error  # an interrupt: they have to know all the same
+        if stop is not None:
+            raise stop
         return True
 
     def _let_go(self) -> None:

@@ -7,7 +7,7 @@ a retry goes on where the flow run failed, whatever its tasks are told about cac
 from typing import Any
 
 from cellist.engine import flights
-from cellist.engine.commands import Err, Offload, Ok, Steps
+from cellist.engine.commands import Err, Offload, Ok, Steps, stop_in
 from cellist.engine.execution import Execution
 from cellist.model.reasons import Reason
 
@@ -19,26 +19,34 @@ def find(x: Execution) -> Steps[Ok | Err | None]:
         outcome = yield Offload(recalls.recall, x)
         if isinstance(outcome, Ok) and outcome.value is not None:
             return outcome.value
+        stop = stop_in(outcome)
+        if stop is not None:
+            return Err(stop)
     if x.plan.cache.__class__ is Reason:
         x.run.why = None if x.plan.is_flow else x.plan.cache
         return None
     found = yield from flights.find(x)
     if recalls is not None and isinstance(found, Ok):
-        yield Offload(recalls.keep, x, found.value)
+        stop = stop_in((yield Offload(recalls.keep, x, found.value)))
+        return found if stop is None else Err(stop)
     return found
 
 
-def store(x: Execution, value: Any) -> Steps[None]:
+def store(x: Execution, value: Any) -> Steps[BaseException | None]:
     """Put the result where it belongs before Completed is announced, so that who hears can fetch.
 
-    Nothing is kept of code that was asked to stop: it may have given what it had so far.
+    Nothing is kept of code that was asked to stop: it may have given what it had so far. Returns
+    what is to end the run, if that came meanwhile.
     """
     if is_partial(x):
-        return
+        return None
     if x.plan.cache.__class__ is not Reason:
-        yield Offload(x.services.cache.remember, x, value, seconds(x))
+        stop = stop_in((yield Offload(x.services.cache.remember, x, value, seconds(x))))
+        if stop is not None:
+            return stop
     if x.recalls is not None:
-        yield Offload(x.recalls.keep, x, value)
+        return stop_in((yield Offload(x.recalls.keep, x, value)))
+    return None
 
 
 def is_partial(x: Execution) -> bool:

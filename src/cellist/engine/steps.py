@@ -109,7 +109,9 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                 and x.transaction is None
             ):
                 if plan.cache.__class__ is not Reason or x.recalls is not None:
-                    yield from store(x, outcome.value)
+                    stop = yield from store(x, outcome.value)
+                    if stop is not None:
+                        return (yield from _end(x, stop))
                 run.preview = short(outcome.value)
                 run.enter(COMPLETED)
                 if plan.hooks:

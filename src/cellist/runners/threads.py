@@ -34,6 +34,8 @@ class ThreadPool:
         self._busy = 0
         self._served = 0
         self._watching = False
+        self._is_promised = False
+        """Whether a worker has left work in the queue for itself."""
 
     def start(self, work: Work) -> None:
         """Take work that may have inputs to wait for."""
@@ -42,25 +44,31 @@ class ThreadPool:
     def push(self, work: Work) -> None:
         """Take ready work; what has begun goes first, so that runs end before others begin.
 
-        A worker of this pool that pushes at the end of a run will take the work itself.
+        A worker of this pool that pushes between two pieces of user code is most often at the end
+        of a run, and will take the work itself; see `invoke` for when it is not.
         """
         worker = this_worker()
         coming = worker is not None and worker.pool is self and worker.owner is None
         with self._lock:
             if coming and not self._queue:
                 self._queue.append(work)
+                self._is_promised = True
                 return
             if work.started:
                 self._queue.appendleft(work)
             else:
                 self._queue.append(work)
             if self._busy >= min(_AT_ONCE, self._bound):
-                if self._busy < self._bound and not self._watching:
-                    self._watching = True
-                    call_later(_TICK, self._grow)
+                self._watch()
                 return
             self._busy += 1
         borrow().run(self._serve)
+
+    def _watch(self) -> None:
+        """See to it that there are more threads if work is left waiting. The lock is held."""
+        if self._busy < self._bound and not self._watching:
+            self._watching = True
+            call_later(_TICK, self._grow)
 
     def _grow(self) -> None:
         """Start more threads if work waits and none of it was begun since the last look."""
@@ -99,20 +107,32 @@ class ThreadPool:
         There may be one worker too many after `replace`; it goes when it has done something.
         """
         with self._lock:
-            while self._returning:  # a worker that waited goes on in this one's place
-                waiter, place = self._returning.popleft()
-                place.set()
-                if waiter.pool is self:
-                    waiter.is_away = False
-                    return None
+            if self._gave_place():
+                return None
             if not self._queue or (self._busy > self.most and not is_new):
                 self._busy -= 1
                 return None
             self._served += 1
-            return self._queue.popleft()
+            work = self._queue.popleft()
+            self._is_promised = self._is_promised and bool(self._queue)
+            return work
+
+    def _gave_place(self) -> bool:
+        """Have a worker that waited go on in the place of the one that asks. The lock is held."""
+        while self._returning:
+            waiter, place = self._returning.popleft()
+            place.set()
+            if waiter.pool is self:
+                waiter.is_away = False
+                return True
+        return False
 
     def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
         """Call user code in this thread."""
+        if self._is_promised:  # such as the hook of a run whose end let another go on
+            with self._lock:
+                self._is_promised = False
+                self._watch()
         if worker is None:
             return command.fn(*command.args, **command.kwargs)
         return worker.call(work.x, command.fn, command.args, command.kwargs)
@@ -122,8 +142,9 @@ class ThreadPool:
         """Give a worker's place to other work while it waits."""
         with self._lock:
             worker.is_away = True
-            start = bool(self._queue)
-            if not start:
+            gave = self._gave_place()
+            start = not gave and bool(self._queue)
+            if not (gave or start):
                 self._busy -= 1
         if start:
             borrow().run(self._serve)
