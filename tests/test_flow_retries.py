@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cellist import flow, runtime, task
+from cellist.attempts import names_read
 from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.settings import temporary_settings
 from cellist.transactions import transaction
@@ -200,7 +201,8 @@ def test_counters_of_all_kinds_do_not_tell_calls_apart(recorder: Recorder) -> No
     global COUNT
     COUNT = 0
     nonlocal_count = 0
-    noted: dict[str, int] = {}
+    noted = {"work": 0}
+    listed: list[int] = []
 
     @task
     def work(x: int) -> int:
@@ -208,7 +210,8 @@ def test_counters_of_all_kinds_do_not_tell_calls_apart(recorder: Recorder) -> No
         nonlocal nonlocal_count
         COUNT += 1
         nonlocal_count += 1
-        noted["work"] = noted.get("work", 0) + 1
+        noted["work"] += 1
+        listed.append(x)
         return x
 
     flaky = failing(1)
@@ -216,10 +219,12 @@ def test_counters_of_all_kinds_do_not_tell_calls_apart(recorder: Recorder) -> No
     @flow(retries=1)
     def f() -> int:
         value = work(3)
+        listed.append(0)  # others note something there, too
         return flaky(value)
 
     assert f() == 3
     assert (COUNT, nonlocal_count, noted) == (1, 1, {"work": 1})
+    assert listed == [3, 0, 0]
 
 
 def test_values_that_differ_between_attempts_do_tell_calls_apart(recorder: Recorder) -> None:
@@ -236,6 +241,56 @@ def test_values_that_differ_between_attempts_do_tell_calls_apart(recorder: Recor
         return work()
 
     assert f() == 2
+
+
+ROWS: list[int] = []
+
+
+def total_of_rows() -> int:
+    return sum(ROWS)
+
+
+@pytest.mark.parametrize("options", [{}, *UNCACHED])
+@pytest.mark.parametrize("helped", [False, True])
+def test_data_that_differ_between_attempts_do_tell_calls_apart(
+    options: dict[str, Any], helped: bool, recorder: Recorder
+) -> None:
+    ROWS.clear()
+
+    @task(**options)
+    def total() -> int:
+        return sum(ROWS)
+
+    @task(**options)
+    def total_by_helper() -> int:
+        return total_of_rows()
+
+    flaky = failing(1)
+
+    @flow(retries=1)
+    def f() -> int:
+        ROWS.append(len(ROWS) + 1)
+        found = (total_by_helper if helped else total)()
+        flaky()
+        return found
+
+    assert f() == 3
+
+
+def test_names_are_read_or_only_noted_in() -> None:
+    code = """
+    def f(x):
+        global n
+        calls.append(x)
+        counts["a"] += 1
+        n += 1
+        box.value = x
+        tell(x)
+        return len(rows) + limits["b"]
+    """
+    read = names_read(code)
+    assert read >= {"x", "rows", "limits", "len"}
+    assert read.isdisjoint({"calls", "counts", "n", "box", "tell"})
 
 
 def test_a_task_that_asks_for_its_run_runs_again(recorder: Recorder) -> None:

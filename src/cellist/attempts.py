@@ -2,8 +2,7 @@
 
 What completed in one attempt of a flow run serves the next ones, whether its result is stored or
 not: a retry goes on where the run failed. A call is the same call if the task's code, its inputs
-and the plain values it reads are the same; collections it reads are taken to be unchanged, since
-tasks that note something in a list are common and the flow run is still the same one. Within one
+and the data it reads are the same, apart from what it only notes something in. Within one
 attempt a task runs as often as it is called: each result serves one call of a later attempt.
 
 What no cache would keep (tasks with `NO_CACHE`, those that return `None`, `persist_result=False`)
@@ -12,25 +11,31 @@ as can be seen: not if the flow's own code raised, which may have judged it, and
 failed was given its value. What asked which run it is part of is never served.
 """
 
-import dis
+import ast
+import re
+import textwrap
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from threading import Lock
-from types import CodeType
 from typing import Any
 
 from cellist.caching.digests import digest_value
 from cellist.caching.formats import Encoded, atom_size, decode, encode
+from cellist.caching.source import closure_of
 from cellist.engine.commands import Ok
 from cellist.engine.execution import Execution
-from cellist.engine.inputs import ATOMS, parts
+from cellist.engine.inputs import parts
 from cellist.exceptions import HashError, SerializationError
-from cellist.model.reasons import Reason
+from cellist.model.reasons import CODE_KINDS, Reason
 from cellist.model.runs import Run
 from cellist.taskkeys import code_digest
 
 _MOST = 256 * 2**20
 """Bytes kept for one flow run; larger results are left to the store."""
+
+
+_DATA = frozenset({"global", "closure", "default"})
 
 
 class _Kept:
@@ -173,31 +178,54 @@ def _key(x: Execution) -> str | None:
         return None
 
 
-def _values_read(fn: Any) -> tuple[tuple[str, str], ...]:
-    """Return the plain values a function reads from around it and does not assign itself."""
-    code = getattr(fn, "__code__", None)
-    if not isinstance(code, CodeType):
-        return ()
-    assigned = {
-        step.argval
-        for one in _codes(code)
-        for step in dis.get_instructions(one)
-        if step.opname in {"STORE_GLOBAL", "STORE_DEREF"}
-    }
-    found: dict[str, Any] = {}
-    for name in {name for one in _codes(code) for name in one.co_names}:
-        found[name] = fn.__globals__.get(name)
-    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-    plain = [name for name in found if name not in assigned and found[name].__class__ in ATOMS]
-    return tuple((name, digest_value(found[name])) for name in sorted(plain))
+def _values_read(fn: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the data that the code reads for their value, as they are now, by kind and name.
+
+    What it only notes something in (`calls.append(x)`, `counts["a"] += 1`) tells no calls apart.
+    """
+    parts = closure_of(fn).components
+    codes = [part for part in parts if part.kind in CODE_KINDS]
+    owners = {"", *(part.name for part in codes)}
+    read: set[str] = set()
+    for part in codes:
+        if not part.text:  # no source to be had: everything counts
+            owners.clear()
+        read |= names_read(part.text)
+    found: list[tuple[str, ...]] = []
+    for part in sorted(parts):
+        owner, _, name = part.name.rpartition(".")  # `clean.seen` is what the helper `clean` reads
+        is_noted = part.kind != "default" and owner in owners and name not in read
+        if part.kind in _DATA and not is_noted:
+            found.append(part[:3])
+    return tuple(found)
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
+@lru_cache(maxsize=1024)
+def names_read(code: str) -> frozenset[str]:
+    """Return the names whose value code uses, and not only to note something in them."""
+    try:
+        tree = ast.parse(textwrap.dedent(code))
+    except SyntaxError:
+        return frozenset(re.findall(r"\w+", code))
+    noted = {id(name) for node in ast.walk(tree) for name in _noted(node)}
+    loads = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return frozenset(node.id for node in loads if id(node) not in noted)
+
+
+def _noted(node: ast.AST) -> Iterator[ast.Name]:
+    """Yield the names at the root of what a statement changes or calls without using the value."""
+    match node:
+        case ast.Expr(value=ast.Call(func=target) | ast.Await(value=ast.Call(func=target))):
+            targets = [target]
+        case ast.Assign(targets=targets):
+            pass
+        case ast.AugAssign(target=target):
+            targets = [target]
+        case _:
+            return
+    for one in targets:
+        root: ast.expr = one
+        while isinstance(root, (ast.Attribute, ast.Subscript)):
+            root = root.value
+        if isinstance(root, ast.Name):
+            yield root
