@@ -180,7 +180,7 @@ NOT_KEPT = {
     ),
     "a thread": (
         "%%task\nthreading.Thread(target=lambda: None or __import__('time').sleep(0.3)).start()",
-        "threads that run on",
+        "a thread that runs on",
         "--allow-effects",
     ),
     "sys.path": ("%%task\nimport sys\nsys.path.append('/nowhere')", "sys.path", "--allow-effects"),
@@ -543,7 +543,8 @@ def test_a_failing_restore_puts_everything_back(notebook):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("--bogus", "--bogus"),
+        ("--bogus", "%%task: unrecognized arguments: --bogus; `%%task?` explains"),
+        ("two words", "%%task: unrecognized arguments: words"),
         ("--in 1x", "list of names"),
         ("--in nothing", "no variable of this name"),
         ("--out nothing", "does not assign `nothing`"),
@@ -605,6 +606,29 @@ def test_nothing_of_the_notebook_is_held_after_a_cell(notebook):
     run_all(notebook, "%%task\nx = 1", "import gc", "gc.collect()\nNone")
     assert notebook["ref"]() is None
     assert [name for name in notebook.shell.user_ns if name.startswith("__cellist")] == []
+
+
+def test_a_flow_leaves_no_names_of_its_own(notebook):
+    run_all(notebook, "%%flow\nx = 1\nx")
+    notebook.run("%%flow\n1 / 0")
+    assert [name for name in notebook.shell.user_ns if name.startswith("__cellist")] == []
+    assert notebook["_"] == 1
+
+
+@pytest.mark.parametrize("magic", ["%%task load --retries 0", "%%flow load"])
+def test_a_traceback_shows_the_cell_as_it_was_written(notebook, magic):
+    import linecache
+
+    ran = notebook.run(f"{magic}\nfrom __future__ import annotations\nx = 1\n1 / 0")
+    assert isinstance(ran.error, ZeroDivisionError)
+    filename = ran.error.__traceback__.tb_next.tb_frame.f_code.co_filename
+    lines = linecache.getlines(filename)
+    assert lines[0] == f"from __future__ import annotations; # {magic}\n"
+    assert lines[3] == "1 / 0\n"
+
+
+def test_a_quoted_name_is_a_name(notebook):
+    assert notebook.run("%%task 'load all'\nx = 1").run.definition.name == "load all"
 
 
 def test_functions_of_a_reused_cell_have_source(notebook):

@@ -29,7 +29,7 @@ from cellist.notebook.outputs import CellValue, Outputs, copies_of, restore, rol
 from cellist.notebook.preparing import InNotebook, attributes_in, check_choices, import_first
 from cellist.notebook.showing import Nothing, Recorder, flush_figures, replay, start, stop
 from cellist.notebook.task_options import TaskOptions, parse_task_line
-from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME
+from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME, show_as_written
 from cellist.tasks import Task
 
 _RANDOM = (
@@ -330,11 +330,13 @@ async def open_task(
     number: int,
 ) -> CellTask:
     """Open the task of a `%%task` cell. Called by the first line of the transformed cell."""
+    filename = where.__code__.co_filename
+    show_as_written(filename, f"%%task {line}".rstrip())
     options = parse_task_line(line)
     settings.refresh()
     cell = this_cell()
     cell.quiet = cell.quiet or options.quiet
-    code = Code(bodies.pop(number), where.__code__.co_filename, shell)
+    code = Code(bodies.pop(number), filename, shell)
     check_choices(options, code.names, shell.user_ns)
     task = CellTask(options, code)
     await task.advance(None)
