@@ -28,6 +28,8 @@ b = {"k": a, "deep": [{"x": a}]}
 total = 0
 log = []
 k = 10
+rule = "v > @k"
+rules = [rule]
 def bump(n):
     global total
     total += n
@@ -293,6 +295,23 @@ EDITS = {
     "an item of an input": ("%%task\nx = sum(a)", "a[0] = 5", "global `a`"),
     "a word in a text": (
         "%%task\nimport pandas as pd\nx = len(pd.DataFrame({'v': [1]}).query('v > @k'))",
+        "k = 0",
+        "global `k`",
+    ),
+    "a word in a text of another cell": (
+        "%%task\nimport pandas as pd\nx = len(pd.DataFrame({'v': [1]}).query(rule))",
+        "k = 0",
+        "global `k`",
+    ),
+    "a word in a text of the cell": (
+        "%%task\nimport pandas as pd\nr = 'v > @' + 'k'\n"
+        "x = len(pd.DataFrame({'v': [1]}).query(r))",
+        "k = 0",
+        "global `k`",
+    ),
+    "a word in one of several texts": (
+        "%%task\nimport pandas as pd\nv = pd.DataFrame({'v': [1]})\n"
+        "x = [v.query(r) for r in rules]",
         "k = 0",
         "global `k`",
     ),
