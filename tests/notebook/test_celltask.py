@@ -196,6 +196,26 @@ NOT_KEPT = {
         "warnings filter",
         "--allow-effects",
     ),
+    "an attribute of a module": (
+        "%%task\nimport json\njson.ct_x = object()",
+        "it changed `json.ct_x`",
+        "--allow-effects",
+    ),
+    "an attribute of a module that is imported late": (
+        "%%task\nx = 1\nimport json as j\nj.encoder.ct_x = x",
+        "it changed `j.encoder.ct_x`",
+        "--allow-effects",
+    ),
+    "an attribute of a library's class": (
+        "%%task\npd.DataFrame.ct_x = property(len)",
+        "it changed `pd.DataFrame.ct_x`",
+        "--allow-effects",
+    ),
+    "precision of decimals": (
+        "%%task\nimport decimal\nwith_more = decimal.getcontext().prec = 40",
+        "the decimal context",
+        "--allow-effects",
+    ),
     "a class that is changed": (
         "%%task\nclass A: pass\nA.x = 1",
         "`A` is changed after",
@@ -231,13 +251,19 @@ def test_what_cannot_be_kept_runs_and_says_why(notebook, case, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CT_X", "")
     monkeypatch.delenv("CT_X")
+    import decimal
     import sys
     import warnings
 
     import pandas as pd
 
     monkeypatch.setattr(sys, "path", [*sys.path])
-    with pd.option_context("display.max_rows", 60), warnings.catch_warnings():
+    monkeypatch.setattr(pd.DataFrame, "ct_x", None, raising=False)
+    with (
+        decimal.localcontext(),
+        pd.option_context("display.max_rows", 60),
+        warnings.catch_warnings(),
+    ):
         run_all(notebook, BASE, "import functools, threading\nfrom cellist import task")
         run_all(notebook, "import pandas as pd\ndf = pd.DataFrame({'a': [1, 2]})")
         ran = notebook.run(code)
@@ -304,14 +330,18 @@ EDITS = {
         "global `k`",
     ),
     "a word in a text of the cell": (
-        "%%task\nimport pandas as pd\nr = 'v > @' + 'k'\n"
-        "x = len(pd.DataFrame({'v': [1]}).query(r))",
+        (
+            "%%task\nimport pandas as pd\nr = 'v > @' + 'k'\n"
+            "x = len(pd.DataFrame({'v': [1]}).query(r))"
+        ),
         "k = 0",
         "global `k`",
     ),
     "a word in one of several texts": (
-        "%%task\nimport pandas as pd\nv = pd.DataFrame({'v': [1]})\n"
-        "x = [v.query(r) for r in rules]",
+        (
+            "%%task\nimport pandas as pd\nv = pd.DataFrame({'v': [1]})\n"
+            "x = [v.query(r) for r in rules]"
+        ),
         "k = 0",
         "global `k`",
     ),

@@ -48,8 +48,8 @@ class Code:
         self.shell = shell
         lines = linecache.getlines(filename)[1:]
         self.text = "".join(["%%task\n", *lines])
-        known = InNotebook(shell.user_ns, import_first(statements))
-        self.names: CellNames = names_of(ast.Module(statements, []), known)
+        self.known = InNotebook(shell.user_ns, import_first(statements))
+        self.names: CellNames = names_of(ast.Module(statements, []), self.known)
 
     def execute(self, statement: ast.stmt) -> None:
         """Execute one of the statements in the notebook, as of its place in the cell."""
@@ -72,6 +72,7 @@ class CellTask(CellRun):
         """What a hit gave."""
         self.before = dict(self.namespace)
         self.facts = effects.facts()
+        self.assigned = code.known.assigned_in(code.body)
         self.random = effects.random_states()
         self.definitions = Definitions(code.names, code.body)
         self.outputs = Outputs(
@@ -227,6 +228,9 @@ class CellTask(CellRun):
         if not self.options.allow_effects:
             said = attributes_in(self.code.body)
             done = effects.changed(self.facts, effects.facts(), said)
+            now = self.code.known.assigned_in(self.code.body)
+            kept = self.assigned
+            done += [f"`{one}`" for one in now if one not in kept or kept[one] is not now[one]]
             if done:
                 told = ", ".join(done[:3]) + (" and more" if len(done) > 3 else "")
                 return f"it changed {told}, which a hit does not; `--allow-effects` keeps it anyway"
@@ -278,6 +282,7 @@ class CellTask(CellRun):
         super().close()
         self.before.clear()
         self.facts.clear()
+        self.assigned.clear()
         self._forget_names()
 
     def _forget_names(self) -> None:

@@ -77,6 +77,10 @@ def _process() -> _Facts:
     for one in threading.enumerate():
         if not one.daemon and not one.name.startswith(own):
             found[f"{_THREAD}:{one.name}"] = one.ident
+    decimal: Any = sys.modules.get("decimal")
+    if decimal is not None:
+        context = decimal.getcontext()
+        found["the decimal context"] = context.prec, context.rounding
     found["the recursion limit"] = sys.getrecursionlimit()
     return found
 
