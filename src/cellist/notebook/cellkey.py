@@ -141,6 +141,8 @@ class CellSource(TaskSource):
         self.text = text
         self.options = options
         self.closure: SourceClosure | None = None
+        self.files: list[Component] = []
+        """Files that the key was made from."""
         self.refusal: str | None = None
         """Why the result is not to be kept, once that is known."""
 
@@ -152,8 +154,16 @@ class CellSource(TaskSource):
         request.closures[closure.digest] = closure.components
         same = aliases(request.fn.__globals__, closure)
         options = digest_value((_VERSION, *self.options, same))
-        files = named_files(closure.components, request.fn.__globals__)
-        return [Component("source", "closure", closure.digest), self._own(options), *files]
+        self.files = named_files(closure.components, request.fn.__globals__)
+        return [Component("source", "closure", closure.digest), self._own(options), *self.files]
+
+    def written(self, namespace: Mapping[str, Any]) -> list[str]:
+        """Return the named files that are there now with another content, or are gone."""
+        if self.closure is None:
+            return []
+        now = {one.name: one.digest for one in named_files(self.closure.components, namespace)}
+        then = {one.name: one.digest for one in self.files}
+        return sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
 
     def _own(self, digest: str) -> Component:
         said = zip(("--in", "--out", "--own", "--skip"), self.options, strict=False)

@@ -231,6 +231,7 @@ class CellTask(CellRun):
             now = self.code.known.assigned_in(self.code.body)
             kept = self.assigned
             done += [f"`{one}`" for one in now if one not in kept or kept[one] is not now[one]]
+            done += [f"the file `{one}`" for one in self.policy.written(self.before)]
             if done:
                 told = ", ".join(done[:3]) + (" and more" if len(done) > 3 else "")
                 return f"it changed {told}, which a hit does not; `--allow-effects` keeps it anyway"
