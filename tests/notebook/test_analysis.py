@@ -63,6 +63,13 @@ CASES: dict[str, tuple[str, str, str]] = {
     "global in a function": ("def f():\n    global t\n    t += 1\nf()", "t", "f t"),
     "a constant after a function": ("def f():\n    return k\nk = 1\nx = f()", "", "f k x"),
     "a call after a function": ("def f():\n    return k\nk = g(f)\nx = f()", "g k", "f k x"),
+    "a constant after a function that nothing calls": ("def f():\n    return k\nk = 1", "", "f k"),
+    "a constant before it": ("k = 1\nf = lambda: k", "", "f k"),
+    "a constant that may not be bound": (
+        "def f():\n    return k\nif a:\n    k = 1",
+        "a k",
+        "f k",
+    ),
     "class": ("class A(B):\n    k = c\n    def m(self):\n        return k, d", "B c d k", "A"),
     "a class does not see itself": ("class A:\n    x = A", "A", "A"),
     "comprehension in a class": ("class A:\n    n = 1\n    x = [n for i in s]", "s n", "A"),

@@ -28,6 +28,8 @@ b = {"k": a, "deep": [{"x": a}]}
 total = 0
 log = []
 k = 10
+rule = "v > @k"
+rules = [rule]
 def bump(n):
     global total
     total += n
@@ -180,7 +182,7 @@ NOT_KEPT = {
     ),
     "a thread": (
         "%%task\nthreading.Thread(target=lambda: None or __import__('time').sleep(0.3)).start()",
-        "threads that run on",
+        "a thread that runs on",
         "--allow-effects",
     ),
     "sys.path": ("%%task\nimport sys\nsys.path.append('/nowhere')", "sys.path", "--allow-effects"),
@@ -192,6 +194,26 @@ NOT_KEPT = {
     "warnings": (
         "%%task\nimport warnings\nwarnings.simplefilter('ignore')",
         "warnings filter",
+        "--allow-effects",
+    ),
+    "an attribute of a module": (
+        "%%task\nimport json\njson.ct_x = object()",
+        "it changed `json.ct_x`",
+        "--allow-effects",
+    ),
+    "an attribute of a module that is imported late": (
+        "%%task\nx = 1\nimport json as j\nj.encoder.ct_x = x",
+        "it changed `j.encoder.ct_x`",
+        "--allow-effects",
+    ),
+    "an attribute of a library's class": (
+        "%%task\npd.DataFrame.ct_x = property(len)",
+        "it changed `pd.DataFrame.ct_x`",
+        "--allow-effects",
+    ),
+    "precision of decimals": (
+        "%%task\nimport decimal\nwith_more = decimal.getcontext().prec = 40",
+        "the decimal context",
         "--allow-effects",
     ),
     "a class that is changed": (
@@ -229,13 +251,19 @@ def test_what_cannot_be_kept_runs_and_says_why(notebook, case, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CT_X", "")
     monkeypatch.delenv("CT_X")
+    import decimal
     import sys
     import warnings
 
     import pandas as pd
 
     monkeypatch.setattr(sys, "path", [*sys.path])
-    with pd.option_context("display.max_rows", 60), warnings.catch_warnings():
+    monkeypatch.setattr(pd.DataFrame, "ct_x", None, raising=False)
+    with (
+        decimal.localcontext(),
+        pd.option_context("display.max_rows", 60),
+        warnings.catch_warnings(),
+    ):
         run_all(notebook, BASE, "import functools, threading\nfrom cellist import task")
         run_all(notebook, "import pandas as pd\ndf = pd.DataFrame({'a': [1, 2]})")
         ran = notebook.run(code)
@@ -293,6 +321,27 @@ EDITS = {
     "an item of an input": ("%%task\nx = sum(a)", "a[0] = 5", "global `a`"),
     "a word in a text": (
         "%%task\nimport pandas as pd\nx = len(pd.DataFrame({'v': [1]}).query('v > @k'))",
+        "k = 0",
+        "global `k`",
+    ),
+    "a word in a text of another cell": (
+        "%%task\nimport pandas as pd\nx = len(pd.DataFrame({'v': [1]}).query(rule))",
+        "k = 0",
+        "global `k`",
+    ),
+    "a word in a text of the cell": (
+        (
+            "%%task\nimport pandas as pd\nr = 'v > @' + 'k'\n"
+            "x = len(pd.DataFrame({'v': [1]}).query(r))"
+        ),
+        "k = 0",
+        "global `k`",
+    ),
+    "a word in one of several texts": (
+        (
+            "%%task\nimport pandas as pd\nv = pd.DataFrame({'v': [1]})\n"
+            "x = [v.query(r) for r in rules]"
+        ),
         "k = 0",
         "global `k`",
     ),
@@ -543,7 +592,8 @@ def test_a_failing_restore_puts_everything_back(notebook):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("--bogus", "--bogus"),
+        ("--bogus", "%%task: unrecognized arguments: --bogus; `%%task?` explains"),
+        ("two words", "%%task: unrecognized arguments: words"),
         ("--in 1x", "list of names"),
         ("--in nothing", "no variable of this name"),
         ("--out nothing", "does not assign `nothing`"),
@@ -605,6 +655,29 @@ def test_nothing_of_the_notebook_is_held_after_a_cell(notebook):
     run_all(notebook, "%%task\nx = 1", "import gc", "gc.collect()\nNone")
     assert notebook["ref"]() is None
     assert [name for name in notebook.shell.user_ns if name.startswith("__cellist")] == []
+
+
+def test_a_flow_leaves_no_names_of_its_own(notebook):
+    run_all(notebook, "%%flow\nx = 1\nx")
+    notebook.run("%%flow\n1 / 0")
+    assert [name for name in notebook.shell.user_ns if name.startswith("__cellist")] == []
+    assert notebook["_"] == 1
+
+
+@pytest.mark.parametrize("magic", ["%%task load --retries 0", "%%flow load"])
+def test_a_traceback_shows_the_cell_as_it_was_written(notebook, magic):
+    import linecache
+
+    ran = notebook.run(f"{magic}\nfrom __future__ import annotations\nx = 1\n1 / 0")
+    assert isinstance(ran.error, ZeroDivisionError)
+    filename = ran.error.__traceback__.tb_next.tb_frame.f_code.co_filename
+    lines = linecache.getlines(filename)
+    assert lines[0] == f"from __future__ import annotations; # {magic}\n"
+    assert lines[3] == "1 / 0\n"
+
+
+def test_a_quoted_name_is_a_name(notebook):
+    assert notebook.run("%%task 'load all'\nx = 1").run.definition.name == "load all"
 
 
 def test_functions_of_a_reused_cell_have_source(notebook):

@@ -50,6 +50,16 @@ NAMED = {
 }
 
 
+def test_a_cell_that_writes_a_file_is_kept_once_the_file_is_there(notebook: Shell, tmp_path: Path):
+    cell = "%%task\nfrom pathlib import Path\nx = Path('new.csv').write_text('1')"
+    first, second, third = (notebook.run(cell) for _ in range(3))
+    assert "it changed the file `new.csv`" in first.why
+    assert (second.state, third.state) == ("Completed", "Cached")
+    (tmp_path / "new.csv").unlink()
+    assert notebook.run(cell).state == "Completed"
+    assert (tmp_path / "new.csv").exists()
+
+
 @pytest.mark.parametrize("named", NAMED)
 def test_a_changed_file_is_a_miss(named: str, notebook: Shell, tmp_path: Path) -> None:
     notebook.run(BEFORE)

@@ -26,8 +26,8 @@ def names_of(tree: ast.Module, knowledge: scopes.Knowledge = scopes.BY_NAME) -> 
     `knowledge` says what a `with` or a class statement may do besides what is written.
     """
     walk = _Walk(knowledge)
-    walk.block(tree.body, NOTHING)
-    walk.flush(NOTHING)
+    after = walk.block(tree.body, NOTHING)
+    walk.flush(NOTHING if after is None else after)
     return walk.found
 
 

@@ -1,5 +1,6 @@
 """A cell as a flow; see `cellrun`."""
 
+from collections.abc import Callable
 from typing import Any
 
 from cellist.engine.execution import FlowExecution
@@ -7,6 +8,7 @@ from cellist.flows import Flow
 from cellist.notebook.cellrun import CellRun, body
 from cellist.notebook.cells import this_cell
 from cellist.notebook.options import FlowOptions, parse_flow_line
+from cellist.notebook.transform import show_as_written
 from cellist.persistence import Keeping
 
 
@@ -43,8 +45,9 @@ class CellFlow(CellRun):
             this_cell().namespace[self.options.output] = value
 
 
-async def open_flow(line: str) -> CellFlow:
+async def open_flow(line: str, where: Callable[[], None]) -> CellFlow:
     """Open the flow of a `%%flow` cell. Called by the first line of the transformed cell."""
+    show_as_written(where.__code__.co_filename, f"%%flow {line}".rstrip())
     options = parse_flow_line(line)
     this_cell().quiet = this_cell().quiet or options.quiet
     flow = CellFlow(options)

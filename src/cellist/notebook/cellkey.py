@@ -12,12 +12,13 @@ binding the old one again for as long as it takes to look.
 
 import ast
 import copy
+import itertools
 import linecache
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from cellist.cache_policies import TaskSource
 from cellist.caching.digests import digest_value
@@ -28,9 +29,12 @@ from cellist.notebook.expressions import CellNames
 from cellist.notebook.files import named_files
 from cellist.notebook.links import is_atom
 from cellist.notebook.outputs import is_of_ipython
+from cellist.notebook.scopes import words_of
 
 _NAME = "__cellist_body__"
 _VERSION = 1
+_MOST_TEXTS = 1000
+"""Texts of a list that are looked at for names."""
 _DATA = frozenset({"global", "closure", "default", "class", "function"})
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _MISSING: Any = object()
@@ -66,8 +70,23 @@ def key_function(
 
 def inputs_of(names: CellNames, namespace: Mapping[str, Any]) -> list[str]:
     """Return the names that count as inputs: those read, and those that texts speak of."""
-    spoken = [name for name in names.mentions if name in namespace and name not in names.reads]
-    return sorted({*names.reads, *spoken})
+    words = set(names.mentions)
+    if names.unwritten is not None:  # any text of the cell or of an input may be the one
+        words |= names.words.union(*(_words(namespace.get(name)) for name in names.reads))
+        words -= names.unwritten - names.mentions.keys()
+    return sorted({*names.reads, *(name for name in words if name in namespace)})
+
+
+def _words(value: Any) -> set[str]:
+    """Return the words of a text, or of the texts in a plain container."""
+    if isinstance(value, str):
+        return words_of(value)
+    if isinstance(value, dict):
+        value = list(cast("dict[Any, Any]", value).values())
+    if not isinstance(value, (list, tuple)):
+        return set()
+    parts = itertools.islice(cast("list[Any]", value), _MOST_TEXTS)
+    return set[str]().union(*(words_of(part) for part in parts if isinstance(part, str)))
 
 
 def _no_arguments() -> ast.arguments:
@@ -122,6 +141,8 @@ class CellSource(TaskSource):
         self.text = text
         self.options = options
         self.closure: SourceClosure | None = None
+        self.files: list[Component] = []
+        """Files that the key was made from."""
         self.refusal: str | None = None
         """Why the result is not to be kept, once that is known."""
 
@@ -133,8 +154,16 @@ class CellSource(TaskSource):
         request.closures[closure.digest] = closure.components
         same = aliases(request.fn.__globals__, closure)
         options = digest_value((_VERSION, *self.options, same))
-        files = named_files(closure.components, request.fn.__globals__)
-        return [Component("source", "closure", closure.digest), self._own(options), *files]
+        self.files = named_files(closure.components, request.fn.__globals__)
+        return [Component("source", "closure", closure.digest), self._own(options), *self.files]
+
+    def written(self, namespace: Mapping[str, Any]) -> list[str]:
+        """Return the named files that are there now with another content, or are gone."""
+        if self.closure is None:
+            return []
+        now = {one.name: one.digest for one in named_files(self.closure.components, namespace)}
+        then = {one.name: one.digest for one in self.files}
+        return sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
 
     def _own(self, digest: str) -> Component:
         said = zip(("--in", "--out", "--own", "--skip"), self.options, strict=False)

@@ -51,7 +51,8 @@ class CellRun:
         self._delivered = False
         self._wants_body = False
         self._outcome: Outcome | None = None
-        self._is_open = True
+        self.is_open = True
+        """Whether the run has not ended yet."""
         execution.services.guard.enter(task)
         current.set(execution)
 
@@ -86,8 +87,8 @@ class CellRun:
 
     def close(self) -> None:
         """Let go of what the run held, when it has ended."""
-        if self._is_open:
-            self._is_open = False
+        if self.is_open:
+            self.is_open = False
             execution = self.execution
             current.set(self._before)
             execution.stop = None
@@ -186,5 +187,5 @@ class CellRun:
     def _raise(self, error: BaseException) -> None:
         __tracebackhide__ = True
         if self._is_stop(error):
-            raise KeyboardInterrupt from None
+            raise KeyboardInterrupt().with_traceback(trim(error).__traceback__) from None
         raise trim(error)

@@ -18,6 +18,8 @@ class Cell:
         self.namespace = namespace
         self.quiet = False
         self.board: Any = None
+        self.around: dict[str, Any] = {}
+        """Names of the flow or task cell that runs this one, if any."""
         self.runs: list[Any] = []
         """Runs that have no parent, in the order they started."""
 

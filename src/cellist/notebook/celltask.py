@@ -29,7 +29,7 @@ from cellist.notebook.outputs import CellValue, Outputs, copies_of, restore, rol
 from cellist.notebook.preparing import InNotebook, attributes_in, check_choices, import_first
 from cellist.notebook.showing import Nothing, Recorder, flush_figures, replay, start, stop
 from cellist.notebook.task_options import TaskOptions, parse_task_line
-from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME
+from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME, show_as_written
 from cellist.tasks import Task
 
 _RANDOM = (
@@ -48,8 +48,8 @@ class Code:
         self.shell = shell
         lines = linecache.getlines(filename)[1:]
         self.text = "".join(["%%task\n", *lines])
-        known = InNotebook(shell.user_ns, import_first(statements))
-        self.names: CellNames = names_of(ast.Module(statements, []), known)
+        self.known = InNotebook(shell.user_ns, import_first(statements))
+        self.names: CellNames = names_of(ast.Module(statements, []), self.known)
 
     def execute(self, statement: ast.stmt) -> None:
         """Execute one of the statements in the notebook, as of its place in the cell."""
@@ -72,6 +72,7 @@ class CellTask(CellRun):
         """What a hit gave."""
         self.before = dict(self.namespace)
         self.facts = effects.facts()
+        self.assigned = code.known.assigned_in(code.body)
         self.random = effects.random_states()
         self.definitions = Definitions(code.names, code.body)
         self.outputs = Outputs(
@@ -227,6 +228,10 @@ class CellTask(CellRun):
         if not self.options.allow_effects:
             said = attributes_in(self.code.body)
             done = effects.changed(self.facts, effects.facts(), said)
+            now = self.code.known.assigned_in(self.code.body)
+            kept = self.assigned
+            done += [f"`{one}`" for one in now if one not in kept or kept[one] is not now[one]]
+            done += [f"the file `{one}`" for one in self.policy.written(self.before)]
             if done:
                 told = ", ".join(done[:3]) + (" and more" if len(done) > 3 else "")
                 return f"it changed {told}, which a hit does not; `--allow-effects` keeps it anyway"
@@ -278,6 +283,7 @@ class CellTask(CellRun):
         super().close()
         self.before.clear()
         self.facts.clear()
+        self.assigned.clear()
         self._forget_names()
 
     def _forget_names(self) -> None:
@@ -330,11 +336,13 @@ async def open_task(
     number: int,
 ) -> CellTask:
     """Open the task of a `%%task` cell. Called by the first line of the transformed cell."""
+    filename = where.__code__.co_filename
+    show_as_written(filename, f"%%task {line}".rstrip())
     options = parse_task_line(line)
     settings.refresh()
     cell = this_cell()
     cell.quiet = cell.quiet or options.quiet
-    code = Code(bodies.pop(number), where.__code__.co_filename, shell)
+    code = Code(bodies.pop(number), filename, shell)
     check_choices(options, code.names, shell.user_ns)
     task = CellTask(options, code)
     await task.advance(None)

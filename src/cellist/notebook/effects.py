@@ -18,6 +18,8 @@ from typing import Any, cast
 _Facts = dict[str, Any]
 _NOT_SETTINGS = frozenset({"backend", "backend_fallback", "interactive"})
 """What matplotlib sets of itself when the first figure is drawn."""
+_THREAD = "a thread that runs on"
+"""One that has ended meanwhile is no effect of the cell."""
 _SAID_BY = {
     "environment variable": ("environ", "putenv", "unsetenv", "setenv", "load_dotenv"),
     "warnings filter": ("filterwarnings", "simplefilter", "resetwarnings"),
@@ -37,7 +39,7 @@ def facts() -> _Facts:
 def changed(before: _Facts, after: _Facts, names: frozenset[str]) -> list[str]:
     """Return in words what differs; `names` are the names and attributes in the cell's code."""
     differing = [key for key in after if key in before and before[key] != after[key]]
-    differing += [key for key in before if key not in after]
+    differing += [key for key in before if key not in after and not key.startswith(_THREAD)]
     differing += [key for key in after if key not in before and _is_unlike_default(key, after)]
     told: list[str] = []
     for key in differing:
@@ -56,7 +58,7 @@ def _is_unlike_default(key: str, after: _Facts) -> bool:
     words, _, name = key.partition(":")
     defaults = _DEFAULTS.get(words)
     if defaults is None:
-        return words == "environment variable"
+        return words in ("environment variable", _THREAD)
     try:
         return defaults().get(name, after[key]) != after[key]
     except Exception:
@@ -72,10 +74,13 @@ def _process() -> _Facts:
     found["sys.path"] = list(sys.path)
     found["warnings filter"] = list(warnings.filters)
     own = ("cellist", "IPython")
-    threads = [one for one in threading.enumerate() if not one.daemon]
-    found["threads that run on"] = sorted(
-        one.name for one in threads if not one.name.startswith(own)
-    )
+    for one in threading.enumerate():
+        if not one.daemon and not one.name.startswith(own):
+            found[f"{_THREAD}:{one.name}"] = one.ident
+    decimal: Any = sys.modules.get("decimal")
+    if decimal is not None:
+        context = decimal.getcontext()
+        found["the decimal context"] = context.prec, context.rounding
     found["the recursion limit"] = sys.getrecursionlimit()
     return found
 

@@ -35,6 +35,13 @@ class CellNames:
     """Inputs it visibly changes in place, such as `df` in `df["a"] = 1`."""
     mentions: Lines = field(default_factory=_lines)
     """Words in texts that look variables up by name, as in `df.query("a > @limit")`."""
+    unwritten: Bound | None = None
+    """What is certainly bound wherever such a text comes from elsewhere, as in `df.query(rule)`.
+
+    `None` if there is no such call.
+    """
+    words: set[str] = field(default_factory=set[str])
+    """The words in all texts of the cell."""
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict[str, list[ast.stmt]])
     """Functions, `name = lambda`, classes and imports by the name they bind."""
     assigned: set[str] = field(default_factory=set[str])
@@ -136,6 +143,11 @@ class ExpressionWalk:
                 for word in scopes.words_in_texts(node):
                     if word not in bound:
                         self.found.mentions.setdefault(word, node.lineno)
+                if scopes.looks_up_unwritten(node):
+                    before = self.found.unwritten
+                    self.found.unwritten = bound if before is None else before & bound
+            case ast.Constant(value=str() as text):
+                self.found.words |= scopes.words_of(text)
             case _:
                 pass
 

@@ -8,6 +8,7 @@ Nothing is registered on a bare import.
 import contextlib
 import functools
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 from cellist import settings
@@ -22,7 +23,7 @@ from cellist.notebook.controls import control
 from cellist.notebook.kernel import kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
 from cellist.notebook.task_options import task_magic
-from cellist.notebook.transform import WrapBody, replace_first_line
+from cellist.notebook.transform import NAMES, WrapBody, replace_first_line
 from cellist.session import get_session
 
 _MAGICS = (
@@ -99,6 +100,8 @@ class Extension:
         del info
         self.wrapper.interactivity = self.shell.ast_node_interactivity
         cell = Cell(self.shell.execution_count, self.shell.user_ns)
+        _forget_names(cell.namespace)  # of a cell whose end was not told
+        cell.around = {name: cell.namespace[name] for name in NAMES if name in cell.namespace}
         self._cells.append(cell)
         current_cell.set(cell)
         get_session().guard.begin_cell(this_task())
@@ -113,6 +116,8 @@ class Extension:
         if not self._cells:
             return  # the cell that loaded the extension
         cell = self._cells.pop()
+        _forget_names(cell.namespace)
+        cell.namespace.update(cell.around)
         if cell.board is not None:
             self.feed.finish(cell)
         elif cell.runs and not cell.quiet:
@@ -144,6 +149,13 @@ class Extension:
             seconds = run.total_run_time.total_seconds()
             why = f" · {run.why.sentence}" if run.kind == "task" and run.why else ""
             sys.stdout.write(f"{run.kind} {run.name}: {state} in {seconds:.2f} s{why}\n")
+
+
+def _forget_names(namespace: MutableMapping[str, Any]) -> None:
+    """Remove the names that carried a run, if it is over: what a flow gave must not live on."""
+    if not any(getattr(namespace.get(name), "is_open", False) for name in NAMES):
+        for name in NAMES:
+            namespace.pop(name, None)
 
 
 _loaded: dict[int, Extension] = {}

@@ -1,6 +1,7 @@
 """The options of `%%flow`, parsed as IPython parses those of its own magics."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -128,10 +129,22 @@ def check_name(name: str | None, magic: str) -> None:
         raise UsageError(message)
 
 
+def parse(magic: Callable[..., None], name: str, line: str) -> Any:
+    """Return what a line gives for the arguments of a magic. Raises `UsageError` naming both."""
+    try:
+        given: Any = _arguments.parse_argstring(magic, line)
+    except UsageError as error:
+        message = f"{name}: {error}; `{name}?` explains the options"
+        raise UsageError(message) from None
+    if given.name and given.name[0] in "\"'" and given.name[-1] == given.name[0]:
+        given.name = given.name[1:-1]  # IPython keeps the quotes
+    check_name(given.name, name)
+    return given
+
+
 def parse_flow_line(line: str) -> FlowOptions:
     """Return the options on a `%%flow` line. Raises `UsageError` saying what is wrong."""
-    given = _arguments.parse_argstring(flow_magic, line)
-    check_name(given.name, "%%flow")
+    given = parse(flow_magic, "%%flow", line)
     if given.output and not given.output.isidentifier():
         message = f"%%flow: -o needs the name of a variable, not {given.output!r}"
         raise UsageError(message)

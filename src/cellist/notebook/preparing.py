@@ -16,6 +16,7 @@ from cellist.notebook.definitions import is_harmless_magic
 from cellist.notebook.expressions import CellNames
 from cellist.notebook.task_options import TaskOptions
 
+_MISSING: Any = object()
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -68,6 +69,19 @@ class InNotebook(scopes.Knowledge):
         if not isinstance(found, type) or kind_of(found).what != "library":
             return False
         return not issubclass(found, enum.Enum)
+
+    def assigned_in(self, body: list[ast.stmt]) -> dict[str, Any]:
+        """Return what the attributes of modules and library classes are now that code assigns."""
+        found: dict[str, Any] = {}
+        for node in (node for statement in body for node in ast.walk(statement)):
+            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+                owner = self._meaning(node.value)
+                is_shared = isinstance(owner, ModuleType) or (
+                    isinstance(owner, type) and kind_of(owner).what == "library"
+                )
+                if is_shared:
+                    found[ast.unparse(node)] = getattr(owner, node.attr, _MISSING)
+        return found
 
     def _meaning(self, node: ast.expr) -> Any:
         """Return what a dotted name means, `None` if that is not known."""

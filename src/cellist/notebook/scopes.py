@@ -106,6 +106,19 @@ def words_in_texts(call: ast.Call) -> Iterator[str]:
                 yield from _WORD.findall(part.value)
 
 
+def words_of(text: str) -> set[str]:
+    """Return the words in a text that may be names."""
+    return set(_WORD.findall(text))
+
+
+def looks_up_unwritten(call: ast.Call) -> bool:
+    """Whether the call looks up names in a text that is not written in the call itself."""
+    if called_name(call) not in _SPEAKING:
+        return False
+    given = [*call.args, *(word.value for word in call.keywords)]
+    return not all(isinstance(one, ast.Constant) for one in given)
+
+
 def evaluated_now(node: Function) -> list[ast.expr]:
     """Return what the definition of a function evaluates at once."""
     arguments = node.args

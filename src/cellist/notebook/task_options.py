@@ -7,7 +7,7 @@ from typing import Any, cast
 from IPython.core import magic_arguments as arguments
 from IPython.core.error import UsageError
 
-from cellist.notebook.options import check_name, count, delay, seconds
+from cellist.notebook.options import count, delay, parse, seconds
 
 _arguments = cast("Any", arguments)  # IPython does not say its types
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -135,8 +135,7 @@ def task_magic(line: str, cell: str | None = None) -> None:
 
 def parse_task_line(line: str) -> TaskOptions:
     """Return the options on a `%%task` line. Raises `UsageError` saying what is wrong."""
-    given: Any = _arguments.parse_argstring(task_magic, line)
-    check_name(given.name, "%%task")
+    given = parse(task_magic, "%%task", line)
     if given.refresh and given.no_cache:
         message = "%%task: --refresh and --no-cache exclude each other"
         raise UsageError(message)

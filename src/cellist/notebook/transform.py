@@ -23,18 +23,22 @@ import ast
 import copy
 import inspect
 import itertools
+import linecache
 import re
 
 FLOW_NAME = "__cellist_flow__"
 TASK_NAME = "__cellist_task__"
 ATTEMPT_NAME = "__cellist_attempt__"
+NAMES = (FLOW_NAME, TASK_NAME, ATTEMPT_NAME)
+"""What carries the run of a cell, in the notebook for as long as the cell runs."""
 _MAGIC = re.compile(r"%%(?P<kind>flow|task)(?P<options>(\s.*)?)$")
 _FUTURE = re.compile(r"from\s+__future__\s+import\s+[\w ,]+$")
 _OPENINGS = {
-    "flow": f"{FLOW_NAME} = await get_ipython().open_flow({{!r}})\n",
-    # the function tells which file the cell is compiled as
+    # the functions tell which file the cell is compiled as
+    "flow": f"{FLOW_NAME} = await get_ipython().open_flow({{!r}}, lambda: None)\n",
     "task": f"{TASK_NAME} = await get_ipython().open_task({{!r}}, lambda: None)\n",
 }
+_OPENED = re.compile(rf"(?:{FLOW_NAME}|{TASK_NAME}) = await .*")
 _MOST_BODIES = 8
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -55,6 +59,18 @@ def replace_first_line(lines: list[str]) -> list[str]:
     if futures:  # these stand before anything else, or Python refuses them
         body = ["\n" if _FUTURE.match(line) else line for line in body]
     return ["; ".join([*futures, _OPENINGS[match["kind"]].format(options)]), *body]
+
+
+def show_as_written(filename: str, line: str) -> None:
+    """Let tracebacks show the magic that the user wrote and not the statement in its place.
+
+    It stands there as a comment, for tools that parse the text of a cell.
+    """
+    entry = linecache.cache.get(filename)
+    if entry is not None and len(entry) == 4 and entry[2]:
+        first, *rest = entry[2]
+        shown = _OPENED.sub(lambda _: f"# {line}", first)
+        linecache.cache[filename] = (entry[0], entry[1], [shown, *rest], entry[3])
 
 
 def _inside_another_magic() -> bool:
