@@ -1,6 +1,7 @@
 """`%%task`: a cell is run once, and from then on reused as long as nothing it reaches changed."""
 
 import textwrap
+from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
@@ -669,8 +670,9 @@ def test_a_traceback_shows_the_cell_as_it_was_written(notebook, magic):
     import linecache
 
     ran = notebook.run(f"{magic}\nfrom __future__ import annotations\nx = 1\n1 / 0")
-    assert isinstance(ran.error, ZeroDivisionError)
-    filename = ran.error.__traceback__.tb_next.tb_frame.f_code.co_filename
+    error: Any = ran.error
+    assert isinstance(error, ZeroDivisionError)
+    filename = error.__traceback__.tb_next.tb_frame.f_code.co_filename
     lines = linecache.getlines(filename)
     assert lines[0] == f"from __future__ import annotations; # {magic}\n"
     assert lines[3] == "1 / 0\n"

@@ -115,7 +115,7 @@ class TestConstructors:
         assert make(scheduled_time=later).state_details.scheduled_time == later
 
     def test_paused(self) -> None:
-        details = Paused(timeout_seconds=60, reschedule=True, pause_key="k").state_details
+        details: Any = Paused(timeout_seconds=60, reschedule=True, pause_key="k").state_details
         due = dt.datetime.now(UTC) + timedelta(seconds=60)
         assert abs(details.pause_timeout - due) < timedelta(minutes=5)
         assert (details.pause_reschedule, details.pause_key) == (True, "k")
