@@ -670,9 +670,9 @@ def test_a_traceback_shows_the_cell_as_it_was_written(notebook, magic):
     import linecache
 
     ran = notebook.run(f"{magic}\nfrom __future__ import annotations\nx = 1\n1 / 0")
-    error: Any = ran.error
-    assert isinstance(error, ZeroDivisionError)
-    filename = error.__traceback__.tb_next.tb_frame.f_code.co_filename
+    assert isinstance(ran.error, ZeroDivisionError)
+    traceback: Any = ran.error.__traceback__
+    filename = traceback.tb_next.tb_frame.f_code.co_filename
     lines = linecache.getlines(filename)
     assert lines[0] == f"from __future__ import annotations; # {magic}\n"
     assert lines[3] == "1 / 0\n"
