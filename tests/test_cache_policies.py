@@ -163,7 +163,7 @@ def test_what_cannot_be_configured(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="lock_manager"):
         INPUTS.configure(lock_manager="file")
     with pytest.raises(ValueError, match="chaos"):
-        INPUTS.configure(isolation_level="chaos")  # type: ignore[arg-type]
+        INPUTS.configure(isolation_level="chaos")  # type: ignore[arg-type] - wrong on purpose
     with (
         diskcache.Cache(tmp_path / "d", disk=diskcache.JSONDisk) as other,
         pytest.raises(TypeError, match="JSONDisk"),
@@ -173,11 +173,11 @@ def test_what_cannot_be_configured(tmp_path: Path) -> None:
 
 def test_operands_are_checked() -> None:
     with pytest.raises(TypeError, match="name of a parameter"):
-        INPUTS - 5  # type: ignore[operator]
+        INPUTS - 5  # type: ignore[operator] - wrong on purpose
     with pytest.raises(TypeError, match="name of a parameter"):
-        TASK_SOURCE - None  # type: ignore[operator]
+        TASK_SOURCE - None  # type: ignore[operator] - wrong on purpose
     with pytest.raises(TypeError):
-        INPUTS + 5  # type: ignore[operator]
+        INPUTS + 5  # type: ignore[operator] - wrong on purpose
     assert (TASK_SOURCE - "x") == TASK_SOURCE
     assert NO_CACHE == NONE
 

@@ -180,11 +180,11 @@ def test_validation(recorder: Recorder) -> None:
         return n
 
     mine = [1]
-    assert f("5", ("1", 2), mine) == 5  # type: ignore[arg-type]
+    assert f("5", ("1", 2), mine) == 5  # type: ignore[arg-type] - to be coerced
     assert seen[0] == (5, [1, 2], [1])
     assert seen[0][2] is mine
     with pytest.raises(ParameterTypeError, match=r"Flow 'f' received invalid parameters"):
-        f("many")  # type: ignore[arg-type]
+        f("many")  # type: ignore[arg-type] - wrong on purpose
     state: Any = f("many", return_state=True)
     assert state.is_failed()
     assert state.message.startswith(
@@ -192,10 +192,10 @@ def test_validation(recorder: Recorder) -> None:
     )
     assert names(recorder.of("f")[-1]) == ["Pending", "Failed"]
     raw = f.with_options(validate_parameters=False)
-    assert raw("many") == "many"  # type: ignore[arg-type]
+    assert raw("many") == "many"  # type: ignore[arg-type] - not validated
     count = len(recorder.runs)
     with pytest.raises(ParameterBindError):
-        f()  # type: ignore[call-arg]
+        f()  # type: ignore[call-arg] - wrong on purpose
     assert len(recorder.runs) == count
 
 
@@ -204,7 +204,7 @@ def test_validation_of_star_parameters() -> None:
     def f(*numbers: int, **named: float):
         return numbers, named
 
-    assert f("1", 2, a="3") == ((1, 2), {"a": 3.0})  # type: ignore[arg-type]
+    assert f("1", 2, a="3") == ((1, 2), {"a": 3.0})  # type: ignore[arg-type] - to be coerced
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
@@ -241,7 +241,7 @@ def test_hooks_see_the_run(run: Any, recorder: Recorder) -> None:
     seen: list[Any] = []
 
     def hook(f: Any, r: Any, state: Any) -> None:
-        assert get_run_context().flow_run is r  # type: ignore[union-attr]
+        assert get_run_context().flow_run is r  # type: ignore[union-attr] - called in a flow
         seen.append(state.name)
 
     hooks = {kind: [hook] for kind in ("on_running", "on_completion", "on_failure")}

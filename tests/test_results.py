@@ -172,7 +172,7 @@ def test_isolation_levels() -> None:
     store = ResultStore()
     assert all(store.supports_isolation_level(level) for level in IsolationLevel)
     with pytest.raises(ValueError, match="chaos"):
-        store.supports_isolation_level("chaos")  # type: ignore[arg-type]
+        store.supports_isolation_level("chaos")  # type: ignore[arg-type] - wrong on purpose
 
 
 def test_options_that_cannot_be_used(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_diskcache_keeps_its_settings_and_its_other_entries(
         recorder.session.stores.flush()
         assert len(cache) == 4
         assert all(isinstance(cache[key], bytes) for key in cache if key.startswith("cellist:"))
-        store = recorder.session.stores.at(t.stored_in.place)  # type: ignore[union-attr]
+        store = recorder.session.stores.at(t.stored_in.place)  # type: ignore[union-attr] - it has a storage
         assert sorted(entry["key"] for entry in store.entries()) == sorted(
             [key_of(small), key_of(large)]
         )

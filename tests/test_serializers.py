@@ -109,7 +109,7 @@ def test_json_options() -> None:
         JSONSerializer(object_encoder=lambda value: value).spec()
     for given in ({"dumps_kwargs": {"default": str}}, {"loads_kwargs": {"object_hook": dict}}):
         with pytest.raises(ValueError, match=r"object_(en|de)coder"):
-            JSONSerializer(**given)  # type: ignore[arg-type]
+            JSONSerializer(**given)  # type: ignore[arg-type] - wrong on purpose
 
 
 def test_compression() -> None:
@@ -144,7 +144,7 @@ def test_unknown_names_and_types_are_refused_at_definition() -> None:
     with pytest.raises(ValueError, match=r"task 'work'.*'xml'.*compressed/json"):
         task(lambda: 1, name="work", result_serializer="xml")
     with pytest.raises(TypeError, match="flow 'whole'"):
-        flow(lambda: 1, name="whole", result_serializer=5)  # type: ignore[arg-type]
+        flow(lambda: 1, name="whole", result_serializer=5)  # type: ignore[arg-type] - wrong on purpose
     with pytest.raises(SerializationError, match="'gone', not defined here"):
         Serializer.from_spec({"type": "gone"})
 

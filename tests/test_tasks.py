@@ -330,7 +330,7 @@ def test_attributes_users_read() -> None:
 
     assert documented.description == "Do it.\n\nWell."
     assert documented.__name__ == "documented"
-    assert documented.__wrapped__ is documented.fn  # type: ignore[attr-defined]
+    assert documented.__wrapped__ is documented.fn  # type: ignore[attr-defined] - set by update_wrapper
     assert documented.retry_delay_seconds == [10, 20]
     assert documented.fn(3) == 3
     assert "def documented" in (documented.source_code or "")

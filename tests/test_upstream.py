@@ -121,7 +121,7 @@ def test_futures_among_star_arguments_are_waited_for(recorder: Recorder) -> None
         return future.result()
 
     assert f() == 8
-    inputs: Any = recorder.of("total")[0].task_inputs  # type: ignore[attr-defined]
+    inputs: Any = recorder.of("total")[0].task_inputs  # type: ignore[attr-defined] - a task run has them
     assert len(inputs["numbers"]) == 5
     assert len(inputs["extra"]) == len(inputs["other"]) == 1
 
@@ -181,11 +181,11 @@ def test_inputs_are_recorded(recorder: Recorder) -> None:
 
     f()
     run = recorder.of("echo")[0]
-    inputs = run.task_inputs  # type: ignore[attr-defined]
+    inputs = run.task_inputs  # type: ignore[attr-defined] - a task run has them
     upstream = recorder.one("one").id
     assert [i.id for i in inputs["x"]] == [upstream]
     assert [i.id for i in inputs["wait_for"]] == [upstream]
-    linked = recorder.of("echo")[2].task_inputs  # type: ignore[attr-defined]
+    linked = recorder.of("echo")[2].task_inputs  # type: ignore[attr-defined] - a task run has them
     assert [i.id for i in linked["x"]] == [recorder.of("echo")[1].id]
 
 
@@ -200,7 +200,7 @@ def test_equal_atoms_make_no_edges(recorder: Recorder) -> None:
         echo((1, 2))
 
     f()
-    assert all(not run.task_inputs for run in recorder.of("echo"))  # type: ignore[attr-defined]
+    assert all(not run.task_inputs for run in recorder.of("echo"))  # type: ignore[attr-defined] - task runs have them
 
 
 def test_deeply_nested_and_circular_arguments(recorder: Recorder) -> None:

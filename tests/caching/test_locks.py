@@ -263,7 +263,7 @@ def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:
     manager, other = FileSystemLockManager(tmp_path), FileSystemLockManager(tmp_path)
     assert other.acquire_lock("k", "other")
     assert not manager.acquire_lock("k", "me", acquire_timeout=0)
-    manager._connection = Interrupting(manager._connection)  # type: ignore[assignment]
+    manager._connection = Interrupting(manager._connection)  # type: ignore[assignment] - stands in for a connection
     with pytest.raises(KeyboardInterrupt):
         manager.acquire_lock("k", "me", acquire_timeout=0)
     assert not manager.acquire_lock("k", "me", acquire_timeout=0)

@@ -106,7 +106,7 @@ def test_retry_now_and_give_up(recorder: Recorder) -> None:
             future = fails.submit()
             while future.state.name != "AwaitingRetry":
                 time.sleep(0.001)
-            recorder.session.find(future.run).waker.wake(word)  # type: ignore[union-attr]
+            recorder.session.find(future.run).waker.wake(word)  # type: ignore[union-attr] - it waits for a retry
             future.wait(5)
             assert future.state.name == last
 

@@ -288,9 +288,9 @@ def test_work_that_is_cancelled_while_it_parks_wakes_up_again(recorder: Recorder
     x = execution(retries=1, delays=1000.0)
     promise = upstream()
     pool = ThreadPool()
-    work = Work(x, iter(()), promise, pool)  # type: ignore[arg-type]
+    work = Work(x, iter(()), promise, pool)  # type: ignore[arg-type] - no steps are taken
     pushed: list[Work] = []
-    pool.push = pushed.append  # type: ignore[method-assign]
+    pool.push = pushed.append  # type: ignore[method-assign] - to see what is pushed
     x.cancelling = True
     work.park_until(Sleep(1000.0, Waker()))
     assert pushed == [work]
@@ -353,11 +353,11 @@ def test_context_of_submitted_tasks(recorder: Recorder) -> None:
 
     @task(**quick)
     def plain():
-        return get_run_context().task_run.name  # type: ignore[union-attr]
+        return get_run_context().task_run.name  # type: ignore[union-attr] - called in a task
 
     @task(**quick)
     async def coroutine():
-        return get_run_context().task_run.name  # type: ignore[union-attr]
+        return get_run_context().task_run.name  # type: ignore[union-attr] - called in a task
 
     @flow
     def f():

@@ -233,7 +233,7 @@ def test_returned_completed_state_without_data_gives_none(way: str, recorder: Re
 def test_returned_state_of_another_type_is_taken(
     way: str, recorder: Recorder, make: object, kind: StateType
 ) -> None:
-    t = as_task(way, lambda: make(message="as I say"), name="t")  # type: ignore[operator]
+    t = as_task(way, lambda: make(message="as I say"), name="t")  # type: ignore[operator] - a constructor of the table
     state = final_state(way, t)
     assert (state.type, state.message) == (kind, "as I say")
     assert len(recorder.one("t").states) == 3

@@ -4,6 +4,8 @@ A cell that says `read_csv("flights.csv")` would otherwise be reused after the f
 text in the cell or in the functions of the notebook that it reaches, and any input that is a text
 or a path, counts as the file it names, if there is one; so do texts with `*` and the parts of a
 path put together (`Path(folder) / "x.csv"`). Files that are named in other ways are not seen.
+
+Names stay the texts they are, so this uses `os.path` where the linter would have `Path`.
 """
 
 import ast
