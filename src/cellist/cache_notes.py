@@ -20,6 +20,7 @@ class Note:
         "is_alone",
         "key",
         "request",
+        "seen",
         "store",
         "waited",
     )
@@ -45,5 +46,7 @@ class Note:
         """What the last look at the store gave; `None` to look again."""
         self.is_alone = False
         """Whether the call computes for itself, whoever else does."""
+        self.seen: Any = None
+        """What the sentinel has seen of the run that computes the result."""
         self.waited: Flight | str = ""
         """The flight the call waited for, or which other process."""

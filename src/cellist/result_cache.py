@@ -11,6 +11,7 @@ import re
 import time
 from typing import Any
 
+from cellist import sentinel
 from cellist.cache_notes import Note
 from cellist.caching.digests import digest_value
 from cellist.caching.found import Found, Missing
@@ -72,6 +73,8 @@ class Cache:
             found = self._get(store, key, plan)
             if isinstance(found, Found):
                 x.run.why = reused(found.header, tuple(request.notes))
+                if "hints" in found.header:
+                    sentinel.pass_on(x, found.header["hints"])
                 return Ok(found.value)
         note = x.cache_note = Note(key, ident, components, request, store)
         note.found = found
@@ -124,6 +127,7 @@ class Cache:
         x.asked = False  # by functions that name the run or make its key
         note.digests = {(one.kind, one.name): one.digest for one in note.components}
         x.run.why = self._miss(note, known)
+        sentinel.watch(x, note, known)
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""
@@ -142,6 +146,7 @@ class Cache:
         who = note.waited
         by = f"`{who.holder.run.name}`" if isinstance(who, Flight) else who
         x.run.why = reused(found.header, tuple(note.request.notes), by)
+        sentinel.pass_on(x, found.header.get("hints") or ())
         self._land(x, KEPT)
         return Ok(found.value)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from cellist import settings
+from cellist import sentinel, settings
 from cellist.cache_notes import Note
 from cellist.caching.envelope import Header
 from cellist.caching.memory import Entry
@@ -75,6 +75,7 @@ class Keeper:
         if note is None:
             return None
         x.cache_note = None
+        hints = sentinel.tell(x, note)
         run = x.run
         if not plan.explicit and (value is None or x.asked):
             code, text = ("no_result", _NO_RESULT) if value is None else ("run_read", _RUN_READ)
@@ -92,7 +93,7 @@ class Keeper:
             return note.store.seal(
                 note.key,
                 value,
-                self._header(x, plan, note, seconds),
+                self._header(x, plan, note, seconds, hints),
                 at_once=at_once,
                 serializer=plan.serializer or _default_serializer(),
             )
@@ -158,9 +159,11 @@ class Keeper:
         ]
         return " and ".join(changed) or "something the task reads"
 
-    def _header(self, x: Execution, plan: CachePlan, note: Note, seconds: float) -> Header:
+    def _header(
+        self, x: Execution, plan: CachePlan, note: Note, seconds: float, hints: list[str]
+    ) -> Header:
         now = time.time()
-        return {
+        header: Header = {
             "key": note.key,
             "task": x.definition.name,
             "task_key": plan.identity,
@@ -170,6 +173,9 @@ class Keeper:
             "components": note.components,
             "run_id": as_hex(x.run.number),
         }
+        if hints:
+            header["hints"] = hints
+        return header
 
 
 def _default_serializer() -> Serializer | None:

@@ -72,6 +72,7 @@ class Settings:
     tasks_refresh_cache: bool = False
     tasks_default_no_cache: bool = False
     tasks_disable_caching: bool = False
+    tasks_hints: bool = True
     tasks_default_persist_result: bool | None = None
     tasks_runner_thread_pool_max_workers: int | None = None
     tasks_runner_process_pool_max_workers: int | None = None
@@ -121,6 +122,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "tasks_refresh_cache": _flag,
     "tasks_default_no_cache": _flag,
     "tasks_disable_caching": _flag,
+    "tasks_hints": _flag,
     "tasks_default_persist_result": _flag,
     "tasks_runner_thread_pool_max_workers": _whole,
     "tasks_runner_process_pool_max_workers": _whole,
@@ -141,7 +143,7 @@ _ALIASES = {  # the older names have the section in the singular
     for name in _PARSERS
     if name.startswith(("tasks_", "flows_"))
 }
-_OWN_ONLY = {"history", "tasks_require_flow_for_submit", "ui"}
+_OWN_ONLY = {"history", "tasks_hints", "tasks_require_flow_for_submit", "ui"}
 
 
 def _sources(name: str) -> list[str]:

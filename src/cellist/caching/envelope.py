@@ -37,7 +37,8 @@ class Header(TypedDict, total=False):
 
     `created` and `expires` are seconds since the epoch, `seconds` the time the computation took.
     `components` are the parts of the key, each `[kind, name, digest, text]`. `serializer` is the
-    spec of the serializer that was chosen, if one was.
+    spec of the serializer that was chosen, if one was. `hints` are sentences on what
+    the key does not say of the run.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Header(TypedDict, total=False):
     expires: float | None
     components: Sequence[Sequence[str]]
     run_id: str
+    hints: list[str]
     python: str
     versions: dict[str, str]
     format: str

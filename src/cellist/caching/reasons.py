@@ -11,6 +11,7 @@ looked at only for the nearest one.
 import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -172,6 +173,7 @@ def reused(header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: 
     else:
         sentence = f"reused from {_told(int(created) // 60, int(time.time()) // 60)}"
         sentence += f", saved {seconds_text(saved)}"
+    notes += tuple(header.get("hints") or ())
     return Reason("hit", "reused", sentence, (), created, saved, notes)
 
 
@@ -195,6 +197,11 @@ def also(reason: Reason | None, code: str, text: str) -> Reason:
         reason.saved,
         reason.notes,
     )
+
+
+def noting(reason: Reason | None, notes: Iterable[str]) -> Reason | None:
+    """Return a reason with more notes."""
+    return None if reason is None else replace(reason, notes=(*reason.notes, *notes))
 
 
 def clock_time(moment: datetime) -> str:
