@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from cellist.board.record import record_html
 from cellist.board.view import View
-from cellist.model.reasons import Reason
+from cellist.model.reasons import Change, Reason
 from cellist.model.states import COMPLETED, RUNNING
 from tests import chromium
 from tests.board.fakes import Story
@@ -250,9 +250,9 @@ def test_hostile_names_are_text(open_board):
     run.log(20, hostile)
     live.story.fail(run, 1, 2, hostile)
     live.answer()
+    live.page.locator(".cellist-fold").click()
     for name in ("Graph", "Timeline", "List"):
         live.tab(name)
-    live.page.locator(".cellist-group-line").click()
     assert live.page.locator("#widget script, #widget img").count() == 0
     assert hostile in (live.page.locator(".cellist-detail").text_content() or "")
 
@@ -330,3 +330,30 @@ def test_ten_thousand_runs_stay_smooth(open_board, capsys):
     size = len(json.dumps(live.screen.messages))
     assert size < 1_000_000
     assert "✓ 9,000 completed" in live.page.locator(".cellist-counts").inner_text()
+
+
+def test_a_lone_run_is_two_lines_until_more_is_asked_for(open_board):
+    live = open_board()
+    run = live.story.task("slow")
+    change = Change(
+        "function", "clean", "def clean():\n    return 1", "def clean():\n    return 2", ""
+    )
+    run.why = Reason("miss", "changed", "ran: helper `clean` changed", (change,), notes=("a hint",))
+    live.story.complete(run, 0, 1)
+    live.answer()
+    board, fold = live.page.locator(".cellist"), live.page.locator(".cellist-fold")
+    assert live.page.locator(".cellist-why").inner_text() == "ran: helper `clean` changed"
+    assert live.page.locator(".cellist-tabs").is_hidden()
+    assert board.bounding_box()["height"] < 80
+    fold.click()
+    assert fold.get_attribute("aria-expanded") == "true"
+    detail = live.page.locator(".cellist-detail")
+    assert "a hint" in detail.inner_text()
+    assert live.page.locator(".cellist-diff .is-completed").inner_text() == "+    return 2\n"
+    fold.click()
+    assert detail.is_hidden()
+    flow = live.story.begin(live.story.flow(), 2)
+    live.story.complete(live.story.task("more", flow), 3, 4)
+    live.deliver()
+    assert live.page.locator(".cellist-tabs").is_visible()
+    assert fold.is_hidden()

@@ -361,3 +361,26 @@ def test_runs_of_other_cells_as_inputs_do_no_harm(view, story):
 
 def test_snapshot_explains_every_look(view):
     assert set(view.snapshot()["looks"]) == set(LOOKS)
+
+
+def test_a_lone_run_says_in_the_header_why_it_ran_or_how_it_failed(view, story):
+    run = story.task("slow")
+    run.why = Reason("miss", "changed", "ran: helper `clean` changed (line 4)", notes=("a hint",))
+    story.begin(run, 0)
+    header = view.snapshot()["header"]
+    assert header["why"] == "ran: helper `clean` changed (line 4)"
+    assert header["lone"] == rows(view)[run.name]["id"]
+    assert rows(view)[run.name]["notes"] == ["a hint"]
+    run.error = ErrorInfo("ValueError", "no", "Traceback\nValueError: no")
+    story.enter(run, 2, FAILED)
+    assert view.changes()["header"]["why"] == "ValueError: no"
+
+
+def test_a_run_is_not_alone_in_a_flow_nor_with_others(view, story):
+    story.complete(story.task("one"), 0, 1)
+    story.complete(story.task("two"), 1, 2)
+    assert view.snapshot()["header"]["lone"] is None
+    other = View("crawl")
+    tale = Story(other.apply)
+    tale.complete(tale.task("step", tale.begin(tale.flow(), 0)), 1, 2)
+    assert other.snapshot()["header"]["lone"] is None

@@ -1,9 +1,12 @@
 """Words: durations, states, attempts, errors, reasons."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from cellist.board import wording
 from cellist.board.palette import LOOKS
+from cellist.model.reasons import Change, Reason
 from cellist.model.runs import ErrorInfo
 from cellist.model.states import FAILED, PENDING, RUNNING, State, StateType
 from tests.board.fakes import Story
@@ -123,3 +126,18 @@ def test_not_ready_is_over():
     run = Story().task("after")
     run.enter(PENDING, "NotReady")
     assert LOOKS[wording.look_of(run.state)].is_over
+
+
+def test_a_diff_keeps_its_lines_and_ends_where_it_must():
+    change = Change(
+        "function", "helper", "def h():\n    return 1", "def h():\n    return 2", "changed"
+    )
+    run = SimpleNamespace(why=Reason("miss", "changed", "ran: it changed", (change,)))
+    lines = wording.diffs(run).splitlines()
+    assert lines[0] == "helper"
+    assert {"-    return 1", "+    return 2"} <= set(lines)
+    long = Change("function", "f", "\n".join(map(str, range(9000))), "x", "changed")
+    run.why = Reason("miss", "changed", "ran: it changed", (long,))
+    assert len(wording.diffs(run)) == wording.DIFF_LIMIT + 1
+    run.why = None
+    assert wording.diffs(run) == ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cellist.board.palette import OVER
 from cellist.board.wording import (
     attempt_text,
+    diffs,
     duration,
     error_line,
     look_of,
@@ -32,6 +33,8 @@ Bar = tuple[str, int, int | None]
 
 _TEXT_LIMIT = 120
 _INPUTS_SHOWN = 12
+_NOTES_SHOWN = 5
+_NOTE_LIMIT = 300
 _TRACE_LINES = 12
 _CELL_FILE = re.compile(r'File "[^"\n]*ipykernel_\d+[^"\n]*"')
 _TRACE_LIMIT = 1600
@@ -118,6 +121,7 @@ class Row:
         run = self.run
         look = self.look
         seconds = self.seconds
+        notes = run.why.notes[:_NOTES_SHOWN] if run.why is not None else ()
         fields: dict[str, Any] = {
             "id": self.hex,
             "g": self.group.id,
@@ -132,6 +136,8 @@ class Row:
             "due": milliseconds(run.due) if look == "waiting" and run.due else None,
             "attempt": attempt_text(run, look),
             "why": why_line(run, 300),
+            "notes": [clipped(note, _NOTE_LIMIT) for note in notes],
+            "diff": diffs(run) or None,
             "hit": getattr(run.why, "outcome", None) == "hit" or None,
             "error": error_line(run),
             "trace": trace_tail(run),

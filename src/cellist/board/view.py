@@ -24,6 +24,7 @@ from cellist.board.wording import (
     look_of_many,
     next_attempt_text,
     ordered,
+    reason_or_error,
     saved_text,
     summary,
     word_of,
@@ -132,8 +133,11 @@ class View:
         saved = saved_text(sum(group.saved for group in self.groups), reused)
         took = duration((end - begin) / 1e9) if end else None
         total = sum(self.counts.values())
+        lone = self._lone()
         return {
             "title": self.title,
+            "lone": lone.hex if lone else None,
+            "why": reason_or_error(lone.run) if lone else None,
             "look": look,
             "word": word,
             "start": milliseconds(begin) if begin else None,
@@ -156,6 +160,13 @@ class View:
             return only.look, word_of(only.run.state)
         look = look_of_many(self._roots.counts)
         return look, LOOKS[look].word
+
+    def _lone(self) -> Row | None:
+        """Return the run that is all there is: a cell that calls one task, or is one."""
+        only = self._roots.only
+        return (
+            only if only is not None and only.run.kind != "flow" and len(self.rows) == 1 else None
+        )
 
     def _next_retry(self) -> dict[str, Any] | None:
         """Return the retry that comes first."""

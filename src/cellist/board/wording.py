@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.drawing.markup import clipped
+from cellist.model.reasons import diff
 from cellist.model.runs import Run
 from cellist.model.states import (
     CANCELLED,
@@ -47,6 +48,8 @@ _WORDS = {
 
 ERROR_LIMIT = 240
 """Characters of an error line that are shown; the traceback has the rest."""
+DIFF_LIMIT = 2_000
+"""Characters of source diffs that travel with a run."""
 
 
 def look_of(state: State | None) -> str:
@@ -130,6 +133,19 @@ def why_line(run: Run, limit: int) -> str | None:
     if state is not None and state.message and look_of(state) == "scheduled":
         return clipped(state.message, limit)
     return clipped(str(run.why), limit) if run.why is not None else None
+
+
+def reason_or_error(run: Run) -> str | None:
+    """Return what matters most of a run in one line: how it failed, else why it ran or did not."""
+    return error_line(run) or why_line(run, ERROR_LIMIT)
+
+
+def diffs(run: Run) -> str:
+    """Return what changed in the code since the last result, as unified diffs; lines stay lines."""
+    changes = run.why.changes if run.why is not None else ()
+    found = [f"{change.name}\n{text}" for change in changes if (text := diff(change))]
+    text = "\n".join(found)
+    return text if len(text) <= DIFF_LIMIT else f"{text[:DIFF_LIMIT]}…"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

@@ -18,6 +18,8 @@ export function makeDetail(store, row) {
     list.append(h("dt", {}, name), h("dd", {}, ...content));
   };
   if (row.why) add("why", row.why);
+  if (row.notes) add("note", h("ul", {}, ...row.notes.map((note) => h("li", {}, note))));
+  if (row.diff) add("diff", h("pre", { class: "cellist-diff" }, ...diffLines(row.diff)));
   if (row.error) add("error", h("span", { class: "is-error" }, row.error));
   const bars = row.bars ?? [];
   if (bars.filter(([look]) => look !== "waiting").length > 1) {
@@ -32,6 +34,17 @@ export function makeDetail(store, row) {
   if (row.where) add("ran on", row.where);
   if (!list.children.length) add("state", row.word);
   return list;
+}
+
+/**
+ * The lines of a unified diff; the + and - say it without colour as well.
+ * @param {string} diff
+ */
+function diffLines(diff) {
+  return diff.split("\n").filter((line) => !/^(---|\+\+\+) /.test(line)).map((line) => {
+    const look = { "+": "is-completed", "-": "is-failed", "@": "is-pending" }[line[0]];
+    return h("span", { class: look ?? "" }, `${line}\n`);
+  });
 }
 
 /**

@@ -9,9 +9,10 @@ const SPEAK_EVERY = 5000;
 /**
  * @param {import("./store.js").Store} store
  * @param {import("./commands.js").Commands} commands
- * @returns {import("./types.js").Painter}
+ * @param {() => void} unfold  Show or hide the rest of the board of a lone run.
+ * @returns {import("./types.js").Painter & {fold: HTMLElement}}
  */
-export function makeHeader(store, commands) {
+export function makeHeader(store, commands, unfold) {
   const icon = h("span", { class: "cellist-icon", "aria-hidden": "true" });
   const word = h("span", { class: "cellist-word" });
   const state = h("span", { class: "cellist-state" }, icon, word);
@@ -21,12 +22,15 @@ export function makeHeader(store, commands) {
   const bar = h("div", { class: "cellist-bar", "aria-hidden": "true" });
   const counts = h("span", { class: "cellist-counts" });
   const saved = h("span", { class: "cellist-saved" });
+  const why = h("span", { class: "cellist-why" });
+  const fold = h("button", { class: "cellist-fold", type: "button", "aria-expanded": "false" }, "Details");
+  fold.addEventListener("click", unfold);
   const next = h("span", { class: "cellist-next" });
   const nextButtons = h("span", { class: "cellist-buttons" });
   const spoken = h("div", { class: "cellist-spoken", role: "status", "aria-live": "polite" });
   const el = h("div", { class: "cellist-header" },
     h("div", { class: "cellist-line" }, state, title, clock, buttons), bar,
-    h("div", { class: "cellist-line cellist-second" }, counts, saved),
+    h("div", { class: "cellist-line cellist-second" }, why, counts, saved, fold),
     h("div", { class: "cellist-line cellist-third" }, next, nextButtons, commands.el), spoken);
   /** @type {Map<string, Element>} */
   const segments = new Map();
@@ -66,6 +70,7 @@ export function makeHeader(store, commands) {
 
   return {
     el,
+    fold,
     paint() {
       const header = store.header;
       if (!header) return;
@@ -82,6 +87,9 @@ export function makeHeader(store, commands) {
         ([look]) => h("span", { class: `cellist-chip is-${look}` }),
         (chip, [look, n]) => setText(chip, `${store.icon(look)} ${n.toLocaleString("en")} ${store.word(look)}`));
       setAttr(bar, "data-empty", total ? null : "");
+      setText(why, header.why ?? "");
+      setAttr(why, "title", header.why);
+      setAttr(why, "class", `cellist-why${header.look === "failed" || header.look === "crashed" ? " is-error" : ""}`);
       paintButtons();
       const now = Date.now();
       if (now - lastSpoken > SPEAK_EVERY || header.end) {

@@ -64,7 +64,7 @@ function makeTabs(painters, changed) {
 function start(model, el) {
   const store = new Store(() => model.send({ kind: "resync" }));
   const commands = new Commands((message) => model.send(message));
-  const header = makeHeader(store, commands);
+  const header = makeHeader(store, commands, () => fold(root.hasAttribute("data-open")));
   const list = makeList(store, commands);
   let visible = 0;
   /** @type {(group: number, run?: string) => void} */
@@ -78,6 +78,14 @@ function start(model, el) {
     paint();
   });
   const root = h("section", { class: "cellist", "aria-label": "cellist board" }, header.el, tabs.bar, ...tabs.panels);
+  /** A lone run is told in the header; the rest of its board is shown when it is asked for.
+   * @param {boolean} shut */
+  function fold(shut) {
+    setAttr(root, "data-open", shut ? null : "");
+    setAttr(header.fold, "aria-expanded", String(!shut));
+    const lone = store.header?.lone && store.rows.get(store.header.lone);
+    if (lone && !shut) open(lone.g, lone.id);
+  }
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   let frame = 0;
   let timer = 0;
@@ -86,6 +94,7 @@ function start(model, el) {
     frame = 0;
     // A notebook takes cells out of the page that are scrolled away; coming back changes the size.
     if (store.seq < 0 || !el.isConnected) return;
+    setAttr(root, "data-lone", store.header?.lone ? "" : null);
     header.paint();
     painters[visible].paint();
     tick();

@@ -18,6 +18,8 @@
  * @property {number} [due]
  * @property {string} [attempt]
  * @property {string} [why]
+ * @property {string[]} [notes]
+ * @property {string} [diff]
  * @property {boolean} [hit]
  * @property {string} [error]
  * @property {string} [trace]
@@ -63,6 +65,8 @@
  *
  * @typedef {object} Header
  * @property {string} title
+ * @property {string | null} lone  The run, if it is the only one.
+ * @property {string | null} why  Of that run: how it failed, or why it ran or did not.
  * @property {string} look
  * @property {string} word
  * @property {number | null} start
