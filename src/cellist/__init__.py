@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cellist.flows import Flow as Flow
     from cellist.flows import flow as flow
     from cellist.logging import get_run_logger as get_run_logger
+    from cellist.overrule import accept as accept
+    from cellist.overrule import decisions as decisions
+    from cellist.overrule import refresh as refresh
     from cellist.states import State as State
     from cellist.tasks import Task as Task
     from cellist.tasks import task as task
@@ -41,16 +44,19 @@ _HOMES = {
     "State": "cellist.states",
     "Task": "cellist.tasks",
     "Transaction": "cellist.transactions",
+    "accept": "cellist.overrule",
     "allow_failure": "cellist.annotations",
     "cache": "cellist.api",
     "cancel": "cellist.api",
     "compare": "cellist.api",
+    "decisions": "cellist.overrule",
     "flow": "cellist.flows",
     "get_run_context": "cellist.context",
     "get_run_logger": "cellist.logging",
     "hasher": "cellist.caching.digests",
     "opaque": "cellist.annotations",
     "quote": "cellist.annotations",
+    "refresh": "cellist.overrule",
     "run": "cellist.api",
     "runs": "cellist.api",
     "tags": "cellist.context",
@@ -86,11 +92,13 @@ __all__ = [
     "Task",
     "Transaction",
     "__version__",
+    "accept",
     "allow_failure",
     "cache",
     "cancel",
     "compare",
     "context",
+    "decisions",
     "flow",
     "get_run_context",
     "get_run_logger",
@@ -98,6 +106,7 @@ __all__ = [
     "limits",
     "opaque",
     "quote",
+    "refresh",
     "run",
     "runs",
     "runtime",

@@ -65,6 +65,7 @@ class CachePlan:
         "lock_manager",
         "persist",
         "policy",
+        "readonly",
         "refresh",
         "serializer",
         "storage",
@@ -90,6 +91,7 @@ class CachePlan:
         isolation: IsolationLevel | None = None,
         lock_manager: Any = None,
         version: str | None = None,
+        readonly: bool = False,
     ) -> None:
         self.fn = fn
         self.identity = identity
@@ -112,6 +114,9 @@ class CachePlan:
         self.lock_manager = lock_manager
         self.version = version
         """Part of the key, so that a new one makes old results invalid."""
+
+        self.readonly = readonly
+        """Whether results are looked up but not kept."""
 
     def changed(self, **changes: Any) -> "CachePlan":
         """Return this plan with some options replaced."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from cellist import sentinel
 from cellist.cache_notes import Note
+from cellist.caching.acceptances import Acceptances
 from cellist.caching.digests import digest_value
 from cellist.caching.found import Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
@@ -26,6 +27,7 @@ from cellist.key_requests import KeyRequest, join
 from cellist.model.ids import as_hex
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
+from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.result_keeping import DURABLE_AFTER, Keeper, Owner
 from cellist.run_contexts import TaskRunContext
@@ -39,6 +41,8 @@ class Cache:
         self.stores = stores
         self.owner = owner
         self.flights = Flights()
+        place = stores.default.directory.with_name("accepted")
+        self.overruled = Overruled(Acceptances(place, self._tell))
         self.turns = Turns(stores, self.flights, self._tell)
         keeper = Keeper(self.flights, self._land, owner)
         self.remember, self.seal = keeper.remember, keeper.seal
@@ -70,7 +74,7 @@ class Cache:
         ident: Any = key if store is self.stores.default else (store.directory, key)
         found = None
         if ident not in self.flights.up and not plan.refresh:
-            found = self._get(store, key, plan)
+            found = self._get(store, key, plan, components)
             if isinstance(found, Found):
                 x.run.why = reused(found.header, tuple(request.notes))
                 if "hints" in found.header:
@@ -85,7 +89,7 @@ class Cache:
         landings = self.flights.landings
         note.found = None
         if not plan.refresh:
-            found = self._get(note.store, note.key, plan)
+            found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):
                 return self._hit(x, note, found)
             note.found = found
@@ -111,7 +115,7 @@ class Cache:
             if x.flight is not None and x.flight.lock is not None and plan.isolation is not None:
                 note.found = None  # who had the lock before may have stored it
         if note.found is None and not plan.refresh:
-            found = self._get(note.store, note.key, plan)
+            found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):
                 return self._hit(x, note, found)
             note.found = found
@@ -124,6 +128,7 @@ class Cache:
             note.components = plan.policy.describe(note.request, note.components)
         except Exception:
             note.request.notes.append("a fault kept its cache policy from describing the key")
+        self.overruled.note_miss(plan, x.definition.name, note.request)
         x.asked = False  # by functions that name the run or make its key
         note.digests = {(one.kind, one.name): one.digest for one in note.components}
         x.run.why = self._miss(note, known)
@@ -137,7 +142,7 @@ class Cache:
             return False
         if plan.isolation is IsolationLevel.SERIALIZABLE:
             return True
-        if plan.refresh or plan.identity in self.flights.solo:
+        if plan.refresh or plan.readonly or plan.identity in self.flights.solo:
             return False
         return plan.explicit or gives_result(plan.fn)  # by default `None` is not kept
 
@@ -196,9 +201,14 @@ class Cache:
             components = [*components, told]
         return join(components), components
 
-    def _get(self, store: AnyStore, key: str, plan: CachePlan) -> Found | Missing:
+    def _get(
+        self, store: AnyStore, key: str, plan: CachePlan, components: list[Component]
+    ) -> Found | Missing:
         try:
-            return store.get(key, in_memory=plan.in_memory)
+            found = store.get(key, in_memory=plan.in_memory)
+            if found.__class__ is Found and not self.overruled.refreshes:
+                return found
+            return self.overruled.judge(store, plan, components, found)
         except Exception as error:
             return Missing("unreadable", f"{type(error).__name__}: {one_line(error)}", None)
 
@@ -210,8 +220,9 @@ class Cache:
 
     def _miss(self, note: Note, known: list[Known]) -> Reason:
         found = note.found
-        if found is None:
-            return Reason("miss", "refreshed", "ran: a refresh was asked for")
+        if found is None or found.code == "refreshed":
+            notes = tuple(note.request.notes)
+            return Reason("miss", "refreshed", "ran: a refresh was asked for", notes=notes)
         if found.code == "expired":
             when = (found.header or {}).get("expires") or 0.0
             ago = seconds_text(max(0.0, time.time() - when))

@@ -22,8 +22,10 @@ from cellist.engine.flights import KEPT, NOT_KEPT, Flights
 from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
 from cellist.persistence import CachePlan
+from cellist.refreshed import compared, is_refreshed
 
 _NO_RESULT = "returns None, which is not kept by default"
+_READONLY = "its result is not kept (CELLIST_CACHE=readonly)"
 _RUN_READ = "it asked which run it is part of, so the result is not kept by default"
 DURABLE_AFTER = 0.05
 """Seconds of work after which a result is on disk before Completed is announced."""
@@ -77,6 +79,10 @@ class Keeper:
         x.cache_note = None
         hints = sentinel.tell(x, note)
         run = x.run
+        if plan.readonly:
+            run.why = also(run.why, "readonly", _READONLY)
+            self._settle(x, is_kept=False)
+            return None
         if not plan.explicit and (value is None or x.asked):
             code, text = ("no_result", _NO_RESULT) if value is None else ("run_read", _RUN_READ)
             run.why = also(run.why, code, text)
@@ -90,13 +96,16 @@ class Keeper:
                 )
                 self._settle(x, is_kept=False)
                 return None
-            return note.store.seal(
+            sealed = note.store.seal(
                 note.key,
                 value,
                 self._header(x, plan, note, seconds, hints),
                 at_once=at_once,
                 serializer=plan.serializer or _default_serializer(),
             )
+            if isinstance(sealed, Entry) and is_refreshed(plan, note):
+                run.why = compared(run.why, plan, note, sealed)
+            return sealed
         except Exception as error:
             return f"{type(error).__name__}: {one_line(error)}"
 
@@ -172,6 +181,7 @@ class Keeper:
             "expires": now + plan.expiration if plan.expiration is not None else None,
             "components": note.components,
             "run_id": as_hex(x.run.number),
+            "sources": list(note.request.closures),
         }
         if hints:
             header["hints"] = hints

@@ -53,6 +53,17 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _cache_mode(text: str) -> str:
+    word = text.strip().lower()
+    if word in {"on", "refresh", "readonly", "off"}:
+        return word
+    try:
+        return "on" if _flag(word or "on") else "off"
+    except ValueError:
+        message = "expected one of on, refresh, readonly, off"
+        raise ValueError(message) from None
+
+
 def _ui(text: str) -> str:
     word = text.strip().lower()
     if word in {"auto", "widget", "html", "text", "off"}:
@@ -84,6 +95,8 @@ class Settings:
     logging_log_prints: bool = False
     logging_extra_loggers: tuple[str, ...] = ()
     debug_mode: bool = False
+    cache: str = "on"
+    """`refresh`: all compute anew; `readonly`: nothing is kept; `off`: nothing is looked up."""
     history: bool = True
     ui: str = "auto"
 
@@ -134,6 +147,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "logging_log_prints": _flag,
     "logging_extra_loggers": _names,
     "debug_mode": _flag,
+    "cache": _cache_mode,
     "history": _flag,
     "ui": _ui,
 }
@@ -143,7 +157,7 @@ _ALIASES = {  # the older names have the section in the singular
     for name in _PARSERS
     if name.startswith(("tasks_", "flows_"))
 }
-_OWN_ONLY = {"history", "tasks_hints", "tasks_require_flow_for_submit", "ui"}
+_OWN_ONLY = {"cache", "history", "tasks_hints", "tasks_require_flow_for_submit", "ui"}
 
 
 def _sources(name: str) -> list[str]:

@@ -20,6 +20,7 @@ _OFF = {
     for code, text in {
         "no_cache": "caching is off (cache_policy=NO_CACHE)",
         "disabled": "caching is off (CELLIST_TASKS_DISABLE_CACHING)",
+        "switched_off": "caching is off (CELLIST_CACHE=off)",
         "default_off": "caching is off (CELLIST_TASKS_DEFAULT_NO_CACHE)",
         "not_persisted": "caching is off (persist_result=False)",
         "not_persisted_by_default": "caching is off (CELLIST_TASKS_DEFAULT_PERSIST_RESULT)",
@@ -72,6 +73,7 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
     )
     off = (
         (now.tasks_disable_caching, "disabled"),
+        (now.cache == "off", "switched_off"),
         (task.isgenerator, "generator"),
         (task.persist_result is False, "not_persisted"),
         (persist is False, "not_persisted_by_default"),
@@ -91,7 +93,8 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
         policy,
         explicit=explicit,
         expiration=task.expiration,
-        refresh=now.tasks_refresh_cache if refresh is None else refresh,
+        refresh=now.cache == "refresh"
+        or bool(now.tasks_refresh_cache if refresh is None else refresh),
         storage_key=storage_key,
         persist=persist,
         storage=storage,
@@ -101,6 +104,7 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
         isolation=policy.isolation_level,
         lock_manager=policy.lock_manager,
         version=task.version,
+        readonly=now.cache == "readonly",
     )
 
 

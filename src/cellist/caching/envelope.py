@@ -38,7 +38,9 @@ class Header(TypedDict, total=False):
     `created` and `expires` are seconds since the epoch, `seconds` the time the computation took.
     `components` are the parts of the key, each `[kind, name, digest, text]`. `serializer` is the
     spec of the serializer that was chosen, if one was. `hints` are sentences on what
-    the key does not say of the run.
+    the key does not say of the run. `sources` are the digests of the task's source closures.
+    `differs` says that another run of the same call gave something else. `accepted` is never
+    stored: it says why a result serves although the source has changed.
     """
 
     key: str
@@ -55,6 +57,9 @@ class Header(TypedDict, total=False):
     format: str
     serializer: dict[str, Any]
     user: dict[str, Any]
+    sources: Sequence[str]
+    differs: bool
+    accepted: dict[str, Any]
 
 
 class BadEntry(Exception):

@@ -174,7 +174,31 @@ def reused(header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: 
         sentence = f"reused from {_told(int(created) // 60, int(time.time()) // 60)}"
         sentence += f", saved {seconds_text(saved)}"
     notes += tuple(header.get("hints") or ())
-    return Reason("hit", "reused", sentence, (), created, saved, notes)
+    code = "reused"
+    if "accepted" in header or "differs" in header:
+        code, sentence, notes = _told_of(header, sentence, notes)
+    return Reason("hit", code, sentence, (), created, saved, notes)
+
+
+def _told_of(
+    header: Mapping[str, Any], sentence: str, notes: tuple[str, ...]
+) -> tuple[str, str, tuple[str, ...]]:
+    """Return code, sentence and notes of a hit that needs a word on what it rests on."""
+    code = "reused"
+    if header.get("differs"):
+        notes = ("not deterministic: two runs gave different results", *notes)
+    accepted = header.get("accepted")
+    if accepted:
+        code = "accepted"
+        sentence += f"; its source changed since, accepted because: {accepted['because']}"
+        by = f" by {accepted['who']}" if accepted["who"] else ""
+        notes = (f"accepted at {time_of(accepted['at'])}{by}", *notes)
+    return code, sentence, notes
+
+
+def time_of(moment: float) -> str:
+    """Return a moment, in seconds since the epoch, as people say it."""
+    return clock_time(datetime.fromtimestamp(moment).astimezone())
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, cast
 
 from cellist.caching import lifetime
+from cellist.caching.aside import Aside
 from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.formats import Encoded, atom_size, decode, encode, serialize
 from cellist.caching.found import ABSENT, Found, Missing, undecodable
@@ -34,7 +35,7 @@ _HEED_SECONDS = 0.1  # how late another kernel's clear may be noticed
 _log = logging.getLogger("cellist.results")
 
 
-class ResultStore:
+class ResultStore(Aside):
     """Keeps results by key. All methods may be called from any thread.
 
     `directory` is where results lie (default: `results` in the project's `.cellist/`); it is

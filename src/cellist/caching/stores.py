@@ -76,6 +76,11 @@ class Stores:
             return self.at(place)
         return LinkedStore(self.at(key_place, in_memory=False), self.at(place))
 
+    def all(self) -> list[ResultStore]:
+        """Return the stores that were used so far, the project's first."""
+        with self._lock:
+            return [self.default, *self._stores.values()]
+
     def locks_of(self, store: Any) -> FileSystemLockManager:
         """Return the lock manager for the keys of a store."""
         directory = store.directory
@@ -121,6 +126,17 @@ class LinkedStore:
         if isinstance(found, Missing) and found.code == "absent":
             return self.results.refuse("unreadable", "its record is there, but its value is gone")
         return found
+
+    def peek(self, key: str) -> Found | None:
+        """Return the result that the record under a key leads to; see `ResultStore.peek`."""
+        record = self.records.peek(key)
+        value: Any = record.value if record is not None else None
+        target: Any = cast("dict[str, Any]", value).get(_RECORD) if type(value) is dict else None
+        return self.results.peek(target) if isinstance(target, str) else None
+
+    def disown(self, found: Found) -> None:
+        """Count a result that `get` gave, but that is not used, as one that was not found."""
+        self.results.disown(found)
 
     def seal(
         self,

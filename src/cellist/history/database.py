@@ -35,6 +35,8 @@ COLUMNS = (
     "doc",
 )
 VERSION = 1
+"""Of the schema. A table more is no new version: whoever does not know it can go on with the file.
+"""
 _KEEP_DAYS = 90
 _KEEP_BYTES = 200 * 2**20
 _BUSY_MS = 5_000
@@ -48,6 +50,9 @@ CREATE INDEX IF NOT EXISTS runs_by_flow ON runs (flow);
 CREATE INDEX IF NOT EXISTS runs_by_session ON runs (session) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS logs (run TEXT, at INTEGER, level INTEGER, message TEXT);
 CREATE INDEX IF NOT EXISTS logs_by_run ON logs (run);
+CREATE TABLE IF NOT EXISTS decisions (
+    at INTEGER, kind TEXT, task TEXT, because TEXT, results INTEGER, who TEXT
+);
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, pid INTEGER, host TEXT, boot TEXT, born TEXT, started INTEGER
 );
@@ -58,6 +63,8 @@ WRITE_LOGS = (
     "INSERT INTO logs SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
     "json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)"
 )
+
+WRITE_DECISION = "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class NewerFile(Exception):

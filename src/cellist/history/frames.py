@@ -1,8 +1,10 @@
 """Runs as DataFrames. pandas is imported when one is asked for."""
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
+from cellist.history.decisions import Decision
 from cellist.history.records import RunRecord
 
 COLUMNS = (
@@ -37,6 +39,16 @@ def frame_of(rows: list[dict[str, Any]], flow_names: dict[str, str]) -> Any:
         frame[name] = frame[name].astype("float64")
     frame["attempts"] = frame["attempts"].astype("int64")
     frame["reused"] = frame["reused"].astype("bool")
+    return frame
+
+
+def decisions_frame(decisions: Sequence[Decision]) -> Any:
+    """Return one line per decision of the user over the cache, times in UTC."""
+    pd = _pandas()
+    frame = pd.DataFrame(decisions, columns=pd.Index(Decision._fields))
+    moments = pd.to_datetime(frame.pop("at"), unit="ns", utc=True)
+    frame.insert(0, "time", moments.astype("datetime64[ns, UTC]"))
+    frame["results"] = frame["results"].astype("int64")
     return frame
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cellist.history import database
+from cellist.history.decisions import Decision
 from cellist.history.queries import Reader
 from cellist.history.rows import Rows, storable
 from cellist.model.ids import as_hex
@@ -67,6 +68,8 @@ class History(Reader):
         """Unfinished runs that are not written as they are now, by when they last changed."""
         self._held: list[tuple[list[Any], list[Any]]] = []
         """Rows of runs and logs that could not be written while another process held the file."""
+        self._decided: deque[tuple[Any, ...]] = deque()
+        """Decisions of the user that are still to be written."""
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._rounds = 0
@@ -94,6 +97,12 @@ class History(Reader):
                 )
             finally:
                 self._waiters -= 1
+
+    def decide(self, decision: Decision) -> None:
+        """Record what the user has decided over the cache."""
+        at, kind, task, because, results, who = decision
+        self._decided.append((at, kind, storable(task), storable(because), results, storable(who)))
+        self._wake.set()
 
     def _again(self) -> bool:
         self._wake.set()
@@ -129,7 +138,7 @@ class History(Reader):
         while True:
             began = time.thread_time()
             runs, logs = self._take_batch()
-            if not (runs or logs or self._held):
+            if not (runs or logs or self._held or self._decided):
                 if self._waiters and self._connection is None and self.path and self.path.exists():
                     self._open()  # who reads shall see what dead processes left behind marked
                 return
@@ -191,12 +200,14 @@ class History(Reader):
             self._held.append(([], logs))
             return False
         self._held.append((self._rows_of(runs), logs))
+        decided = list(self._decided)
         try:
             connection.execute("BEGIN IMMEDIATE")
             for held_rows, held_logs in self._held:
                 database.write_runs(connection, held_rows)
                 if held_logs:
                     connection.execute(database.WRITE_LOGS, (_json(held_logs),))
+            connection.executemany(database.WRITE_DECISION, decided)
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             return self._recover(connection, error)
@@ -205,6 +216,8 @@ class History(Reader):
             self._held.clear()
             raise
         self._held.clear()
+        for _ in decided:
+            self._decided.popleft()
         return True
 
     def _rows_of(self, runs: list[Run]) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cellist.exceptions import ObjectNotFound
 from cellist.history import database
+from cellist.history.decisions import Decision
 from cellist.history.frames import comparison, frame_of
 from cellist.history.records import RunRecord
 
@@ -136,6 +137,12 @@ class Reader:
         near = difflib.get_close_matches(which, names, _NEAR, 0.5)
         hint = f" Near to it: {', '.join(near)}." if near else " `cellist.runs()` lists all."
         return f"There is no run with the id or name {which!r}.{hint}"
+
+    def decisions(self) -> list[Decision]:
+        """Return what the user has decided over the cache, newest first."""
+        names = ", ".join(Decision._fields)
+        rows = self._read(f"SELECT {names} FROM decisions ORDER BY at DESC, rowid DESC")  # noqa: S608 - constants
+        return [Decision(**row) for row in rows]
 
     def durations(self, name: str, limit: int = 8) -> list[float]:
         """Return how long the latest completed runs of a task or flow took, in seconds."""

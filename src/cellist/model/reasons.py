@@ -55,9 +55,10 @@ class Change(NamedTuple):
 class Reason:
     """Why a run was a hit or a miss, as data and as one sentence.
 
-    `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused,
-    first_run, changed, expired, refreshed, unreadable, evicted, no_cache, unstable, mutated,
-    no_result, run_read and disabled. `saved` is the seconds a hit saved.
+    `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused, accepted,
+    first_run, changed, expired, refreshed, not_deterministic, unreadable, evicted, no_cache,
+    unstable, mutated, no_result, run_read, readonly, switched_off and disabled. `saved` is the
+    seconds a hit saved.
     """
 
     outcome: str

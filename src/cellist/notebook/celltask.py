@@ -147,6 +147,8 @@ class CellTask(CellRun):
         """Return the outputs put in place as the hit, or look up again for a miss."""
         run, cache = self.execution.run, self.execution.plan.cache
         try:
+            if run.why is not None and run.why.code == "accepted":
+                self.outputs.check_accepted(pack)
             self.restored = restore(
                 pack, self.code.names, self.code.body, self.namespace, self.code.execute
             )

@@ -1,17 +1,18 @@
-"""The line magic `%cellist`: status, runs, why, cancel, cache, clear, doctor."""
+"""The line magic `%cellist`: status, runs, why, cancel, cache, refresh, accept and others."""
 
 import platform
 import shlex
 import sys
 import textwrap
+from argparse import ArgumentParser
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 
-from cellist import api, settings
+from cellist import api, overrule, settings
 from cellist.caching.reasons import seconds_text
 from cellist.exceptions import CellistError
 from cellist.notebook.kernel import in_kernel, ui_for
@@ -49,6 +50,10 @@ def cellist_magic(line: str) -> Any:
     %cellist why NAME        why a run or the latest run of a task was reused or ran
     %cellist cancel [RUN]    cancel a run, or all that are live
     %cellist cache           the entries of the result store as a table
+    %cellist refresh NAME    let a task or cell compute anew at its next call
+    %cellist accept NAME --because TEXT
+                             let its old results serve although its source changed; --undo
+    %cellist decisions       what was refreshed and accepted so far, as a table
     %cellist clear [TASK]    delete the results of a task, or all
     %cellist doctor          versions, places and the health of the store
     """
@@ -163,11 +168,46 @@ def _version(name: str) -> str:
         return "not installed"
 
 
+def _refresh(words: list[str]) -> None:
+    if not words:
+        raise UsageError("%cellist refresh needs the name of a task or cell")
+    _say(str(overrule.refresh(" ".join(words))))
+
+
+def _accept(words: list[str]) -> None:
+    parser = _Parser("accept")
+    parser.add_argument("name", nargs="+")
+    parser.add_argument("--because")
+    parser.add_argument("--undo", action="store_true")
+    said = parser.parse_args(words)
+    if not said.undo and not (said.because or "").strip():
+        raise UsageError('%cellist accept needs a reason: --because "only renamed a variable"')
+    _say(str(overrule.accept(" ".join(said.name), said.because, undo=said.undo)))
+
+
+def _decisions(words: list[str]) -> Any:
+    del words
+    return overrule.decisions()
+
+
+class _Parser(ArgumentParser):
+    """Parses the words of a command; what is wrong with them is a `UsageError`."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"%cellist {command}", add_help=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}")
+
+
 _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
+    "accept": _accept,
     "cache": _cache,
     "cancel": _cancel,
     "clear": _clear,
+    "decisions": _decisions,
     "doctor": _doctor,
+    "refresh": _refresh,
     "runs": _runs,
     "status": _status,
     "why": _why,

@@ -87,6 +87,15 @@ class Outputs:
             and (self._chosen is None or name in self._chosen)
         }
 
+    def check_accepted(self, pack: Pack) -> None:
+        """Raise `LookupError` if results accepted from former code lack what the cell now makes."""
+        held = {*pack["names"], *pack["deleted"], *self.names.deletes}
+        for name in sorted(self.names.binds):
+            is_output = self._chosen is None or name in self._chosen
+            if is_output and name not in held | self._skipped and not is_of_ipython(name):
+                message = f"the accepted results hold no `{name}`"
+                raise LookupError(message)
+
     def put_back_others(self, namespace: Namespace) -> None:
         """Leave names that are no outputs as a hit leaves them: as they were before the cell."""
         for name in self.names.binds:
