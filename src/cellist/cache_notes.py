@@ -14,6 +14,7 @@ class Note:
 
     __slots__ = (
         "components",
+        "differs",
         "digests",
         "found",
         "ident",
@@ -44,6 +45,8 @@ class Note:
         self.store = store
         self.found: Missing | None = None
         """What the last look at the store gave; `None` to look again."""
+        self.differs = False
+        """Whether another run of the same call is known to have given something else."""
         self.is_alone = False
         """Whether the call computes for itself, whoever else does."""
         self.seen: Any = None

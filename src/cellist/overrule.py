@@ -262,8 +262,12 @@ def _recorded(name: str, task: Any) -> list[Header]:
     storage = plan.storage if isinstance(plan, CachePlan) else None
     if storage is not None:
         session.stores.at(storage.place)
-    found = [header for store in session.stores.all() for header in store.recorded(name)]
-    return sorted(found, key=lambda one: one.get("created", 0.0), reverse=True)
+    found = {  # once, if a record in one place leads to it in another
+        header.get("key"): header
+        for store in session.stores.all()
+        for header in store.recorded(name)
+    }
+    return sorted(found.values(), key=lambda one: one.get("created", 0.0), reverse=True)
 
 
 def _sources(header: Header) -> Sources:

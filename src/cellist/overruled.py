@@ -53,7 +53,7 @@ class Overruled:
     def _is_outdated(self, header: Header) -> bool:
         """Whether a result was stored by a run that began before a refresh was asked for."""
         asked = max(self.refreshes.get(header.get(name, ""), 0.0) for name in ("task", "task_key"))
-        return header.get("created", 0.0) - (header.get("seconds") or 0.0) <= asked
+        return asked > 0.0 and header.get("began", 0.0) <= asked
 
     def _accepted(
         self, store: AnyStore, plan: CachePlan, components: Sequence[Component]

@@ -1,13 +1,16 @@
 """What a refreshed run tells of its task: whether it gave what it had given before.
 
 The earlier result is loaded only here, when the new one is ready to be stored. Both are compared
-as they come back from the store, by their digests.
+as they come back from the store, by their digests. A fault here changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from cellist.cache_notes import Note
 from cellist.caching.digests import digest_value
+from cellist.caching.envelope import Header
 from cellist.caching.memory import Entry
 from cellist.caching.reasons import also, time_of
 from cellist.exceptions import HashError
@@ -23,41 +26,65 @@ def is_refreshed(plan: CachePlan, note: Note) -> bool:
 def compared(why: Reason | None, plan: CachePlan, note: Note, entry: Entry) -> Reason | None:
     """Return the reason with a word on how the new result, as sealed, compares with the stored one.
 
-    What differs although nothing in the key allows for it is flagged in the entry, for good. A
-    fault here changes nothing.
+    What differs although nothing in the key allows for it is flagged in the entry, for good.
     """
     if why is None or not plan.policy.gives_values:
         return why
+    serializer = entry.header.get("serializer")
     try:
-        return _compared(why, note, entry)
+        why, differs = compare_with_stored(
+            why, note, lambda value: value, entry.fresh, lambda old: old == serializer
+        )
     except Exception:  # such as a stored value that cannot be restored: there is nothing to compare
         return why
+    if differs:
+        entry.header["differs"] = True
+    return why
 
 
-def _compared(why: Reason, note: Note, entry: Entry) -> Reason:
+def compare_with_stored(
+    why: Reason,
+    note: Note,
+    open_stored: Callable[[Any], Any],
+    get_new: Callable[[], Any],
+    is_comparable: Callable[[Any], bool] = lambda _: True,
+) -> tuple[Reason, bool]:
+    """Return the reason of a refreshed run, and whether its task is known not to be deterministic.
+
+    `open_stored` makes of what is stored that which is compared with what `get_new` gives, and
+    `is_comparable` says whether what this serializer stored can be. Raises what these raise.
+    """
     stored = note.store.peek(note.key)
     if stored is None:
-        return why
+        return why, False
     header = stored.header
-    if header.get("differs"):
-        entry.header["differs"] = True  # one more run that agrees takes nothing back
-    if header.get("serializer") != entry.header.get("serializer"):
-        return why  # what comes back differs by how it was written
-    when = time_of(header.get("created", 0.0))
+    differs = bool(header.get("differs"))  # one more run that agrees takes nothing back
+    if not is_comparable(header.get("serializer")):
+        return why, differs
+    value = open_stored(stored.value)
+    del stored  # it may be large, and each step makes another
     try:
-        before = digest_value(stored.value)
-        del stored  # it may be large, and the next line makes another
-        is_same = before == digest_value(entry.fresh())
+        before = digest_value(value)
+        del value
+        is_same = before == digest_value(get_new())
     except HashError:
-        return _noted(why, f"its result cannot be compared with the one of {when}")
+        is_same = None
+    why, is_new = _told(why, note, header, is_same)
+    return why, differs or is_new
+
+
+def _told(why: Reason, note: Note, stored: Header, is_same: bool | None) -> tuple[Reason, bool]:
+    """Return the reason with what came of the comparison, and whether that tells of a fault."""
+    when = time_of(stored.get("created", 0.0))
+    if is_same is None:
+        return _noted(why, f"its result cannot be compared with the one of {when}"), False
     if is_same:
-        return _noted(why, f"gave the same result as at {when}")
+        return _noted(why, f"gave the same result as at {when}"), False
     text = f"its result differs from the one of {when}"
     if not _is_pinned(note):
-        return also(why, why.code, text)
-    entry.header["differs"] = True
+        return also(why, why.code, text), False
     text += " although inputs and source are the same: it is not deterministic"
-    return also(why, "not_deterministic", text)
+    return also(why, "not_deterministic", text), True
 
 
 def _noted(why: Reason, note: str) -> Reason:

@@ -177,6 +177,7 @@ class Keeper:
             "task": x.definition.name,
             "task_key": plan.identity,
             "created": now,
+            "began": x.began / 1_000_000_000,
             "seconds": seconds,
             "expires": now + plan.expiration if plan.expiration is not None else None,
             "components": note.components,
@@ -185,6 +186,8 @@ class Keeper:
         }
         if hints:
             header["hints"] = hints
+        if note.differs:
+            header["differs"] = True
         return header
 
 

@@ -35,7 +35,8 @@ Bytes = bytes | bytearray | memoryview
 class Header(TypedDict, total=False):
     """What is known of a stored result besides its value. Treat it as read-only.
 
-    `created` and `expires` are seconds since the epoch, `seconds` the time the computation took.
+    `created`, `began` and `expires` are seconds since the epoch, `seconds` the time the computation
+    took.
     `components` are the parts of the key, each `[kind, name, digest, text]`. `serializer` is the
     spec of the serializer that was chosen, if one was. `hints` are sentences on what
     the key does not say of the run. `sources` are the digests of the task's source closures.
@@ -47,6 +48,7 @@ class Header(TypedDict, total=False):
     task: str
     task_key: str
     created: float
+    began: float
     seconds: float
     expires: float | None
     components: Sequence[Sequence[str]]

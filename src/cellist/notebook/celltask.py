@@ -8,6 +8,7 @@ stands in the way.
 import ast
 import linecache
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,11 +26,19 @@ from cellist.notebook.definitions import Definitions, Unkept
 from cellist.notebook.expressions import CellNames
 from cellist.notebook.kernel import ui_for
 from cellist.notebook.notices import say
-from cellist.notebook.outputs import CellValue, Outputs, copies_of, restore, roll_back
+from cellist.notebook.outputs import (
+    CellValue,
+    Outputs,
+    copies_of,
+    restore,
+    roll_back,
+    values_of,
+)
 from cellist.notebook.preparing import InNotebook, attributes_in, check_choices, import_first
 from cellist.notebook.showing import Nothing, Recorder, flush_figures, replay, start, stop
 from cellist.notebook.task_options import TaskOptions, parse_task_line
 from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME, show_as_written
+from cellist.refreshed import compare_with_stored, is_refreshed
 from cellist.tasks import Task
 
 _RANDOM = (
@@ -165,12 +174,26 @@ class CellTask(CellRun):
 
     async def _remember(self, command: Offload) -> Outcome:
         execution, value, seconds = command.args
+        self._compare(value.pack)
         run, why = execution.run, execution.run.why
         outcome = await super().perform(Offload(command.fn, execution, value.pack, seconds))
         if self.policy.refusal is not None and why is not None:
             sentence = f"{why.sentence}; its result is not kept: {self.policy.refusal}"
             run.why = replace(why, code="not_kept", sentence=sentence)
         return outcome
+
+    def _compare(self, pack: Any) -> None:
+        """Say of a refreshed run whether its outputs are those that are stored."""
+        run, plan, note = self.execution.run, self.execution.plan.cache, self.execution.cache_note
+        if pack is None or note is None or run.why is None or not is_refreshed(plan, note):
+            return
+        with suppress(Exception):  # of what the values' classes do: the run has its outputs
+            run.why, note.differs = compare_with_stored(
+                run.why,
+                note,
+                lambda stored: values_of(stored, self.before, self.namespace),
+                lambda: values_of(pack, self.before, self.namespace),
+            )
 
     async def begin(self) -> None:
         """Begin an attempt where the first one began, and record what it shows."""

@@ -209,6 +209,16 @@ def restore(
     return CellValue(pack["names"], value, pack)
 
 
+def values_of(pack: Pack, before: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
+    """Return the values in a pack as they are restored, with no name bound to them.
+
+    Raises whatever goes wrong.
+    """
+    parts = cast("list[bytes]", pack["pickle"])
+    values, _, value = load_linked(parts, lambda link: follow(link, before, namespace))
+    return values, value
+
+
 def _define(wanted: Iterable[str], names: CellNames, execute: Execute) -> None:
     for name in wanted:
         execute(names.definitions[name][-1])
