@@ -313,6 +313,8 @@ def test_a_task_is_found_by_name_in_the_notebook(monkeypatch) -> None:
     assert cellist.accept("loading", because="renamed").results == 1
     assert "is taken back" in str(cellist.accept("load table", undo=True))
     assert cellist.accept("load table", because="renamed").results == 1
+    assert cellist.refresh("loading").results == 1
+    assert why(new, 1).code == "refreshed"
 
 
 def test_a_task_found_nowhere_else_is_known_from_its_last_miss() -> None:

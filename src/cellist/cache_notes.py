@@ -19,6 +19,7 @@ class Note:
         "found",
         "ident",
         "is_alone",
+        "is_compared",
         "key",
         "request",
         "seen",
@@ -47,6 +48,8 @@ class Note:
         """What the last look at the store gave; `None` to look again."""
         self.differs = False
         """Whether another run of the same call is known to have given something else."""
+        self.is_compared = False
+        """Whether a refreshed run was compared already, with the result it is to replace."""
         self.is_alone = False
         """Whether the call computes for itself, whoever else does."""
         self.seen: Any = None

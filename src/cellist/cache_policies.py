@@ -12,7 +12,7 @@ A policy of one's own is a subclass with `compute_key`, or a function through `c
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, Self, cast
 
 from cellist.caching.digests import digest_value
 from cellist.caching.locks import LockManager
@@ -32,8 +32,6 @@ class CachePolicy:
     key_storage: Any = field(default=None, kw_only=True)
     isolation_level: IsolationLevel | None = field(default=None, kw_only=True)
     lock_manager: Any = field(default=None, kw_only=True)
-    gives_values: ClassVar[bool] = True
-    """Whether what is stored is the value itself, so that two runs can be compared by it."""
 
     @classmethod
     def from_cache_key_fn(

@@ -67,10 +67,13 @@ def refresh(task: Any) -> Outcome:
     this serves again. The new result is compared with the stored one, and the reason of the run
     says whether they are the same.
     """
-    name, key = _named(task)
-    session = get_session()
-    session.cache.overruled.refresh(key or name)
-    results = len(_recorded(key or name, task))
+    found = _in_notebook(task) if isinstance(task, str) else None
+    name, key = _named(found or task)
+    overruled = get_session().cache.overruled
+    for one in {task, key} if isinstance(task, str) else {key}:
+        if one is not None:
+            overruled.refresh(one)
+    results = len(_recorded(key or name, found or task))
     if results:
         message = (
             f"`{name}`: {_counted(results)} will be computed anew, each at its next call "
@@ -165,11 +168,11 @@ def decisions() -> Any:
 
 
 def _undo(task: Any) -> Outcome:
-    name, key = _named(task)
+    found = _in_notebook(task) if isinstance(task, str) else None
+    name, key = _named(found or task)
     acceptances = get_session().cache.overruled.acceptances
-    headers = _recorded(key or name, task)
-    found = _in_notebook(name) if key is None else None
-    keys = {key or (found.identity if found is not None else name), f"%%task {name}"}
+    headers = _recorded(key or name, found or task)
+    keys = {key} if key is not None else {name, f"%%task {name}"}
     keys |= {one.get("task_key", "") for one in headers}
     former = {former for one in keys for was in acceptances.of_task(one) for former in was.former}
     results = sum(_sources(one) in former for one in headers)

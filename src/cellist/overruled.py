@@ -59,6 +59,8 @@ class Overruled:
         self, store: AnyStore, plan: CachePlan, components: Sequence[Component]
     ) -> Found | Missing | None:
         """Return the result under an accepted former source, or that it has expired."""
+        if not self.acceptances.are_possible():
+            return None
         now = sources_of(components)
         acceptance = self.acceptances.of(plan.identity, now)
         if acceptance is None:

@@ -23,12 +23,12 @@ def is_refreshed(plan: CachePlan, note: Note) -> bool:
     return plan.refresh or (note.found is not None and note.found.code == "refreshed")
 
 
-def compared(why: Reason | None, plan: CachePlan, note: Note, entry: Entry) -> Reason | None:
+def compared(why: Reason | None, note: Note, entry: Entry) -> Reason | None:
     """Return the reason with a word on how the new result, as sealed, compares with the stored one.
 
     What differs although nothing in the key allows for it is flagged in the entry, for good.
     """
-    if why is None or not plan.policy.gives_values:
+    if why is None or note.is_compared:
         return why
     serializer = entry.header.get("serializer")
     try:

@@ -104,7 +104,7 @@ class Keeper:
                 serializer=plan.serializer or _default_serializer(),
             )
             if isinstance(sealed, Entry) and is_refreshed(plan, note):
-                run.why = compared(run.why, plan, note, sealed)
+                run.why = compared(run.why, note, sealed)
             return sealed
         except Exception as error:
             return f"{type(error).__name__}: {one_line(error)}"

@@ -56,11 +56,15 @@ class Acceptances:
         self._changed_at = 0
         self._heed_at = self._reread_at = 0.0
 
-    def of(self, task_key: str, now: Sources) -> Acceptance | None:
-        """Return what was accepted for a task with this source, `None` if nothing was."""
+    def are_possible(self) -> bool:
+        """Whether anything was ever accepted in this project."""
         if time.monotonic() >= self._heed_at:
             self._heed()
-        if not self._changed_at or not now:
+        return self._changed_at > 0
+
+    def of(self, task_key: str, now: Sources) -> Acceptance | None:
+        """Return what was accepted for a task with this source, `None` if nothing was."""
+        if not self.are_possible() or not now:
             return None
         asked, known = (task_key, now), self._known  # which another thread may exchange meanwhile
         if asked not in known:

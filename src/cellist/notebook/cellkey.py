@@ -136,8 +136,6 @@ class _Shaped(ast.NodeTransformer):
 class CellSource(TaskSource):
     """The cache policy of one execution of a cell: code, inputs, and options that change them."""
 
-    gives_values = False  # but a pack, whose bytes may differ for equal outputs
-
     def __init__(self, text: str, options: Sequence[Any], versions: str = "minor") -> None:
         super().__init__(versions)
         self.text = text

@@ -187,6 +187,7 @@ class CellTask(CellRun):
         run, plan, note = self.execution.run, self.execution.plan.cache, self.execution.cache_note
         if pack is None or note is None or run.why is None or not is_refreshed(plan, note):
             return
+        note.is_compared = True  # a pack's bytes may differ for equal outputs
         with suppress(Exception):  # of what the values' classes do: the run has its outputs
             run.why, note.differs = compare_with_stored(
                 run.why,
