@@ -219,6 +219,17 @@ def test_expired_results_stay_expired(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (reason.code, str(reason)) == ("expired", "ran: its result expired 1 h 0 m ago")
 
 
+def test_a_result_of_its_own_that_expired_is_computed_anew(monkeypatch) -> None:
+    calls = Calls()
+    define(FIRST, calls)(1)
+    new = define(RENAMED, calls, cache_expiration=60)
+    new(1)
+    assert cellist.accept(new, because="renamed").results == 1
+    now = time.time() + 120
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert why(new, 1).code == "expired"
+
+
 def test_accepting_needs_a_reason_and_a_task() -> None:
     t = define(FIRST, Calls())
     for because in (None, "", "  ", 3):
