@@ -15,11 +15,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
-from blake3 import blake3
-
+from cellist.caching.contents import file_digest
 from cellist.model.reasons import CODE_KINDS, Component
 
 _MOST = 1000
@@ -27,7 +26,6 @@ _MOST = 1000
 _LONGEST = 1024
 _PATTERN = re.compile(r"\*[^*]*[./]\w|[/\\][^/\\]*\*")
 """What looks like a pattern of files; a lone `*` stands for many other things."""
-_CHUNK = 1 << 20
 
 
 def named_files(parts: Iterable[Component], namespace: Mapping[str, Any]) -> list[Component]:
@@ -84,21 +82,8 @@ def _candidates(texts: list[str], folders: list[str]) -> Iterator[str]:
 def _component(text: str) -> Component | None:
     """Return the component of a file, `None` if there is none by this name that can be read."""
     try:
-        status = os.stat(text)  # noqa: PTH116
-        if not os.path.isfile(text):  # noqa: PTH113 - no pipes, no devices
-            return None
-        digest = _digest(os.path.abspath(text), status.st_size, status.st_mtime_ns)  # noqa: PTH100
+        digest = file_digest(text)
+        size = os.stat(text).st_size  # noqa: PTH116
     except (OSError, ValueError):
         return None
-    return Component("file", text, digest, f"{status.st_size:,} bytes")
-
-
-@lru_cache(maxsize=1024)
-def _digest(path: str, size: int, changed: int) -> str:
-    """Return the digest of a file's content; asked again when its size or time has changed."""
-    del size, changed
-    digest = blake3()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return Component("file", text, digest, f"{size:,} bytes")
