@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from cellist.caching.digests import hasher as hasher
     from cellist.context import get_run_context as get_run_context
     from cellist.context import tags as tags
+    from cellist.declarations import Env as Env
+    from cellist.declarations import File as File
+    from cellist.declarations import Folder as Folder
     from cellist.flows import Flow as Flow
     from cellist.flows import flow as flow
     from cellist.logging import get_run_logger as get_run_logger
@@ -40,7 +43,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Env": "cellist.declarations",
+    "File": "cellist.declarations",
     "Flow": "cellist.flows",
+    "Folder": "cellist.declarations",
     "State": "cellist.states",
     "Task": "cellist.tasks",
     "Transaction": "cellist.transactions",
@@ -69,6 +75,7 @@ _MODULES = {
     "cache_policies",
     "concurrency",
     "context",
+    "declarations",
     "exceptions",
     "flows",
     "futures",
@@ -87,7 +94,10 @@ _MODULES = {
 """Modules that `import cellist` makes reachable as attributes, as `import prefect` does."""
 
 __all__ = [
+    "Env",
+    "File",
     "Flow",
+    "Folder",
     "State",
     "Task",
     "Transaction",

@@ -9,16 +9,24 @@ left out with `INPUTS - "name"`. A key keeps its named components, so that a mis
 A policy of one's own is a subclass with `compute_key`, or a function through `cache_key_fn`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
 from cellist.caching.digests import digest_value
 from cellist.caching.locks import LockManager
-from cellist.caching.source import SourceClosure, closure_of
+from cellist.caching.packages import Versions, versions_of
 from cellist.caching.stores import place_of
-from cellist.key_requests import Components, KeyRequest, join, task_component, with_texts
+from cellist.configured import adopt, is_plain, plain
+from cellist.key_requests import (
+    Components,
+    KeyRequest,
+    join,
+    request_of,
+    task_component,
+    with_texts,
+)
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component
 
@@ -82,15 +90,7 @@ class CachePolicy:
     ) -> str | None:
         """Return the key for a call, `None` for no caching; override for a policy of your own."""
         del kwargs
-        request = KeyRequest(
-            fn=getattr(task_ctx.task, "fn", task_ctx.task),
-            identity=getattr(task_ctx.task, "identity", getattr(task_ctx.task, "name", "task")),
-            arguments=inputs,
-            flow_parameters=flow_parameters or None,
-            flow_run_id=_hex(getattr(task_ctx.task_run, "flow_run_id", None)),
-            task_run_id=_hex(getattr(task_ctx.task_run, "id", None)) or "",
-            make_context=lambda: task_ctx,
-        )
+        request = request_of(task_ctx, inputs, flow_parameters)
         components = self.components(request)
         if request.raw_key is not None:
             return request.raw_key
@@ -130,10 +130,6 @@ class CachePolicy:
         return self
 
 
-def _hex(number: Any) -> str | None:
-    return number.hex if number is not None else None
-
-
 @dataclass
 class Inputs(CachePolicy):
     """The arguments of the call, by name, and which task is called.
@@ -164,9 +160,8 @@ class Inputs(CachePolicy):
         if not request.arguments and request.is_alone:
             return None
         found = [] if self.shared else [task_component(request)]
-        for name, value in request.arguments.items():
-            if name not in self.exclude:
-                found.append(Component("argument", name, digest_value(value, name)))
+        for name, value in request.counted(self.exclude).items():
+            found.append(Component("argument", name, digest_value(value, name)))
         return found
 
     def recheck(self, request: KeyRequest) -> Components:
@@ -175,28 +170,45 @@ class Inputs(CachePolicy):
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the arguments as they are now."""
-        return with_texts(components, "argument", request.arguments)
+        return with_texts(components, "argument", request.counted(self.exclude))
 
     def __sub__(self, other: str) -> "Inputs":
-        if not isinstance(cast("Any", other), str):
-            message = f"Can only subtract the name of a parameter from a policy, not {other!r}."
-            raise TypeError(message)
+        super().__sub__(other)  # which checks it
         return replace(self, exclude=sorted({*self.exclude, other}))
 
 
 @dataclass
 class TaskSource(CachePolicy):
-    """The task's code with everything it reaches: helpers, globals, closures, package versions."""
+    """The task's code with everything it reaches: helpers, globals, closures, package versions.
 
-    versions: str = "minor"
+    `versions` says how much of the version of an installed library counts: "minor" (the default),
+    "major", "exact" or "off", or a mapping such as `{"pandas": "exact", "*": "major"}`.
+    """
+
+    versions: Versions | Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.versions is not None:
+            self.versions = versions_of(self.versions)
+
+    def configure(
+        self,
+        key_storage: "str | Path | Any" = None,
+        lock_manager: Any = None,
+        isolation_level: IsolationLevel | None = None,
+        *,
+        versions: str | Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return a copy with some of these set; `versions` says how much of versions counts."""
+        copy = super().configure(key_storage, lock_manager, isolation_level)
+        if versions is not None:
+            copy.versions = versions_of(versions)
+        return copy
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return the components of the source closure."""
-        closure: SourceClosure = closure_of(request.fn, versions=self.versions)
-        request.notes.extend(closure.notes)
-        if closure.untracked:
-            request.notes.append(f"not tracked: {', '.join(closure.untracked)}")
-        request.closures[closure.digest] = closure.components
+        closure = request.closure(self.versions)
+        request.met(closure)
         return [Component("source", "closure", closure.digest)]
 
     def recheck(self, request: KeyRequest) -> Components:
@@ -204,17 +216,12 @@ class TaskSource(CachePolicy):
 
         Packages and modules are left out: an import inside the task brings new ones.
         """
-        closure = closure_of(request.fn, versions=self.versions)
+        closure = request.closure(self.versions)
         return [one for one in closure.components if one.kind in _RECHECKED]
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Put the parts of the closure in its place."""
-        found: Components = []
-        for one in components:
-            is_closure = one.kind == "source" and one.name == "closure"
-            parts = request.closures.get(one.digest) if is_closure else None
-            found.extend((one,) if parts is None else parts)
-        return found
+        return request.opened(components)
 
 
 @dataclass
@@ -300,8 +307,8 @@ class CompoundCachePolicy(CachePolicy):
     def __post_init__(self) -> None:
         members: list[CachePolicy] = []
         for one in self.policies:
-            _adopt(self, one)
-            members += one.policies if isinstance(one, CompoundCachePolicy) else [_plain(one)]
+            adopt(self, one)
+            members += one.policies if isinstance(one, CompoundCachePolicy) else [plain(one)]
         inputs = [one for one in members if isinstance(one, Inputs)]
         self.policies = [one for one in members if not isinstance(one, (Inputs, _NoCache))]
         if inputs:
@@ -336,40 +343,12 @@ class CompoundCachePolicy(CachePolicy):
 def _sum(left: CachePolicy, right: CachePolicy) -> CachePolicy:
     if isinstance(left, _NoCache) or isinstance(right, _NoCache):
         kept, gone = (right, left) if isinstance(left, _NoCache) else (left, right)
-        if _is_plain(gone):
+        if is_plain(gone):
             return kept
         kept = kept.configure()
-        _adopt(kept, gone)
+        adopt(kept, gone)
         return kept
     return CompoundCachePolicy(policies=[left, right])
-
-
-_CONFIGURED = ("key_storage", "isolation_level", "lock_manager")
-
-
-def _is_plain(policy: CachePolicy) -> bool:
-    return all(getattr(policy, name) is None for name in _CONFIGURED)
-
-
-def _adopt(policy: CachePolicy, member: CachePolicy) -> None:
-    """Let a policy take over what another is configured with. Raises `ValueError` on conflict."""
-    for name in _CONFIGURED:
-        own, other = getattr(policy, name), getattr(member, name)
-        if own is None:
-            setattr(policy, name, other)
-        elif other is not None and other != own:
-            message = f"Policies with a different `{name}` cannot be added: {own!r} and {other!r}."
-            raise ValueError(message)
-
-
-def _plain(policy: CachePolicy) -> CachePolicy:
-    """Return a policy without what it is configured with, which the compound has taken over."""
-    if _is_plain(policy):
-        return policy
-    copy = policy.configure()
-    for name in _CONFIGURED:
-        setattr(copy, name, None)
-    return copy
 
 
 INPUTS = Inputs()

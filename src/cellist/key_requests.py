@@ -1,19 +1,39 @@
 """One call that needs a cache key, and what keys are made of: named components."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
+from cellist import settings
+from cellist.caching.declared import told
 from cellist.caching.digests import digest_value
-from cellist.caching.source import closure_of
-from cellist.model.previews import short
+from cellist.caching.packages import Versions, versions_of
+from cellist.caching.source import SourceClosure, closure_of
 from cellist.model.reasons import Component
 
 Components = list[Component]
+_CLOSURES = frozenset({("source", "closure"), ("extra", "depends_on")})
 _KEY_VERSION = "cellist-key 2"
+
+
+class Terms(NamedTuple):
+    """What a task says about its keys besides the policy."""
+
+    versions: Versions | None = None
+    """How much of the versions of libraries counts; `None` is as the policy or the setting says."""
+    strict: bool = False
+    """Whether what has no stable digest keeps a call from running."""
+    counted: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
+    """What stands for an argument in the key, by parameter, where that is not itself."""
+    rest: str | None = None
+    """The parameter that takes keywords of any name."""
+
+
+PLAIN = Terms()
 
 
 @dataclass(slots=True)
@@ -38,6 +58,69 @@ class KeyRequest:
     """Whether one policy makes the whole key."""
     raw_key: str | None = None
     """A key given by a function of the user, used as it is."""
+    terms: Terms = PLAIN
+    packages: tuple[tuple[str, str], ...] = ()
+    """The installed libraries that the key is made from, with their exact versions."""
+
+    def met(self, closure: SourceClosure) -> None:
+        """Take note of a source closure that the key is made from."""
+        self.notes.extend(closure.notes)
+        if closure.untracked:
+            self.notes.append(f"not tracked: {', '.join(closure.untracked)}")
+        self.closures[closure.digest] = closure.components
+        if closure.packages:
+            self.packages += closure.packages
+
+    def versions(self, of_policy: Any = None) -> Versions:
+        """Return how much of versions counts: as the task says, else the policy, else a setting."""
+        said = self.terms.versions or of_policy or settings.active().tasks_versions
+        return said if said.__class__ is str else versions_of(said)
+
+    def closure(self, of_policy: Any = None) -> SourceClosure:
+        """Return the closure of the task's code as it is now. Raises `HashError` if strict."""
+        versions = self.versions(of_policy)
+        return closure_of(self.fn, versions=versions, strict=self.terms.strict)
+
+    def opened(self, components: Components) -> Components:
+        """Return the components with the parts of each closure in its place."""
+        found: Components = []
+        for one in components:
+            parts = self.closures.get(one.digest) if one[:2] in _CLOSURES else None
+            found.extend((one,) if parts is None else parts)
+        return found
+
+    def counted(self, exclude: Sequence[str]) -> dict[str, Any]:
+        """Return what stands for the arguments in a key, without those that are left out."""
+        if not exclude and self.terms is PLAIN:
+            return self.arguments
+        counted, rest, excluded = self.terms.counted, self.terms.rest, frozenset(exclude)
+        found: dict[str, Any] = {}
+        for name, value in self.arguments.items():
+            if name in excluded:
+                continue
+            kept = value
+            if name == rest and not excluded.isdisjoint(value):
+                kept = {key: item for key, item in value.items() if key not in excluded}
+            found[name] = counted[name](kept) if name in counted else kept
+        return found
+
+
+def request_of(context: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any]) -> KeyRequest:
+    """Return the request for a call that a `TaskRunContext` tells of."""
+    task, run = context.task, context.task_run
+    return KeyRequest(
+        fn=getattr(task, "fn", task),
+        identity=getattr(task, "identity", getattr(task, "name", "task")),
+        arguments=inputs,
+        flow_parameters=flow_parameters or None,
+        flow_run_id=_hex(getattr(run, "flow_run_id", None)),
+        task_run_id=_hex(getattr(run, "id", None)) or "",
+        make_context=lambda: context,
+    )
+
+
+def _hex(number: Any) -> str | None:
+    return number.hex if number is not None else None
 
 
 def join(components: Iterable[Component]) -> str:
@@ -53,7 +136,7 @@ def join(components: Iterable[Component]) -> str:
 def with_texts(components: Components, kind: str, values: dict[str, Any]) -> Components:
     """Return the components with short forms of the values of one kind."""
     return [
-        Component(kind, one.name, one.digest, short(values[one.name]))
+        Component(kind, one.name, one.digest, told(values[one.name]))
         if one.kind == kind and one.name in values
         else one
         for one in components

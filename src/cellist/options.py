@@ -41,6 +41,12 @@ class TaskOptions(TypedDict, total=False):
     """What makes two runs the same, such as `INPUTS + TASK_SOURCE`; `None` turns caching off."""
     cache_key_fn: Callable[[Any, dict[str, Any]], Any] | None
     """`(context, parameters)` to a key, or to `None` for a run that is not cached."""
+    depends_on: list[Any] | tuple[Any, ...] | None
+    """What counts besides arguments and code: functions, classes, modules, values, declarations."""
+    versions: str | Mapping[str, str] | None
+    """How much of a library's version counts: "minor", "major", "exact", "off", or by library."""
+    strict: bool | None
+    """Whether what has no stable digest raises `HashError` before the task runs."""
     cache_expiration: timedelta | float | None
     """How long a result may be reused, in seconds; default for ever."""
     task_run_name: str | Callable[..., str] | None

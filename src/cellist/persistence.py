@@ -10,6 +10,7 @@ from cellist.cache_policies import CachePolicy
 from cellist.caching.serializers import Serializer
 from cellist.caching.stores import Place
 from cellist.engine.plan import Plan
+from cellist.key_requests import PLAIN, Terms
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Reason
 
@@ -70,6 +71,7 @@ class CachePlan:
         "serializer",
         "storage",
         "storage_key",
+        "terms",
         "version",
     )
 
@@ -92,6 +94,7 @@ class CachePlan:
         lock_manager: Any = None,
         version: str | None = None,
         readonly: bool = False,
+        terms: Terms = PLAIN,
     ) -> None:
         self.fn = fn
         self.identity = identity
@@ -114,6 +117,7 @@ class CachePlan:
         self.lock_manager = lock_manager
         self.version = version
         """Part of the key, so that a new one makes old results invalid."""
+        self.terms = terms
 
         self.readonly = readonly
         """Whether results are looked up but not kept."""

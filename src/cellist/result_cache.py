@@ -18,7 +18,8 @@ from cellist.caching.digests import digest_value
 from cellist.caching.found import Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
 from cellist.caching.stores import AnyStore, Stores
-from cellist.engine.commands import Ok
+from cellist.caching.upgrades import upgrades
+from cellist.engine.commands import Err, Ok
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
@@ -43,14 +44,16 @@ class Cache:
         self.flights = Flights()
         place = stores.default.directory.with_name("accepted")
         self.overruled = Overruled(Acceptances(place, self._tell))
+        self._upgrades_told: set[str] = set()
         self.turns = Turns(stores, self.flights, self._tell)
         keeper = Keeper(self.flights, self._land, owner)
         self.remember, self.seal = keeper.remember, keeper.seal
 
-    def look_up(self, x: Execution) -> Ok | Flight | float | None:
+    def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
         """Return a reusable result, or `None`; either way the run says why.
 
-        If the key is being computed, return the flight or the seconds to wait before asking again.
+        If the key is being computed, return the flight or the seconds to wait before asking again;
+        if a strict task has no key, the error that says what has no stable digest.
         """
         plan: CachePlan = x.plan.cache
         note: Note | None = x.cache_note
@@ -62,8 +65,7 @@ class Cache:
             key, components = self._key(plan, request)
             store = self._store(plan)
         except HashError as error:
-            x.run.why = self._unstable(x, plan, error)
-            return None
+            return self._unstable(x, plan, error)
         except Exception as error:
             x.run.why = self._broken(x, plan, error)
             return None
@@ -76,7 +78,7 @@ class Cache:
         if ident not in self.flights.up and not plan.refresh:
             found = self._get(store, key, plan, components)
             if isinstance(found, Found):
-                x.run.why = reused(found.header, tuple(request.notes))
+                x.run.why = reused(found.header, self._notes(x, request, found))
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
                 return Ok(found.value)
@@ -150,10 +152,20 @@ class Cache:
         x.cache_note = None
         who = note.waited
         by = f"`{who.holder.run.name}`" if isinstance(who, Flight) else who
-        x.run.why = reused(found.header, tuple(note.request.notes), by)
+        x.run.why = reused(found.header, self._notes(x, note.request, found), by)
         sentinel.pass_on(x, found.header.get("hints") or ())
         self._land(x, KEPT)
         return Ok(found.value)
+
+    def _notes(self, x: Execution, request: KeyRequest, found: Found) -> tuple[str, ...]:
+        """Return what is to be said of a hit; versions that have changed are also logged, once."""
+        if request.packages:
+            for text in upgrades(request.packages, found.header):
+                request.notes.append(text)
+                if text not in self._upgrades_told:
+                    self._upgrades_told.add(text)
+                    x.services.log(x, 20, f"A result is reused: {text}")
+        return tuple(request.notes)
 
     def land(self, x: Execution) -> None:
         """Let others compute the key of a run that ended without a result."""
@@ -185,6 +197,7 @@ class Cache:
             flow_run_id=as_hex(flow.run.number) if flow is not None else None,
             task_run_id=as_hex(x.run.number),
             make_context=lambda: TaskRunContext.of(x),
+            terms=plan.terms,
         )
 
     def _key(self, plan: CachePlan, request: KeyRequest) -> tuple[str | None, list[Component]]:
@@ -194,7 +207,7 @@ class Cache:
         components = plan.policy.components(request)
         if not components:
             return None, []
-        if request.raw_key is not None:
+        if request.raw_key is not None and plan.version is None:
             return request.raw_key, components
         if plan.version is not None:
             told = Component("version", "version", digest_value(plan.version), plan.version)
@@ -237,12 +250,18 @@ class Cache:
         except Exception:
             return explain(note.components, [], notes)
 
-    def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Reason:
+    def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Err | None:
+        if plan.terms.strict:
+            x.run.why = Reason("off", "unstable", f"did not run: {error}")
+            message = f"Task `{x.definition.name}` is strict and was not run: {error}"
+            return Err(HashError(message, error.path))
         argument = re.split(r"[.\[({]", error.path, maxsplit=1)[0]
         message = f"Task `{plan.identity}` is not cached: {error}"
         self.owner.warn(message, once=("unstable", plan.identity, x.definition.name, argument))
         name = f"`{error.path}` has" if error.path else "an argument has"
-        return Reason("off", "unstable", f"ran: {name} no stable digest", notes=(str(error),))
+        sentence = f"ran: {name} no stable digest"
+        x.run.why = Reason("off", "unstable", sentence, notes=(str(error),))
+        return None
 
     def _broken(self, x: Execution, plan: CachePlan, error: Exception) -> Reason:
         text = f"{type(error).__name__}: {one_line(error)}"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from cellist import sentinel, settings
 from cellist.cache_notes import Note
+from cellist.caching.declared import is_declared
 from cellist.caching.envelope import Header
 from cellist.caching.memory import Entry
 from cellist.caching.reasons import also
@@ -90,10 +91,8 @@ class Keeper:
             return None
         try:
             if self._changed(plan, note):
-                culprit = self._culprit(plan, note)
-                run.why = also(
-                    run.why, "mutated", f"{culprit} was changed in place, so the result is not kept"
-                )
+                what = f"{self._culprit(plan, note)}, so the result is not kept"
+                run.why = also(run.why, "mutated", what)
                 self._settle(x, is_kept=False)
                 return None
             sealed = note.store.seal(
@@ -157,16 +156,19 @@ class Keeper:
         return any(before.get((one.kind, one.name), one.digest) != one.digest for one in now)
 
     def _culprit(self, plan: CachePlan, note: Note) -> str:
+        """Return what is not what it was, and how it came about as far as that is known."""
         before = {(one.kind, one.name): one.digest for one in note.components}
         try:
             after = plan.policy.recheck(note.request)
             after = plan.policy.describe(note.request, after)
         except HashError as error:
-            return f"`{error.path}`"
+            return f"`{error.path}` was changed in place"
         changed = [
-            one.label for one in after if before.get((one.kind, one.name), one.digest) != one.digest
+            one for one in after if before.get((one.kind, one.name), one.digest) != one.digest
         ]
-        return " and ".join(changed) or "something the task reads"
+        what = " and ".join([one.label for one in changed]) or "something the task reads"
+        is_outside = bool(changed) and all(map(is_declared, changed))
+        return f"{what} changed during the run" if is_outside else f"{what} was changed in place"
 
     def _header(
         self, x: Execution, plan: CachePlan, note: Note, seconds: float, hints: list[str]

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
+from cellist.caching.packages import OTHERS, Versions, versions_of
 from cellist.exceptions import ConfigurationError
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -64,6 +65,19 @@ def _cache_mode(text: str) -> str:
         raise ValueError(message) from None
 
 
+def _versions(text: str) -> Versions:
+    """Return what `minor` or `minor, pandas=exact` says about the versions that count."""
+    words = [part.partition("=") for part in _names(text)]
+    pairs = tuple((name.strip(), word.strip()) for name, mark, word in words if mark)
+    others = [name.strip() for name, mark, _ in words if not mark]
+    if len(others) > 1 or not words:
+        message = "expected one word for all libraries, and others as in 'minor, pandas=exact'"
+        raise ValueError(message)
+    if not pairs:
+        return versions_of(others[0])
+    return versions_of((*pairs, *((OTHERS, word) for word in others)))
+
+
 def _ui(text: str) -> str:
     word = text.strip().lower()
     if word in {"auto", "widget", "html", "text", "off"}:
@@ -85,6 +99,8 @@ class Settings:
     tasks_disable_caching: bool = False
     tasks_hints: bool = True
     tasks_default_persist_result: bool | None = None
+    tasks_strict: bool = False
+    tasks_versions: Versions = "minor"
     tasks_runner_thread_pool_max_workers: int | None = None
     tasks_runner_process_pool_max_workers: int | None = None
     flows_default_retries: int = 0
@@ -137,6 +153,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "tasks_disable_caching": _flag,
     "tasks_hints": _flag,
     "tasks_default_persist_result": _flag,
+    "tasks_strict": _flag,
+    "tasks_versions": _versions,
     "tasks_runner_thread_pool_max_workers": _whole,
     "tasks_runner_process_pool_max_workers": _whole,
     "flows_default_retries": _whole,
@@ -158,6 +176,14 @@ _ALIASES = {  # the older names have the section in the singular
     if name.startswith(("tasks_", "flows_"))
 }
 _OWN_ONLY = {"cache", "history", "tasks_hints", "tasks_require_flow_for_submit", "ui"}
+_OWN_ONLY = {
+    "history",
+    "tasks_hints",
+    "tasks_require_flow_for_submit",
+    "tasks_strict",
+    "tasks_versions",
+    "ui",
+}
 
 
 def _sources(name: str) -> list[str]:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from cellist.annotated import counted_parameters
 from cellist.cache_policies import NONE
 from cellist.caching.serializers import Serializer, serializer_of
 from cellist.caching.stores import place_of
 from cellist.definitions import collecting, naming_for
+from cellist.dependencies import Depending
 from cellist.engine.plan import Plan
+from cellist.key_requests import PLAIN, Terms
 from cellist.model.annotations import NOT_SET
 from cellist.model.reasons import Reason
 from cellist.model.retries import Delays, check_delays
@@ -87,6 +90,8 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
     policy = policy or NONE
     storage: Storage | None = task.stored_in
     key_storage = policy.key_storage
+    if task.depends_on:
+        policy = Depending(policy, task.depends_on, str(getattr(task.fn, "__module__", "")))
     return CachePlan(
         task.fn,
         task.identity,
@@ -105,7 +110,18 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
         lock_manager=policy.lock_manager,
         version=task.version,
         readonly=now.cache == "readonly",
+        terms=_terms_of(task, now),
     )
+
+
+def _terms_of(task: Any, now: Settings) -> Terms:
+    terms = Terms(
+        task.versions,
+        now.tasks_strict if task.strict is None else task.strict,
+        counted_parameters(task.fn, task.shape.signature),
+        task.shape.rest,
+    )
+    return PLAIN if terms == PLAIN else terms
 
 
 def keep_options(owner: Any, given: dict[str, Any], described: str) -> None:

@@ -37,6 +37,7 @@ from cellist.definitions import (
     shape_of,
     source_text,
 )
+from cellist.dependencies import keep_key_options
 from cellist.engine.execution import current
 from cellist.engine.plan import Plan
 from cellist.futures import PrefectFuture, PrefectFutureList
@@ -115,6 +116,7 @@ class Task(Decorated[P, R_co]):
         self.explicit_policy = policy is not NOT_SET
         """Whether the user chose the policy."""
         self.cache_policy: CachePolicy | None = DEFAULT if policy is NOT_SET else policy
+        keep_key_options(self, given, owner)
         self.cache_expiration = given["cache_expiration"]
         self.expiration = check_seconds(given["cache_expiration"], "cache_expiration", owner)
         self.refresh_cache = given["refresh_cache"]
@@ -373,6 +375,7 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
       `retry_jitter_factor`, `retry_condition_fn(task, task_run, state)`.
     - `timeout_seconds`: limit for each attempt.
     - `cache_policy`, `cache_key_fn(context, parameters)`, `cache_expiration`, `refresh_cache`.
+    - `depends_on` (a list), `versions`, `strict`: what else counts, see `cellist.declarations`.
     - `persist_result`: whether results are kept at all. `result_storage`: where, a directory, a
       `diskcache.Cache` or a `ResultStore`. `result_serializer`: as what, such as "json".
       `result_storage_key`: the key, a template over `parameters`, `flow_run` and `task_run`.

@@ -109,3 +109,37 @@ def test_texts_that_are_no_files_do_no_harm(
     parts = [Component("source", "f", "", code), Component("global", "missing", "")]
     assert named_files(parts, {}) == []
     assert named_files([Component("source", "f", "", "not python (")], {}) == []
+
+
+DECLARED = {
+    "a file": ("from cellist import File\nsource = File('data/a.csv')", "open(source).close()"),
+    "a file in a list": (
+        "from cellist import File\nsource = [File(folder + '/a.csv') for folder in ['data']]",
+        "len(source)",
+    ),
+    "a folder": ("from cellist import Folder\nsource = Folder('data')", "len(source.files())"),
+    "a variable": ("from cellist import Env\nsource = Env('CELL_MODEL')", "source.value"),
+}
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_what_is_declared_in_another_cell_counts(
+    declared: str, notebook: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, cell = DECLARED[declared]
+    notebook.run(before)
+    first, again = (notebook.run(f"%%task\nx = {cell}") for _ in range(2))
+    assert (first.state, again.state) == ("Completed", "Cached"), (first.why, again.why)
+    monkeypatch.setenv("CELL_MODEL", "b")
+    (tmp_path / "data" / "a.csv").write_text("100\n")
+    changed = notebook.run(f"%%task\nx = {cell}")
+    assert changed.state == "Completed"
+    assert "global `source`" in changed.why
+
+
+def test_a_declared_file_that_a_cell_changes(notebook: Shell) -> None:
+    notebook.run("from cellist import File\nsource = File('data/a.csv')")
+    ran = notebook.run("%%task\nx = source.path.write_text('7')")
+    assert (ran.state, ran.error) == ("Completed", None)
+    assert "`source`" in ran.why
+    assert notebook.run("%%task\nx = source.path.write_text('7')").state == "Completed"

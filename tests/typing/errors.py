@@ -99,6 +99,7 @@ def of_wrong_runner() -> None: ...
 
 task(fetch.fn, retires=3)  # type: ignore[call-overload]
 task(fetch.fn, retries="3")  # type: ignore[call-overload]
+task(fetch.fn, strict="yes", depends_on={1})  # type: ignore[call-overload]
 flow(fetch.fn, retires=3)  # type: ignore[call-overload]
 Task(fetch.fn, retires=3)  # type: ignore[call-arg]
 fetch.with_options(retires=3)  # type: ignore[call-arg]

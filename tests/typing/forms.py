@@ -3,9 +3,9 @@
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar, assert_type
+from typing import Annotated, Any, ParamSpec, TypeVar, assert_type
 
-from cellist import Flow, Task, flow, task
+from cellist import Env, File, Flow, Folder, Task, flow, task
 from cellist.cache_policies import INPUTS, NO_CACHE, TASK_SOURCE
 from cellist.task_runners import ThreadPoolTaskRunner
 from cellist.tasks import TaskOptions, exponential_backoff
@@ -22,6 +22,16 @@ def bare(url: str, limit: int = 3) -> bytes:
 @task(retries=2, retry_delay_seconds=[1, 5], cache_policy=INPUTS + TASK_SOURCE)
 def with_options(url: str, limit: int = 3) -> bytes:
     return url.encode() * limit
+
+
+@task(depends_on=[len, File("params.yml"), Env("MODEL")], versions="exact", strict=True)
+def with_declarations(path: Annotated[str, File], folder: Folder) -> bytes:
+    return path.encode() + str(folder / "a").encode()
+
+
+@task(versions={"pandas": "exact", "*": "major"}, depends_on=())
+def with_versions(url: str) -> str:
+    return url
 
 
 @task()
@@ -47,6 +57,8 @@ assert_type(bare("a"), bytes)
 assert_type(bare("a", limit=2), bytes)
 assert_type(with_options("a", 2), bytes)
 assert_type(with_no_options(url="a"), bytes)
+assert_type(with_declarations("a", Folder("d")), bytes)
+assert_type(with_versions("a"), str)
 assert_type(bare_flow("a", limit=2), bytes)
 assert_type(flow_with_options("a"), bytes)
 

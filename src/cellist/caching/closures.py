@@ -14,6 +14,9 @@ from blake3 import blake3
 
 from cellist.caching import code_text, packages
 from cellist.caching.class_parts import class_parts
+from cellist.caching.declared import component_of, told
+from cellist.caching.dependencies import Dependency
+from cellist.caching.digests import Digester
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import Kind, kind_of
 from cellist.caching.reach import (
@@ -26,9 +29,10 @@ from cellist.caching.reach import (
     plan_of,
     resolve,
 )
+from cellist.caching.refusals import told_by, type_name
 from cellist.caching.syntax import DOCS, NAMES
 from cellist.caching.values import Signature, signature_of
-from cellist.model.previews import short
+from cellist.exceptions import HashError
 from cellist.model.reasons import Component
 
 
@@ -87,7 +91,7 @@ class Graph(NamedTuple):
 class Builder:
     """Builds one graph. `annotations` follows the annotations of every signature, too."""
 
-    def __init__(self, versions: str, *, annotations: bool = False) -> None:
+    def __init__(self, versions: packages.Versions, *, annotations: bool = False) -> None:
         self.versions = versions
         self.annotations = annotations
         self.nodes: list[Node] = []
@@ -98,15 +102,23 @@ class Builder:
         self.reads: set[str] = set()
         self._numbers: dict[tuple[int, bool], int] = {}
         self._root_scope = ""
+        self._shown: dict[str, str] = {}
 
-    def build(self, role: str, root: Any, depends_on: Sequence[object]) -> Graph:
-        """Return the graph that starts at `root`, in the role of a task's `source` or `inner`."""
+    def build(self, role: str, root: Any, depends_on: Sequence[Dependency]) -> Graph:
+        """Return the graph that starts at `root`, in the role of a task's `source` or `inner`.
+
+        As `owner` it is not code but has a `scope`, the module whose names need no prefix. Raises
+        `HashError` for a value that is depended on and has no stable digest.
+        """
+        if role == "owner":
+            self._root_scope = root.scope
         name = getattr(root, "__name__", None) or type(root).__name__
         start = Node(None, "root", "source", "")
         self.nodes.append(start)
         self._edge(start, Part(role, str(name), root))
-        for position, value in enumerate(depends_on):
-            self._edge(start, Part("extra", f"depends_on[{position}]", value))
+        for one in depends_on:
+            self._shown[one.label] = one.shown
+            self._edge(start, Part("extra", one.label, one.value))
         position = 1
         while position < len(self.nodes):  # grows while it is walked
             self._expand(self.nodes[position])
@@ -136,6 +148,8 @@ class Builder:
             return f"!{kind.name}"
         name = self._display(node, part)
         if what == "opaque":
+            if part.kind == "extra":
+                raise _undependable(part.value, name)
             self._add("untracked", name, blake3(kind.name.encode()).hexdigest(), kind.name)
             self.untracked[name] = None
             return f"?{kind.name}"
@@ -190,6 +204,8 @@ class Builder:
     def _data(self, node: Node, part: Part, label: str) -> str | int:
         name = self._display(node, part)
         signature = signature_of(part.value, name, shallow)
+        if signature.untracked and part.kind == "extra":
+            raise _undependable(part.value, name)
         node.signatures[label] = signature
         for culprit in () if node.soft else signature.untracked:
             self.untracked[culprit] = None
@@ -201,9 +217,12 @@ class Builder:
         kind = _COMPONENTS.get(part.kind, "global")
         if signature.untracked:
             kind = "untracked"
-        told = part.kind != "inner" or (node.what == "wrapper" and not node.soft)
-        if told and not (node.soft and signature.untracked):
-            shown = type(part.value).__name__ if signature.untracked else short(part.value)
+        is_told = part.kind != "inner" or (node.what == "wrapper" and not node.soft)
+        if is_told and not (node.soft and signature.untracked):
+            shown = type(part.value).__name__ if signature.untracked else told(part.value)
+            declared = component_of(part.value) if part.kind == "extra" else None
+            if declared is not None:
+                kind, name, _, shown = declared
             self._add(kind, name, digest, shown)
         if not signature.codes:
             return digest
@@ -234,6 +253,8 @@ class Builder:
 
     def _display(self, node: Node, part: Part) -> str:
         """Return what a user calls a part."""
+        if part.kind == "extra":
+            return self._shown[part.name]
         if node.what == "value":
             return f"{node.name}.{getattr(part.value, '__name__', type(part.value).__name__)}"
         if part.kind == "inner":
@@ -295,10 +316,22 @@ class Builder:
     def _versions(self) -> Iterator[str]:
         for top in sorted(self.packages):
             found = packages.distribution_of(top)
-            version = packages.version_for_key(found.version, self.versions)
+            policy = packages.policy_for(self.versions, found.name, top)
+            version = packages.version_for_key(found.version, policy)
             line = f"package {found.name} {version}"
             self._add("package", found.name, blake3(line.encode()).hexdigest(), found.version)
             yield line
+
+
+def _undependable(value: object, name: str) -> HashError:
+    """Return the error that tells of a value which is depended on and has no stable digest."""
+    try:
+        Digester().digest(value, name)
+        story, path = f"{name}: a {type_name(value)} has no stable digest", name
+    except HashError as error:
+        story, path = told_by(error), error.path
+    remedy = "Take it out of `depends_on`, or say what its digest is with `@cellist.hasher`."
+    return HashError(f"{story}. {remedy}", path)
 
 
 _COMPONENTS = {"cell": "closure", "default": "default", "extra": "extra", "source": "source"}

@@ -180,6 +180,52 @@ def _providers() -> dict[str, list[str]]:
     return {name: sorted(set(given)) for name, given in metadata.packages_distributions().items()}
 
 
+Versions = str | tuple[tuple[str, str], ...]
+"""How much of versions counts: one word for all libraries, or a word for some by name."""
+OTHERS = "*"
+"""Stands for the libraries that are not named."""
+_WORDS = ("minor", "major", "exact", "off")
+
+
+def versions_of(given: str | Mapping[str, str] | tuple[tuple[str, str], ...]) -> Versions:
+    """Return how much of versions counts, from a word or a mapping of libraries to words.
+
+    A library goes by the name it is installed or imported by, `*` is all the others, `minor` if
+    that is not said. Raises `TypeError` or `ValueError` for anything else.
+    """
+    if isinstance(given, str):
+        version_for_key("1.0", given)
+        return given
+    pairs: Any = given.items() if isinstance(given, Mapping) else given
+    if not isinstance(given, (Mapping, tuple)):  # pyright: ignore[reportUnnecessaryIsInstance] - a user may pass anything
+        message = f"versions={given!r:.60} is neither one of {_listed()} nor a mapping to these."
+        raise TypeError(message)
+    for _, word in pairs:
+        version_for_key("1.0", word)
+    return tuple(sorted((_normal(name), word) for name, word in pairs))
+
+
+def policy_for(versions: Versions, *names: str) -> str:
+    """Return how much of the version counts of a library that goes by these names."""
+    if isinstance(versions, str):
+        return versions
+    words = dict(versions)
+    for name in names:
+        word = words.get(_normal(name))
+        if word is not None:
+            return word
+    return words.get(OTHERS, "minor")
+
+
+def _normal(name: str) -> str:
+    """Return the name of a distribution as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _listed() -> str:
+    return f"{', '.join(map(repr, _WORDS[:-1]))} and {_WORDS[-1]!r}"
+
+
 def version_for_key(version: str, policy: str) -> str:
     """Return the part of a version that counts under `minor`, `major`, `exact` or `off`.
 
@@ -194,7 +240,7 @@ def version_for_key(version: str, policy: str) -> str:
         return match[1] if match else version
     if policy == "minor":
         return f"{match[1]}.{match[2] or 0}" if match else version
-    message = f"versions={policy!r} is not one of 'minor', 'major', 'exact' and 'off'."
+    message = f"versions={policy!r} is not one of {_listed()}."
     raise ValueError(message)
 
 

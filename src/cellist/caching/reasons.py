@@ -8,7 +8,6 @@ Earlier keys are compared as sets, prepared once for each entry, because every m
 looked at only for the nearest one.
 """
 
-import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from cellist.caching.declared import change_of, line_changed
 from cellist.caching.envelope import Header
 from cellist.model.reasons import CODE_KINDS, Change, Component, Reason
 
@@ -31,6 +31,9 @@ _ORDER = (
     "flow parameter",
     "version",
     "file",
+    "folder",
+    "environment variable",
+    "extra",
     "package",
     "run",
     "policy",
@@ -140,24 +143,13 @@ def _summary(one: Component, before: str, after: str, added: bool, removed: bool
     if removed:
         return f"{label} is no longer used"
     if one.kind in CODE_KINDS:
-        return f"{label} changed{_where(before, after)}"
+        return f"{label} changed{line_changed(before, after)}"
+    declared = change_of(one.kind, label, before, after)
+    if declared is not None:
+        return declared
     if before == after or not before or not after:
         return f"{label} changed"
     return f"{label}: {_clip(before)} → {_clip(after)}"
-
-
-def _where(before: str, after: str) -> str:
-    """Return the place of the first difference between two source texts, as ` (line 4: …)`."""
-    if not before or not after:
-        return ""
-    old, new = before.splitlines(), after.splitlines()
-    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
-    for tag, _, _, start, end in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        line = new[start].strip() if start < end else ""
-        return f" (line {start + 1}: `{_clip(line)}`)" if line else f" (line {start + 1})"
-    return ""
 
 
 def _clip(text: str) -> str:

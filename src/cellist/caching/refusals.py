@@ -26,7 +26,7 @@ def refused(error: Exception, path: str, culprit: object, name: str) -> HashErro
     reaches data) keeps its story and gets the longer path.
     """
     if isinstance(error, HashError):
-        inner, _, _ = str(error).partition(_MARK)
+        inner = told_by(error)
         inner = inner.removeprefix(f"{error.path}: ")
         path = f"{path} → {error.path}" if error.path else path
         return HashError(f"{path}: {inner}{_remedies(name, '')}", path)
@@ -38,6 +38,11 @@ def refused(error: Exception, path: str, culprit: object, name: str) -> HashErro
     else:
         story = f"has no stable digest ({type(error).__name__}: {_first_line(error)})"
     return HashError(f"{path}: a {kind} {story}{_remedies(name, kind)}", path)
+
+
+def told_by(error: HashError) -> str:
+    """Return what a refusal says of its culprit, without what helps."""
+    return str(error).partition(_MARK)[0]
 
 
 def _first_line(error: Exception) -> str:

@@ -19,8 +19,9 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from cellist.caching.closures import Builder, Graph, shallow
+from cellist.caching.dependencies import Dependency, arranged
 from cellist.caching.digests import Digester, hasher, set_code_digest
-from cellist.caching.packages import version_for_key
+from cellist.caching.packages import Versions, versions_of
 from cellist.caching.syntax import ANNOTATIONS
 from cellist.caching.watch import Unchanged, watch
 from cellist.exceptions import HashError
@@ -39,16 +40,20 @@ class SourceClosure(NamedTuple):
     components: tuple[Component, ...]
     untracked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    packages: tuple[tuple[str, str], ...] = ()
+    """The installed libraries that are reached, with their exact versions."""
 
 
 class _Entry(NamedTuple):
     closure: SourceClosure
     unchanged: Unchanged
-    versions: str
+    versions: Versions
 
 
 _entries: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
 """Closures of callables as tasks, whose own defaults do not count: bound arguments hold them."""
+_owners: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+"""Closures of what tasks depend on."""
 _things: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
 """Closures of functions and classes met in values, whose defaults do count."""
 
@@ -56,21 +61,57 @@ _things: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
 def closure_of(
     fn: Any,
     *,
-    versions: str = "minor",
+    versions: Versions = "minor",
     depends_on: Sequence[object] = (),
     strict: bool = False,
 ) -> SourceClosure:
     """Return the source closure of a callable, all names resolved as they are now.
 
     `versions` says how much of an installed library's version counts: `minor`, `major`, `exact`
-    or `off`. `depends_on` are functions, classes, modules or values that count besides what is
-    found. With `strict`, anything that has no stable digest raises `HashError` with its name.
+    or `off`, or one of these for some libraries (`packages.versions_of`). `depends_on` are
+    functions, classes, modules or values that count besides what is found. With `strict`, anything
+    that has no stable digest raises `HashError` with its name; what is depended on always does.
     Raises `ValueError` for an unknown `versions`.
     """
-    closure = _closure(_entries, "source", fn, versions, depends_on)
-    if strict and closure.untracked:
+    others = arranged(depends_on) if depends_on else ()
+    closure = _closure(_entries, "source", fn, versions, others)
+    return _checked(closure) if strict else closure
+
+
+class Owner:
+    """Stands for a task that depends on something, where the task's own code does not count.
+
+    `scope` is the module of the task: what is reached in it needs no prefix.
+    """
+
+    __slots__ = ("__weakref__", "scope")
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+
+def closure_of_dependencies(
+    owner: Owner,
+    depends_on: Sequence[object],
+    *,
+    versions: Versions = "minor",
+    strict: bool = False,
+) -> SourceClosure:
+    """Return the closure of what a task is said to depend on, all of it as it is now.
+
+    It is kept for the owner. Raises as `closure_of` does.
+    """
+    closure = _closure(_owners, "owner", owner, versions, arranged(depends_on))
+    return _checked(closure) if strict else closure
+
+
+def _checked(closure: SourceClosure) -> SourceClosure:
+    if closure.untracked:
         name = closure.untracked[0]
-        message = f"`{name}` has no stable digest, so a change of it would go unseen."
+        message = (
+            f"`{name}` has no stable digest, so a change of it would go unseen. Either make it "
+            "where it is used, or say what its digest is with `@cellist.hasher`, or be not strict."
+        )
         raise HashError(message, name)
     return closure
 
@@ -79,19 +120,22 @@ def _closure(
     entries: "weakref.WeakKeyDictionary[Any, _Entry]",
     role: str,
     thing: Any,
-    versions: str,
-    depends_on: Sequence[object],
+    versions: Versions,
+    depends_on: Sequence[Dependency],
 ) -> SourceClosure:
     closure = _known(entries, thing, versions, depends_on)
     if closure is not None:
         return closure
-    version_for_key("1.0", versions)
+    versions_of(versions)
     with _building:
         closure = _known(entries, thing, versions, depends_on)  # another thread may have built it
         if closure is not None:
             return closure
         graph = _graph(role, thing, versions, depends_on)
-        closure = SourceClosure(graph.digest, graph.components, graph.untracked, graph.notes)
+        found = [(one.name, one.text) for one in graph.components if one.kind == "package"]
+        closure = SourceClosure(
+            graph.digest, graph.components, graph.untracked, graph.notes, tuple(found)
+        )
         try:
             entries[thing] = _Entry(closure, watch(graph), versions)
         except TypeError:  # such as a bound method of an unhashable object: found anew each time
@@ -107,14 +151,18 @@ _building = RLock()
 def _known(
     entries: "weakref.WeakKeyDictionary[Any, _Entry]",
     thing: Any,
-    versions: str,
-    depends_on: Sequence[object],
+    versions: Versions,
+    depends_on: Sequence[Dependency],
 ) -> SourceClosure | None:
     try:
         entry = entries.get(thing)
     except TypeError:  # unhashable, or takes no weak reference
         return None
-    if entry is not None and entry.versions == versions and entry.unchanged(thing, depends_on):
+    if (
+        entry is not None
+        and entry.versions == versions
+        and entry.unchanged(thing, [one.value for one in depends_on])
+    ):
         return entry.closure
     return None
 
@@ -129,7 +177,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _graph(role: str, thing: Any, versions: str, depends_on: Sequence[object]) -> Graph:
+def _graph(role: str, thing: Any, versions: Versions, depends_on: Sequence[Dependency]) -> Graph:
     graph = Builder(versions).build(role, thing, depends_on)
     if not ANNOTATIONS.isdisjoint(graph.reads):  # then what annotations refer to counts, too
         graph = Builder(versions, annotations=True).build(role, thing, depends_on)

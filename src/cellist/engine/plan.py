@@ -38,6 +38,7 @@ class Shape:
         "needed",
         "needs_keywords",
         "positional",
+        "rest",
         "signature",
         "star",
     )
@@ -49,6 +50,7 @@ class Shape:
         self.needed = sum(p.default is p.empty for p in positional)
         self.positional = tuple(p.name for p in positional)
         self.star = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+        self.rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
         self.most = 1 << 30 if self.star else len(positional)
         self.needs_keywords = any(
             p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters

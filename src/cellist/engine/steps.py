@@ -45,6 +45,7 @@ from cellist.engine.streams import consume, is_generator, stream
 from cellist.exceptions import (
     CancelledRun,
     ConcurrencySlotAcquisitionError,
+    HashError,
     IllegalTransition,
     UpstreamTaskError,
 )
@@ -90,7 +91,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
         else:
             hit = yield from find(x)
             if isinstance(hit, Err):
-                return (yield from _end(x, hit.error))
+                return (yield from _end_unrun(x, hit.error))
             if hit is not None:
                 x.transaction = None  # committed by the run that stored it
                 return (yield from _complete(x, hit.value, Conclusion(COMPLETED, "Cached")))
@@ -194,6 +195,14 @@ def _take_slots(x: Execution) -> Steps[Outcome | None]:
         return None
     end = _fail if isinstance(error, ConcurrencySlotAcquisitionError) else _end
     return (yield from end(x, error))
+
+
+def _end_unrun(x: Execution, error: BaseException) -> Steps[Outcome]:
+    """End a run that is not to compute: a strict one fails, any other was ended from outside."""
+    if not isinstance(error, HashError):
+        return (yield from _end(x, error))
+    stop = yield from abandon(x)
+    return (yield from _fail(x, error) if stop is None else _end(x, stop))
 
 
 def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:

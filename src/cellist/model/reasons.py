@@ -9,10 +9,11 @@ class Component(NamedTuple):
     """One named part of a cache key.
 
     `kind` is one of argument, source (the task's own code), function, class, module, global,
-    closure, default, package, policy, version, file, extra and
-    untracked. `name` is what a user calls it,
+    closure, default, package, policy, version, file, folder, environment variable, extra (a value
+    of `depends_on`) and untracked. `name` is what a user calls it,
     such as `clean` or `pandas`. `digest` is hex. `text` is what a person compares: source text for
-    code, a short form for a value, a version for a package.
+    code, a short form for a value, a version for a package. Of other things than code, the first
+    line is the short form; what they hold may follow below, such as the text of a file.
     """
 
     kind: str
@@ -37,6 +38,7 @@ _LABELS = {
     "default": "default of `{name}`",
     "package": "package `{name}`",
     "file": "file `{name}`",
+    "extra": "`{name}`",
     "version": "its version",
 }
 
@@ -90,10 +92,14 @@ CODE_KINDS = frozenset({"source", "function", "class", "module"})
 
 
 def diff(change: Change) -> str:
-    """Return a unified diff of a changed piece of code, empty for other changes."""
-    if change.kind not in CODE_KINDS:
-        return ""
+    """Return a unified diff of a changed code or text of a file, empty for other changes."""
+    if change.kind in CODE_KINDS:
+        old, new = change.before, change.after
+    else:
+        old, new = (text.partition("\n")[2] for text in (change.before, change.after))
+        if not (old and new):
+            return ""
     lines = difflib.unified_diff(
-        change.before.splitlines(), change.after.splitlines(), "before", "after", lineterm="", n=2
+        old.splitlines(), new.splitlines(), "before", "after", lineterm="", n=2
     )
     return "\n".join(lines)

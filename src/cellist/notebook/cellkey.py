@@ -20,6 +20,7 @@ from hashlib import sha256
 from types import FunctionType, ModuleType
 from typing import Any, cast
 
+from cellist import settings
 from cellist.cache_policies import TaskSource
 from cellist.caching.digests import digest_value
 from cellist.caching.source import SourceClosure, closure_of
@@ -136,8 +137,8 @@ class _Shaped(ast.NodeTransformer):
 class CellSource(TaskSource):
     """The cache policy of one execution of a cell: code, inputs, and options that change them."""
 
-    def __init__(self, text: str, options: Sequence[Any], versions: str = "minor") -> None:
-        super().__init__(versions)
+    def __init__(self, text: str, options: Sequence[Any], versions: Any = None) -> None:
+        super().__init__(versions or settings.active().tasks_versions)
         self.text = text
         self.options = options
         self.closure: SourceClosure | None = None
@@ -148,7 +149,7 @@ class CellSource(TaskSource):
 
     def components(self, request: Any) -> list[Component]:
         """Return the components of the cell's key. Raises `HashError` for what has no digest."""
-        closure = closure_of(request.fn, versions=self.versions, strict=True)
+        closure = closure_of(request.fn, versions=request.versions(self.versions), strict=True)
         self.closure = closure
         request.notes.extend(closure.notes)
         request.closures[closure.digest] = closure.components
@@ -206,7 +207,7 @@ def changed_inputs(
     before: SourceClosure,
     then: Mapping[str, Any],
     namespace: MutableMapping[str, Any],
-    versions: str,
+    versions: Any,
 ) -> list[str]:
     """Return what was changed in place of that which the key was made from.
 
@@ -226,7 +227,7 @@ def changed_inputs(
     return sorted({one.name for one in changes})
 
 
-def changes_of(function: Any, before: SourceClosure, versions: str) -> list[Component]:
+def changes_of(function: Any, before: SourceClosure, versions: Any) -> list[Component]:
     """Return the data that a key was made from and that is something else now."""
     now = closure_of(function, versions=versions)
     known = {(one.kind, one.name): one.digest for one in before.components}

@@ -114,6 +114,7 @@ class CellTask(CellRun):
             cache_policy=self.policy,
             cache_expiration=options.expire,
             refresh_cache=True if options.refresh else None,
+            strict=False,  # a cell runs uncached, and its reason says why
         )
         task.identity = f"%%task {options.name or _described(names)}"
         return task, off

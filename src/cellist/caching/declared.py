@@ -1,0 +1,131 @@
+"""What is said of values that stand for something outside the program: files, folders, variables.
+
+Such a value's type has `__cellist_component__`, which names what it stands for as a component of
+its own; `cellist.declarations` has those types. The text of such a component is its state in a
+few words (`12 bytes`, `missing`), and below that line, if it is short, what it holds.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, cast
+
+from cellist.model.previews import short
+from cellist.model.reasons import CODE_KINDS, Component
+
+CONTENT_KINDS = frozenset({"file", "folder"})
+"""Kinds of components that are more than their text tells."""
+DECLARED_KINDS = CONTENT_KINDS | {"environment variable"}
+_MOST_NAMED = 3
+_MOST_LISTED = 100
+_WIDTH = 60
+_SECRET = re.compile(
+    r"secret|token|passw|credential|private|api_?key|(?:^|_)(?:key|pwd)$|\.(?:pem|key|p12|pfx)$",
+    re.IGNORECASE,
+)
+
+
+def component_of(value: object) -> Component | None:
+    """Return what a declared value stands for, `None` for any other value; its digest is empty."""
+    make = getattr(type(value), "__cellist_component__", None)
+    return None if make is None else make(value)
+
+
+def told(value: object) -> str:
+    """Return the text that tells a value: a short form, for a declared one also what it holds."""
+    component = component_of(value)
+    if component is not None:
+        return f"{component.label}\n{component.text}"
+    lines = [one.label for one in _within(value)]
+    return "\n".join([short(value), "", *lines]) if lines else short(value)
+
+
+def _within(value: object) -> Iterator[Component]:
+    """Yield what the first items of a list, tuple or dict stand for, as far as that is declared."""
+    kind = type(value)
+    if kind in {list, tuple, dict}:
+        items: Iterable[object] = (
+            cast("dict[Any, Any]", value).values() if kind is dict else cast("list[Any]", value)
+        )
+        yield from filter(None, map(component_of, islice(items, _MOST_LISTED)))
+
+
+def declared_in(components: Iterable[Component]) -> set[tuple[str, str]]:
+    """Return kind and name of all that is declared by components, or by values they tell of."""
+    found: set[tuple[str, str]] = set()
+    for one in components:
+        if one.kind in DECLARED_KINDS:
+            found.add((one.kind, one.name))
+        elif one.kind not in CODE_KINDS:
+            found.update(_DECLARED.findall(one.text))
+    return found
+
+
+def is_declared(component: Component) -> bool:
+    """Whether a component tells of something outside the program, by itself or as a value."""
+    return component.kind in DECLARED_KINDS or bool(
+        component.kind not in CODE_KINDS and _DECLARED.match(component.text)
+    )
+
+
+_DECLARED = re.compile(f"^({'|'.join(sorted(DECLARED_KINDS))}) `(.+)`$", re.MULTILINE)
+
+
+def may_be_secret(name: str) -> bool:
+    """Whether what goes by this name should not be shown or written down."""
+    last = re.split(r"[/\\]", name)[-1]
+    return last.startswith(".") or _SECRET.search(last) is not None
+
+
+def change_of(kind: str, label: str, before: str, after: str) -> str | None:
+    """Return what has changed in something declared, `None` if the texts tell of nothing such."""
+    if kind in CONTENT_KINDS:
+        return f"{label} changed{_content_change(kind, before, after)}"
+    first, mark, old = before.partition("\n")
+    other, also_marked, new = after.partition("\n")
+    if not (mark or also_marked):
+        return None
+    if first != other:
+        return f"{label}: {_clip(first)} → {_clip(other)}"
+    return f"{label}: {first} changed{_content_change(first.partition(' ')[0], old, new)}"
+
+
+def _content_change(kind: str, before: str, after: str) -> str:
+    """Return in brackets what has become of a content; nothing where the texts do not tell."""
+    first, _, old = before.partition("\n")
+    other, _, new = after.partition("\n")
+    if old and new:
+        return _names_changed(old, new) if kind == "folder" else line_changed(old, new)
+    return f" ({first} → {other})" if first and other and first != other else ""
+
+
+def _names_changed(before: str, after: str) -> str:
+    """Return which files of a folder have changed; a line is a digest and a name."""
+    old, new = (
+        {name: digest for digest, _, name in (line.partition(" ") for line in text.splitlines())}
+        for text in (before, after)
+    )
+    found = [f"`{name}` changed" for name in new if old.get(name, new[name]) != new[name]]
+    found += [f"`{name}` is new" for name in new if name not in old]
+    found += [f"`{name}` is gone" for name in old if name not in new]
+    more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+    return f" ({', '.join([*found[:_MOST_NAMED], *more])})" if found else ""
+
+
+def line_changed(before: str, after: str) -> str:
+    """Return the place of the first difference between two texts, as ` (line 4: …)`."""
+    if not before or not after:
+        return ""
+    old, new = before.splitlines(), after.splitlines()
+    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+    for tag, _, _, start, end in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        line = new[start].strip() if start < end else ""
+        return f" (line {start + 1}: `{_clip(line)}`)" if line else f" (line {start + 1})"
+    return ""
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
