@@ -7,11 +7,12 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cellist import settings, task
+from cellist import Env, File, Folder, settings, task
 from cellist.sentinel_texts import habits_of
 
 
@@ -220,3 +221,23 @@ def test_a_run_that_failed_is_watched_no_more():
     told = notes(task(lambda n: getattr(random, "ran" + "dom")() * n, name="hidden"), 11)
     assert failed.is_failed()
     assert "drew from" in told[0]
+
+
+def test_what_is_declared_is_no_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    for name in ("a.csv", "b.csv", "d/c.csv", "e.csv"):
+        (tmp_path / name).write_text("1")
+    listed = File("b.csv")
+
+    def read_all(path: Any, more: Any) -> Any:
+        names = (path, *more, listed, "d/c.csv")
+        return [Path(name).read_text() for name in names], os.environ.get("LEVEL")
+
+    t = task(read_all, depends_on=[Folder("d"), Env("LEVEL")])
+    state = t(File("a.csv"), [File("e.csv")], return_state=True)
+    assert state.why.notes == ()
+    undeclared = t.with_options(depends_on=None)
+    (note, other) = undeclared("a.csv", [File("e.csv")], return_state=True).why.notes
+    assert "(`LEVEL`)" in note
+    assert other.startswith("reads `a.csv`, `d/c.csv`, whose contents are not in the key")

@@ -16,13 +16,14 @@ import os
 import random
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
 
 from cellist import settings
 from cellist.cache_notes import Note
+from cellist.caching.declared import declared_in
 from cellist.caching.reasons import Known, noting
 from cellist.engine.execution import Execution, current
 from cellist.model.locations import home
@@ -114,8 +115,11 @@ def pass_on(x: Execution, hints: Iterable[str]) -> None:
 # -- what the code says --
 
 
-def _habits(components: Iterable[Component]) -> Habits:
-    return habits_of(tuple(one.text for one in components if one.kind in CODE_KINDS))
+def _habits(components: Collection[Component]) -> Habits:
+    texts = tuple(one.text for one in components if one.kind in CODE_KINDS)
+    declared = declared_in(components)
+    variables = frozenset(name for kind, name in declared if kind == "environment variable")
+    return habits_of(texts, variables)
 
 
 # -- chance --
@@ -172,20 +176,18 @@ def _note_open(x: Execution | None, path: str, mode: str | None, flags: int) -> 
 
 
 def _undeclared(seen: Seen, note: Note) -> list[str]:
-    declared = {os.path.abspath(name) for name in _declared(note.components)}  # noqa: PTH100 - texts as they are
+    named = [(kind, os.path.abspath(name)) for kind, name in declared_in(note.components)]  # noqa: PTH100 - texts as they are
+    declared = {name for kind, name in named if kind == "file"}
+    folders = tuple(name + os.sep for kind, name in named if kind == "folder")
     here = os.getcwd() + os.sep  # noqa: PTH109 - as above
     found: list[str] = []
     for name in seen.read:
         path = os.path.abspath(name)  # noqa: PTH100 - as above
-        if path not in declared and path not in seen.written and _is_data(path):
+        if path in declared or path in seen.written or path.startswith(folders):
+            continue
+        if _is_data(path):
             found.append(path.removeprefix(here))
     return list(dict.fromkeys(found))
-
-
-def _declared(components: Iterable[Component]) -> Iterable[str]:
-    for one in components:
-        if one.kind == "file":
-            yield one.name
 
 
 def _is_data(path: str) -> bool:

@@ -46,8 +46,11 @@ class Habits(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def habits_of(texts: tuple[str, ...]) -> Habits:
-    """Return what these pieces of source do; what cannot be parsed does nothing."""
+def habits_of(texts: tuple[str, ...], declared: frozenset[str] = frozenset()) -> Habits:
+    """Return what these pieces of source do; what cannot be parsed does nothing.
+
+    `declared` are the environment variables that are in the key.
+    """
     clocks: dict[str, None] = {}
     chance: dict[str, None] = {}
     variables: dict[str, None] = {}
@@ -60,7 +63,7 @@ def habits_of(texts: tuple[str, ...]) -> Habits:
             clocks[name] = None
     for node in nodes:
         variable = _variable(node)
-        if variable is not None:
+        if variable is not None and variable not in declared:
             variables[variable] = None
     return Habits(
         tuple(_told(clocks, chance, variables)),
