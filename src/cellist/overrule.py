@@ -19,8 +19,10 @@ from typing import Any, NamedTuple, cast
 from cellist import settings
 from cellist.cache_policies import CompoundCachePolicy, TaskSource
 from cellist.caching.acceptances import Acceptance, Sources
+from cellist.caching.declared import DECLARED_KINDS
 from cellist.caching.envelope import Header
 from cellist.caching.reasons import compare, time_of
+from cellist.dependencies import Depending
 from cellist.exceptions import ObjectNotFound
 from cellist.history.decisions import Decision
 from cellist.history.frames import decisions_frame
@@ -32,9 +34,7 @@ from cellist.tasks import Task
 
 _PATIENCE = 5.0
 _NEAR = 3
-_NOT_CODE = frozenset(
-    {"task", "argument", "flow parameter", "policy", "version", "file", "environment", "run"}
-)
+_NOT_CODE = DECLARED_KINDS | {"task", "argument", "flow parameter", "policy", "version", "run"}
 """Kinds of components that are no part of a source closure."""
 
 
@@ -238,8 +238,8 @@ def _in_notebook(name: str) -> Task[..., Any] | None:
 
 def _closures(plan: CachePlan) -> dict[str, Sequence[Component]]:
     """Return the source closures in the key of a task, as its code is now, by their digests."""
-    request = KeyRequest(plan.fn, plan.identity, {}, None, None, "", lambda: None)
-    policy = plan.policy
+    request = KeyRequest(plan.fn, plan.identity, {}, None, None, "", lambda: None, terms=plan.terms)
+    policy = plan.policy.policy if isinstance(plan.policy, Depending) else plan.policy
     members = policy.policies if isinstance(policy, CompoundCachePolicy) else [policy]
     if plan.storage_key is None:
         for one in members:

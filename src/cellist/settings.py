@@ -175,8 +175,8 @@ _ALIASES = {  # the older names have the section in the singular
     for name in _PARSERS
     if name.startswith(("tasks_", "flows_"))
 }
-_OWN_ONLY = {"cache", "history", "tasks_hints", "tasks_require_flow_for_submit", "ui"}
 _OWN_ONLY = {
+    "cache",
     "history",
     "tasks_hints",
     "tasks_require_flow_for_submit",
