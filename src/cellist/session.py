@@ -57,8 +57,14 @@ class Session:
         self.main_loop: Any = None
         """The kernel's event loop, once the notebook extension knows it."""
         self.history = self._open_history()
-        self.store = ResultStore(self._place("results"), on_warning=self.warn)
-        self.stores = Stores(self.store, self.warn)
+        chosen = settings.active()
+        self.store = ResultStore(
+            self._place("results"),
+            on_warning=self.warn,
+            kind=chosen.store,
+            budget=chosen.results_budget,
+        )
+        self.stores = Stores(self.store, self.warn, chosen.store)
         self.cache = Cache(self.stores, self)
 
     def _place(self, name: str) -> Path | None:
@@ -237,6 +243,15 @@ def use_session(session: Session) -> Generator[Session]:
         with _lock:
             _session = before
         session.close()
+
+
+def _heed(changed: settings.Settings) -> None:
+    """Have a budget that was changed in a later cell count from then on."""
+    if _session is not None:
+        _session.stores.set_budget(changed.results_budget)
+
+
+settings.on_change(_heed)
 
 
 def _after_fork() -> None:

@@ -10,6 +10,7 @@ cell counts from the next call on, and a task call inside a flow does not pay fo
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -78,19 +79,40 @@ def _versions(text: str) -> Versions:
     return versions_of((*pairs, *((OTHERS, word) for word in others)))
 
 
+def _size(text: str) -> int | None:
+    found = re.fullmatch(r"(\d+\.?\d*)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if found is None:
+        _complain(f"CELLIST_RESULTS_BUDGET={text!r} is no size such as 500MB; the default is used.")
+        return None
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix or " "))
+
+
+def _store(text: str) -> str:
+    return _choice("CELLIST_STORE", text, ("auto", "index", "files"))
+
+
 def _ui(text: str) -> str:
+    return _choice("CELLIST_UI", text, ("auto", "widget", "html", "text", "off"))
+
+
+def _choice(variable: str, text: str, words: tuple[str, ...]) -> str:
+    """Return the word, or the first with a warning."""
     word = text.strip().lower()
-    if word in {"auto", "widget", "html", "text", "off"}:
+    if word in words:
         return word
-    # how things are shown must not keep anybody's code from running
-    message = f"CELLIST_UI={text!r} is not one of auto, widget, html, text, off; auto is used."
-    warnings.warn(message, stacklevel=2)
-    return "auto"
+    _complain(f"{variable}={text!r} is not one of {', '.join(words)}; {words[0]} is used.")
+    return words[0]
+
+
+def _complain(message: str) -> None:
+    """Warn: how things are shown or kept must not keep anybody's code from running."""
+    warnings.warn(message, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set. Durations are seconds."""
+    """What can be set. Durations are seconds, sizes bytes."""
 
     tasks_default_retries: int = 0
     tasks_default_retry_delay_seconds: float | list[float] = 0.0
@@ -107,6 +129,8 @@ class Settings:
     flows_default_retry_delay_seconds: float | list[float] = 0.0
     tasks_require_flow_for_submit: bool = False
     results_default_serializer: str | None = None
+    results_budget: int | None = None
+    store: str = "auto"
     logging_level: str = "INFO"
     logging_log_prints: bool = False
     logging_extra_loggers: tuple[str, ...] = ()
@@ -161,6 +185,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "flows_default_retry_delay_seconds": _delays,
     "tasks_require_flow_for_submit": _flag,
     "results_default_serializer": str,
+    "results_budget": _size,
+    "store": _store,
     "logging_level": _level,
     "logging_log_prints": _flag,
     "logging_extra_loggers": _names,
@@ -178,6 +204,8 @@ _ALIASES = {  # the older names have the section in the singular
 _OWN_ONLY = {
     "cache",
     "history",
+    "results_budget",
+    "store",
     "tasks_hints",
     "tasks_require_flow_for_submit",
     "tasks_strict",

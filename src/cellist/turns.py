@@ -79,7 +79,7 @@ class Turns:
         if manager is None and is_asked_for and plan.storage is not None:
             manager = plan.storage.lock_manager
         if manager is None:
-            if is_quick and not is_asked_for:
+            if not is_asked_for and (is_quick or not store.is_writable):
                 return None
             manager = self._stores.locks_of(store)
         holder = f"{socket.gethostname()}:{os.getpid()}:{as_hex(x.run.number)}"

@@ -21,11 +21,18 @@ def warnings():
 
 
 @pytest.fixture
-def open_store(results, warnings):
+def kind():
+    """How stores keep results; a module may run its tests with both."""
+    return "auto"
+
+
+@pytest.fixture
+def open_store(results, warnings, kind):
     """Make stores over one directory, as the kernels of a project would."""
     stores = []
 
     def make(directory=results, **options):
+        options.setdefault("kind", kind)
         store = ResultStore(directory, on_warning=warnings.append, **options)
         stores.append(store)
         return store

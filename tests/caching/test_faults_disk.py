@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from cellist.caching.store import Found, Missing
-from tests.caching.faulty import HEADER, LARGE, check_recovers, filled
+from cellist.caching.store import Missing
+from tests.caching.faulty import HEADER, LARGE, check_recovers, filled, only_file
 
 
 def test_a_directory_deleted_in_mid_session_is_made_again(open_store, results, warnings):
@@ -57,45 +57,115 @@ def run(*command):
     subprocess.run([str(part) for part in command], check=True)
 
 
-def test_a_directory_that_becomes_read_only_and_writable_again(open_store, mounted, warnings):
+@pytest.fixture
+def sealed_off(mounted):
+    """Make a directory read-only, for root as well, and writable again at the end."""
+    sealed = []
+
+    def seal_off(directory):
+        run("mount", "--bind", directory, directory)
+        run("mount", "-o", "remount,bind,ro", directory)
+        sealed.append(directory)
+
+    yield seal_off
+    for directory in sealed:
+        subprocess.run(["umount", "-l", str(directory)], check=False)
+
+
+def open_again(directory):
+    run("umount", "-l", directory)
+
+
+@pytest.mark.parametrize("kind", ["index", "files"])
+def test_a_directory_that_becomes_read_only_and_writable_again(
+    open_store, mounted, sealed_off, warnings, kind
+):
     results = mounted / "results"
-    store = open_store(results)
+    store = open_store(results, memory_budget=400_000, budget=10**9, kind=kind)
     store.put("before", [1], HEADER, durable=True)
-    run("mount", "--bind", results, results)
-    run("mount", "-o", "remount,bind,ro", results)
-    try:
-        assert "cannot be used" in store.put("k", LARGE[:50_000], HEADER, durable=True)
-        store.put("q", LARGE[:50_000], HEADER, durable=False)
+    store.put("large", LARGE, HEADER, durable=True)
+    sealed_off(results)
+    for number in range(2):
+        new = LARGE[: 5000 + number]
+        assert "cannot be written" in store.put(f"k{number}", new, HEADER, durable=True)
+        store.put(f"q{number}", new, HEADER, durable=False)
         store.flush()
-        assert store.get("k").value.sum() == LARGE[:50_000].sum()
-        assert store.get("before").value == [1]
-        assert len(warnings) == 1
-        later = open_store(results)
-        assert later.get("before").code in {"absent", "unreadable"}
-        later.put("l", [2], HEADER, durable=False)
-        later.flush()
-        assert later.get("l").value == [2]
-        assert len(warnings) == 2
-    finally:
-        run("umount", "-l", results)
+        for key in "kq":
+            assert store.get(f"{key}{number}").value.size == new.size, "memory has it"
+        np.testing.assert_equal(store.get("large").value, LARGE)
+        assert store.get("large").source == "disk"
+    assert store.verify() == []
+    assert {entry["key"] for entry in store.entries()} == {"before", "large"}
+    later = open_store(results, budget=10**9, kind=kind)
+    assert later.get("before").value == [1]
+    np.testing.assert_equal(later.get("large").value, LARGE)
+    assert later.headers("notebook.fit")
+    assert later.invalidate(key="large") == 1, "memory forgets it"
+    assert len(warnings) == 2, "one a session"
+    assert all("kept in memory only" in warning for warning in warnings)
+    open_again(results)
     check_recovers(store, "k", [3])
+    check_recovers(later, "l", [4])
+    assert open_store(results, kind=kind).get("k").value == [3]
 
 
-def test_a_read_only_directory_from_the_start(open_store, mounted, warnings):
-    filler = open_store(mounted / "results")
-    filler.put("k", [1], HEADER, durable=True)
-    filler.close()
-    run("mount", "-o", "remount,ro", mounted)
-    store = open_store(mounted / "results")
-    assert isinstance(store.get("k"), Missing | Found)
-    store.put("k2", [2], HEADER, durable=False)
-    store.flush()
-    assert store.get("k2").value == [2]
+@pytest.mark.parametrize("kind", ["index", "files"])
+@pytest.mark.parametrize("ending", ["closed", "killed"])
+def test_a_read_only_directory_from_the_start_serves_its_results(
+    open_store, mounted, sealed_off, warnings, kind, ending
+):
+    results = mounted / "results"
+    filler = FILLER.replace("ENDING", "store.close()" if ending == "closed" else "os._exit(9)")
+    subprocess.run([sys.executable, "-c", filler, str(results), kind], check=ending == "closed")
+    assert (results / "cache.db-wal").exists() == ((kind, ending) == ("index", "killed"))
+    sealed_off(results)
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*")}
+    store = open_store(results, memory_budget=8, kind=kind)
+    assert store.get("small").value == {"a": [1]}
+    np.testing.assert_equal(store.get("large").value, LARGE)
+    assert [entry["key"] for entry in store.entries()] == ["small", "large"]
+    assert [header["key"] for header in store.headers("notebook.fit")] == ["large", "small"]
+    assert store.stats()["bytes"] > LARGE.nbytes
+    assert store.verify() == []
+    assert store.get("other").code == "absent"
+    assert "cannot be written" in store.put("new", [2], HEADER, durable=True)
     assert len(warnings) == 1
+    store.close()
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == before
+
+
+FILLER = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from cellist.caching.store import ResultStore
+store = ResultStore(Path(sys.argv[1]), kind=sys.argv[2], budget=10**9)
+header = {"task": "fit", "task_key": "notebook.fit", "seconds": 2.0}
+store.put("small", {"a": [1]}, header, durable=True)
+store.put("large", np.arange(100_000.0), header, durable=True)
+ENDING
+"""
+
+
+def test_a_damaged_result_in_a_read_only_directory_is_a_miss_and_stays(
+    open_store, mounted, sealed_off, warnings
+):
+    results = mounted / "results"
+    filled(lambda: open_store(results, budget=10**9))
+    path = only_file(results)
+    path.write_bytes(path.read_bytes()[:-1])
+    sealed_off(results)
+    store = open_store(results)
+    for _ in range(2):
+        assert store.get("large").code == "unreadable"
+        store.flush()
+    assert [problem["key"] for problem in store.verify()] == ["large"]
+    assert path.exists()
+    assert len(warnings) == 2
 
 
 def test_a_full_disk_costs_nothing_but_the_result(open_store, mounted, warnings):
-    store = open_store(mounted / "results")
+    store = open_store(mounted / "results", budget=10**9)
     store.put("before", [1], HEADER, durable=True)
     sentence = store.put("large", np.zeros(10**6), HEADER, durable=True)
     assert "full" in sentence

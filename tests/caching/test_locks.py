@@ -177,7 +177,7 @@ def test_the_lock_of_a_dead_process_is_free_at_once(tmp_path: Path) -> None:
 def test_a_process_with_the_id_of_a_dead_one_holds_nothing(tmp_path: Path) -> None:
     manager = FileSystemLockManager(tmp_path)
     manager.acquire_lock("k", "me")
-    connection = manager._connection
+    connection = manager._table()._connection
     assert connection is not None
     connection.execute("UPDATE leases SET started = started - 1")
     assert not manager.is_locked("k")
@@ -186,7 +186,7 @@ def test_a_process_with_the_id_of_a_dead_one_holds_nothing(tmp_path: Path) -> No
 def test_the_lease_of_another_machine_counts_until_its_end(tmp_path: Path) -> None:
     manager = FileSystemLockManager(tmp_path)
     manager.acquire_lock("k", "me")
-    connection = manager._connection
+    connection = manager._table()._connection
     assert connection is not None
     connection.execute("UPDATE leases SET host = 'elsewhere', pid = 1, holder = 'other'")
     assert not manager.acquire_lock("k", "you", acquire_timeout=0)
@@ -198,7 +198,7 @@ def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
     manager = FileSystemLockManager(tmp_path)
     manager.acquire_lock("k", "me")
     manager.acquire_lock("short", "me", hold_timeout=1000)
-    connection = manager._connection
+    connection = manager._table()._connection
     assert connection is not None
     connection.execute("UPDATE leases SET until = ?", (time.time() + 1,))
     assert manager.renew()
@@ -212,7 +212,7 @@ def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
 def test_a_lease_taken_as_the_renewing_thread_ends_is_renewed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "_TTL", 0.03)
+    monkeypatch.setattr(leases, "_TTL", 0.3)
     manager = FileSystemLockManager(tmp_path)
     manager.acquire_lock("first", "me")
     renew = manager.renew
@@ -230,8 +230,8 @@ def test_a_lease_taken_as_the_renewing_thread_ends_is_renewed(
     assert looked.wait(20)
     monkeypatch.setattr(leases, "_TTL", 30.0)
     manager.acquire_lock("second", "me")
-    monkeypatch.setattr(leases, "_TTL", 0.03)
-    connection: Any = manager._connection
+    monkeypatch.setattr(leases, "_TTL", 0.3)
+    connection: Any = manager._table()._connection
     connection.execute("UPDATE leases SET until = ?", (time.time() + 1000,))
     ended.set()
     deadline = time.monotonic() + 5
@@ -263,7 +263,7 @@ def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:
     manager, other = FileSystemLockManager(tmp_path), FileSystemLockManager(tmp_path)
     assert other.acquire_lock("k", "other")
     assert not manager.acquire_lock("k", "me", acquire_timeout=0)
-    manager._connection = Interrupting(manager._connection)  # type: ignore[assignment] - stands in for a connection
+    manager._table()._connection = Interrupting(manager._table()._connection)  # type: ignore[assignment] - stands in for a connection
     with pytest.raises(KeyboardInterrupt):
         manager.acquire_lock("k", "me", acquire_timeout=0)
     assert not manager.acquire_lock("k", "me", acquire_timeout=0)

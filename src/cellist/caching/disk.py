@@ -3,10 +3,10 @@
 diskcache pickles keys and values it has no column for, and unpickles whatever a row says is a
 pickle (CVE-2025-69872); it also opens and deletes any file a row names. `BytesDisk` takes both
 away: keys are text, values are `Stored` envelopes, and a file name that this module could not have
-made is never opened and never removed. Files appear under their name only when complete.
+made, or that a link leads out of the directory, is never opened and never removed. Files appear
+under their name only when complete.
 """
 
-import os
 import re
 import secrets
 import sqlite3
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
 
 from cellist.caching.envelope import Bytes
+from cellist.caching.files import Folders, open_plain, sync_directory, write_new
 
 _MODE_RAW, _MODE_BINARY = 1, 2  # of diskcache: a value in the row, and one in a file of its own
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
@@ -57,6 +58,7 @@ class BytesDisk(diskcache.Disk):
     def __init__(self, directory: str, **_settings: Any) -> None:
         super().__init__(directory)
         self._root = Path(directory)
+        self._folders = Folders(self._root)
         self._deferred: list[str] | None = None
 
     def put(self, key: object) -> tuple[str, bool]:  # pyright: ignore[reportIncompatibleMethodOverride] - narrower on purpose
@@ -96,8 +98,9 @@ class BytesDisk(diskcache.Disk):
         if self._deferred is not None:
             self._deferred.append(file_path)
             return
-        with suppress(OSError):
-            (self._root / file_path).unlink()
+        if self._folders.has(file_path[:5]):
+            with suppress(OSError):
+                (self._root / file_path).unlink()
 
     @contextmanager
     def removing_afterwards(self) -> Generator[None]:
@@ -120,8 +123,13 @@ class BytesDisk(diskcache.Disk):
         """Open a file of the store for reading, unbuffered. Raises `OSError`."""
         if not is_own_name(filename):
             raise FileNotFoundError(filename)
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        return os.fdopen(os.open(self._root / filename, flags), "rb", buffering=0)
+        if not self._folders.has(filename[:5]):
+            raise FileNotFoundError(filename)
+        return open_plain(self._root / filename)
+
+    def leads_astray(self, filename: str) -> bool:
+        """Whether a link on the way to a file leads out of the store."""
+        return not self._folders.has(filename[:5])
 
     def write(self, pieces: Iterable[Bytes], *, durable: bool) -> str:
         """Write a file that is there completely or not at all, and return its relative name.
@@ -130,49 +138,16 @@ class BytesDisk(diskcache.Disk):
         """
         name = secrets.token_hex(16)
         filename = f"{name[:2]}/{name[2:4]}/{name[4:]}.val"
-        path = self._root / filename
+        folder = self._folders.make(filename[:5])
+        path = folder / filename[6:]
         temporary = path.with_name(path.name + ".tmp")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_new(temporary, pieces, durable=durable)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb", buffering=0) as file:
-                for piece in pieces:
-                    _write_all(file, piece)
-                if durable:
-                    os.fsync(file.fileno())
             temporary.replace(path)
-        except BaseException:  # an interrupt, too, must not leave half a file behind
+        except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
         if durable:
-            sync_directory(path.parent)
+            sync_directory(folder)
         return filename
-
-
-def _write_all(file: Any, piece: Bytes) -> None:
-    """Write all bytes; one call to the system may take fewer, and at most 2 GiB."""
-    view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
-    while view.nbytes:
-        view = view[file.write(view) :]
-
-
-def sync_directory(directory: Path) -> None:
-    """Wait until the disk has the names in a directory, where the system can do that."""
-    if os.name != "posix":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot
-            os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until the disk has what was written to a file. Raises `OSError`."""
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

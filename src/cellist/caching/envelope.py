@@ -109,7 +109,7 @@ def seal(
         "header": header,
         "format": kind,
         "meta": meta,
-        "parts": [_length(part) for part in parts],
+        "parts": [length_of(part) for part in parts],
         "digest": digest.hexdigest(),
     }
     body = json.dumps(record, separators=(",", ":"), default=str, skipkeys=True).encode()
@@ -123,7 +123,7 @@ def padded(parts: list[Bytes]) -> list[Bytes]:
     pieces: list[Bytes] = []
     for part in parts:
         pieces.append(part)
-        if gap := -_length(part) % ALIGNMENT:
+        if gap := -length_of(part) % ALIGNMENT:
             pieces.append(bytes(gap))
     return pieces
 
@@ -219,5 +219,6 @@ def _aligned(length: int) -> int:
     return length + -length % ALIGNMENT
 
 
-def _length(part: Bytes) -> int:
+def length_of(part: Bytes) -> int:
+    """Return the number of bytes; `len` of a view counts its items."""
     return part.nbytes if isinstance(part, memoryview) else len(part)

@@ -20,18 +20,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
 
-from cellist.caching.disk import (
-    BytesDisk,
-    Stored,
-    is_own_name,
-    is_temporary_name,
-    sync_directory,
-    sync_file,
-)
+from cellist.caching.disk import BytesDisk, Stored, is_own_name, is_temporary_name
+from cellist.caching.envelope import Bytes
+from cellist.caching.files import identity_of, sync_directory, sync_file
+from cellist.caching.listing import Listed, Row, Rows
 from cellist.model.locations import ensure
 
 _DATABASE = "cache.db"
@@ -58,69 +54,10 @@ _ADOPT_SECONDS = 30.0  # a younger file may be another process's, its row on the
 _COUNT_USES = (
     "UPDATE Cache SET access_count = access_count + ?, access_time = ? WHERE key = ? AND raw = 1"
 )
-_LIST = (
-    "SELECT key, tag, store_time, access_time, access_count, size, filename FROM Cache"
-    " WHERE raw = 1 AND typeof(key) = 'text' AND typeof(tag) = 'text'"
-    " AND typeof(store_time) = 'real' AND typeof(access_time) = 'real'"
-    " AND typeof(access_count) = 'integer' AND typeof(size) = 'integer'"
-    " AND substr(key, 1, ?) = ? ORDER BY access_time"
-)
-_NEWEST = (
-    "SELECT key, value FROM Cache WHERE rowid IN (SELECT rowid FROM Cache"
-    " WHERE tag >= ? AND tag < ? AND raw = 1 AND substr(key, 1, ?) = ?"
-    " ORDER BY store_time DESC LIMIT ?)"
-    " AND typeof(key) = 'text' AND typeof(value) = 'blob' ORDER BY store_time DESC"
-)
-_USED = "SELECT total(size) FROM Cache WHERE size > 0 AND substr(key, 1, ?) = ?"
+_IS_SAME = "SELECT 1 FROM Cache WHERE key = ? AND raw = 1 AND store_time = ?"
 _GUEST = "cellist:"
-
-
-class Tag(NamedTuple):
-    """What a row says of its entry so that lists need not open envelopes. It is not signed."""
-
-    task_key: str
-    task: str
-    seconds: float
-    expires: float | None
-    format: str
-
-    def pack(self) -> str:
-        """Return the tag as one text, the task key first so that it can be searched for."""
-        seconds, expires = f"{self.seconds:.4g}", "" if self.expires is None else repr(self.expires)
-        return "\n".join((_line(self.task_key), _line(self.task), seconds, expires, self.format))
-
-
-def _line(text: str) -> str:
-    return text.replace("\n", " ")
-
-
-def _unpack(text: str) -> Tag:
-    """Return the tag; of a text that is not one, nothing but the text."""
-    try:
-        task_key, task, seconds, expires, kind = text.split("\n")
-        return Tag(task_key, task, float(seconds), float(expires) if expires else None, kind)
-    except ValueError:
-        return Tag(text, text, 0.0, None, "")
-
-
-class Row(NamedTuple):
-    """An entry to write."""
-
-    key: str
-    stored: Stored
-    tag: Tag
-
-
-class Listed(NamedTuple):
-    """What the index knows of an entry without opening it."""
-
-    key: str
-    tag: Tag
-    created: float
-    used: float
-    hits: int
-    size: int
-    filename: str | None
+INLINE = 32 * 2**10
+"""Entries up to this many bytes are rows."""
 
 
 class Index:
@@ -132,7 +69,6 @@ class Index:
     def __init__(self, directory: Path, *, guest: bool = False) -> None:
         self.directory = directory if guest else ensure(directory)
         self._prefix = _GUEST if guest else ""
-        self._ours = (len(self._prefix), self._prefix)
         self._path = directory / _DATABASE
         is_new = not self._path.exists() or not self._path.stat().st_size
         if not is_new and not guest:
@@ -143,23 +79,47 @@ class Index:
         with _translated():
             settings = {} if guest else _SETTINGS
             self._cache = factory(str(directory), timeout=_BUSY_SECONDS, disk=BytesDisk, **settings)
+        self.is_read_only = False
         self.disk: BytesDisk = self._cache.disk
         self.lock = RLock()
         self._name = str(self._path)
         self._is_named = False
-        self._identity = _identity(self._name)
-        self._own = sqlite3.connect(
+        self._identity = identity_of(self._name)
+        own = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
+        self._rows = Rows(own, self._prefix, self.lock)
 
     @property
     def is_current(self) -> bool:
         """Whether the database on disk is still the one that was opened."""
-        return self._identity is not None and _identity(self._name) == self._identity
+        return self._identity is not None and identity_of(self._name) == self._identity
 
     def read(self, key: str) -> Any:
         """Return the row as `Stored`, `disk.REFUSED`, or None if there is none."""
         return self._cache.get(self._prefix + key)
+
+    def open(self, stored: Stored) -> BinaryIO:
+        """Open the file of an entry that has one."""
+        return self.disk.open(stored.filename or "")
+
+    def store(
+        self,
+        key: str,  # noqa: ARG002 - files of the index have random names
+        head: bytes,
+        payload: Sequence[Bytes],
+        size: int,
+        *,
+        durable: bool,
+    ) -> Stored:
+        """Prepare an entry: a row of its own if it is small, else a file and a row for its head."""
+        if size <= INLINE:
+            return Stored(b"".join((head, *payload)), None, size)
+        return Stored(head, self.disk.write((head, *payload), durable=durable), size)
+
+    def discard(self, stored: Stored) -> None:
+        """Undo `store`."""
+        self.disk.remove(stored.filename)
 
     def write(self, rows: Iterable[Row], *, durable: bool = False) -> None:
         """Write all rows or none; `durable` waits until the disk has them."""
@@ -179,7 +139,7 @@ class Index:
                 self._is_named = True
 
     def delete(self, entries: Iterable[Listed]) -> int:
-        """Delete entries and return how many there were.
+        """Delete entries, unless they were replaced since, and return how many there were.
 
         The files go first: a row without its file is a miss, a file without its row might be
         taken in again.
@@ -190,9 +150,24 @@ class Index:
             if entry.filename:
                 self.disk.remove(entry.filename)
         with self.lock, _translated(), self._cache.transact():
+            execute: Any = self._cache._sql
             for entry in entries:
-                count += bool(self._cache.delete(self._prefix + entry.key))
+                row = (self._prefix + entry.key, entry.created)
+                if execute(_IS_SAME, row).fetchone():
+                    count += bool(self._cache.delete(row[0]))
         return count
+
+    def take_out(self, key: str, target: Path) -> None:
+        """Remove an entry, whatever it is, leaving its bytes in a file outside the store."""
+        stored = self.read(key)
+        if isinstance(stored, Stored):
+            if stored.filename is None:
+                target.write_bytes(stored.blob)
+            elif not self.disk.leads_astray(stored.filename):
+                with suppress(FileNotFoundError):
+                    (self.directory / stored.filename).rename(target)
+        with self.lock, _translated():
+            self._cache.delete(self._prefix + key)
 
     def count_uses(self, uses: dict[str, tuple[int, float]]) -> None:
         """Record how often entries were used, and when last."""
@@ -204,42 +179,33 @@ class Index:
 
     def entries(self) -> list[Listed]:
         """Return all entries, least recently used first."""
-        start = len(self._prefix)
-        rows = self._select(_LIST, self._ours)
-        return [Listed(key[start:], _unpack(tag), *facts) for key, tag, *facts in rows]
+        return self._rows.entries()
 
     def newest(self, task_key: str, count: int) -> Sequence[tuple[str, bytes]]:
         """Return the keys and blobs of the entries of a task stored last, newest first."""
-        task_key = _line(task_key)
-        bounds = (task_key + "\n", task_key + "\x0b")
-        rows = self._select(_NEWEST, (*bounds, *self._ours, count))
-        return [(key[len(self._prefix) :], blob) for key, blob in rows]
+        return self._rows.newest(task_key, count)
 
     def bytes_used(self) -> int:
         """Return the bytes all entries take."""
-        return int(self._select(_USED, self._ours)[0][0])
-
-    def _select(self, query: str, values: tuple[Any, ...]) -> Sequence[Any]:
-        with self.lock:
-            return self._own.execute(query, values).fetchall()
+        return self._rows.bytes_used()
 
     def sweep(self, adopt: Callable[[str, int], Row | None]) -> None:
-        """Remove files that nothing refers to; in a rebuilt index, take them in instead.
+        """Take in files that no row refers to, and remove those that cannot be or are not needed.
 
         `adopt` gets a file's relative name and size and returns its row. Young files are left
-        alone.
+        alone. They lost their row with a damaged index, or were written by a killed process.
         """
-        named = {name for (name,) in self._select("SELECT filename FROM Cache", ())}
+        named = {name for (name,) in self._rows.select("SELECT filename FROM Cache", ())}
         now = time.time()
         for path in _files(self.directory):
             filename = path.relative_to(self.directory).as_posix()
             with suppress(OSError):
                 facts = path.stat()
-                if filename in named:
+                if filename in named or self.disk.leads_astray(filename):
                     continue
                 age = now - facts.st_mtime
                 row = None
-                if self.rebuilt and age > _ADOPT_SECONDS and is_own_name(filename):
+                if age > _ADOPT_SECONDS and is_own_name(filename):
                     row = adopt(filename, facts.st_size)
                 if row is not None and self.read(row.key) is None:
                     self.write([row])
@@ -249,8 +215,7 @@ class Index:
 
     def close(self) -> None:
         """Close the connections of this thread."""
-        with self.lock, suppress(sqlite3.Error):  # closing it under a reader kills the process
-            self._own.close()
+        self._rows.close()
         self.release()
 
     def release(self) -> None:
@@ -330,14 +295,6 @@ def _translated() -> Generator[None]:
         yield
     except cast("Any", diskcache).Timeout:
         raise OSError(errno.EBUSY, "another process is writing to the store") from None
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - asked at every hit, and twice as fast as Path's
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -8,70 +8,39 @@ outlives its holder in a forked child, and because the index of results must not
 
 import asyncio
 import os
-import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
+from cellist.caching.lease_tables import DatabaseTable, FileTable, Lease, Table
 from cellist.caching.locks import not_held
-from cellist.model.locations import ensure
+from cellist.caching.mounts import AUTO, keeps_files
+from cellist.caching.processes import own_start, this_host
 
 FILE = "leases.sqlite"
+_FOLDER = "leases"
 _TTL = 30.0
-_BUSY_SECONDS = 5
 _FIRST, _LONGEST = 0.005, 0.1  # seconds between two looks at a lock that is held
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, holder TEXT, host TEXT,"
-    " pid INTEGER, started REAL, until REAL, renews INTEGER) WITHOUT ROWID"
-)
-_TAKE = "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_SEE = "SELECT holder, host, pid, started, until FROM leases WHERE key = ?"
-_GIVE = "DELETE FROM leases WHERE key = ? AND holder = ? AND until > ?"
-_RENEW = "UPDATE leases SET until = ? WHERE host = ? AND pid = ? AND started = ? AND renews"
-
-
-class Lease(NamedTuple):
-    """Who holds a key. `started` tells a process from a later one with the same id."""
-
-    holder: str
-    host: str
-    pid: int
-    started: float
-    until: float
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its time is up, or its holder was on this machine and is gone."""
-        if self.until <= time.time():
-            return True
-        return self.host == _this_host() and _started(self.pid) != self.started
-
-    @property
-    def is_above(self) -> bool:
-        """Whether this process was started by the holder's, which may wait for it."""
-        return self.host == _this_host() and self.pid in {os.getpid(), *_ancestors()}
 
 
 class FileSystemLockManager:
     """Locks among all processes that can reach a directory. A holder that dies lets go of its.
 
-    `lock_files_directory` is made when it is first needed. Raises `OSError` and `sqlite3.Error`
-    if it cannot be used.
+    `lock_files_directory` is made when it is first needed. `kind` is how they are kept: in an
+    `index`, as `files`, or `auto`, which keeps files on network file systems.
+    Raises `OSError` and `sqlite3.Error` if it cannot be used.
     """
 
-    def __init__(self, lock_files_directory: Path | str) -> None:
+    def __init__(self, lock_files_directory: Path | str, *, kind: str = AUTO) -> None:
         self.lock_files_directory = Path(lock_files_directory).expanduser().absolute()
-        self._path = self.lock_files_directory / FILE
+        self._kind = kind
         self._mutex = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._chosen: Table | None = None
         self._held: set[tuple[str, str]] = set()
         _managers[id(self)] = self
 
@@ -106,46 +75,28 @@ class FileSystemLockManager:
     def attempt(self, key: str, holder: str, hold_timeout: float | None = None) -> Lease | None:
         """Take the lock at once and return `None`, or return the lease of who holds it."""
         seconds = _TTL if hold_timeout is None else hold_timeout
-        own = Lease(holder, _this_host(), os.getpid(), _own_start(), time.time() + seconds)
-        row = (key, *own, hold_timeout is None)
+        own = Lease(holder, this_host(), os.getpid(), own_start(), time.time() + seconds)
         with self._mutex:
-            connection = self._open()
-            if not connection.execute(_TAKE, row).rowcount:
-                other = self._replace(connection, row)
-                if other is not None and other.holder != holder:
-                    return other
+            other = self._table().take(key, own, renews=hold_timeout is None)
+            if other is not None and other.holder != holder:
+                return other
             if hold_timeout is None:
                 self._held.add((key, holder))
                 _keep_renewing()
-        return None
-
-    def _replace(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> Lease | None:
-        """Take the place of a lease that is over, or return the one in force."""
-        key = row[0]
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            other = self._seen(connection, key)
-            if other is not None and not other.is_over:
-                return other
-            connection.execute("DELETE FROM leases WHERE key = ?", (key,))
-            connection.execute(_TAKE, row)
-        finally:
-            if connection.in_transaction:
-                connection.execute("COMMIT")
         return None
 
     def release_lock(self, key: str, holder: str) -> None:
         """Give the lock back. Raises `ValueError` unless the holder has it."""
         with self._mutex:
             self._held.discard((key, holder))
-            deleted = self._open().execute(_GIVE, (key, holder, time.time())).rowcount
-        if not deleted:
+            is_deleted = self._table().give(key, holder)
+        if not is_deleted:
             raise not_held(key, holder)
 
     def lease_of(self, key: str) -> Lease | None:
         """Return the lease in force, if there is one."""
         with self._mutex:
-            lease = self._seen(self._open(), key) if self._path.exists() else None
+            lease = self._table().see(key)
         return None if lease is None or lease.is_over else lease
 
     def is_locked(self, key: str) -> bool:
@@ -173,36 +124,26 @@ class FileSystemLockManager:
             await asyncio.sleep(pause)
         return False
 
-    def _seen(self, connection: sqlite3.Connection, key: str) -> Lease | None:
-        row = connection.execute(_SEE, (key,)).fetchone()
-        return None if row is None else Lease(*row)
-
-    def _open(self) -> sqlite3.Connection:
-        """Return the connection, a new one if the file was deleted. The mutex is held."""
-        if self._connection is not None and _identity(self._path) == self._identity:
-            return self._connection
-        ensure(self.lock_files_directory)
-        self._connection = sqlite3.connect(
-            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=OFF", _SCHEMA):
-            self._connection.execute(statement)
-        self._identity = _identity(self._path)
-        return self._connection
+    def _table(self) -> Table:
+        """Return the table, as the file system allows. The mutex is held."""
+        if self._chosen is None:
+            if keeps_files(self.lock_files_directory, self._kind):
+                self._chosen = FileTable(self.lock_files_directory / _FOLDER)
+            else:
+                self._chosen = DatabaseTable(self.lock_files_directory / FILE)
+        return self._chosen
 
     def renew(self) -> bool:
         """Put off the end of this process's leases; whether there are any."""
         with self._mutex, suppress(OSError, sqlite3.Error):
             if self._held:
-                until = time.time() + _TTL
-                mine = (_this_host(), os.getpid(), _own_start())
-                self._open().execute(_RENEW, (until, *mine))
+                self._table().renew(self._held, _TTL)
         return bool(self._held)
 
     def after_fork(self) -> None:
         """Start over in a forked child, which holds nothing and must not touch the connection."""
-        _inherited.append(self._connection)
-        self._connection = None
+        if self._chosen is not None:
+            _inherited.append(self._chosen.inherited())
         self._mutex = threading.Lock()
         self._held = set()
 
@@ -257,60 +198,6 @@ def _renew() -> None:
 def _renew_all() -> bool:
     """Renew the leases of this process; whether there are any."""
     return sum(manager.renew() for manager in list(_managers.values())) > 0
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - asked at every miss, and twice as fast as Path's
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
-
-
-@cache
-def _this_host() -> str:
-    """Return what tells this machine, since it was booted, from others."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        boot = ""
-    return f"{socket.gethostname()} {boot}"
-
-
-def _started(pid: int) -> float | None:
-    """Return when a process was started, as the system counts it; `None` if it is gone."""
-    try:
-        facts = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-        fields = facts.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else float(fields[19])
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    except (OSError, ValueError, IndexError):
-        pass
-    psutil: Any = import_module("psutil")  # heavy, and only where there is no /proc
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
-
-
-_starts: dict[int, float] = {}
-
-
-def _own_start() -> float:
-    pid = os.getpid()
-    if pid not in _starts:
-        _starts.clear()  # those of the process this one was forked from
-        _starts[pid] = _started(pid) or 0.0
-    return _starts[pid]
-
-
-def _ancestors() -> set[int]:
-    """Return the ids of the processes that started this one, as far as they are told."""
-    multiprocessing: Any = import_module("multiprocessing")
-    parent = multiprocessing.parent_process()
-    return {os.getppid()} | ({parent.pid} if parent is not None else set())
 
 
 def _after_fork() -> None:

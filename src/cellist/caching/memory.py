@@ -4,7 +4,9 @@ A value is kept itself only if nothing can change it; everything else is kept as
 anew for each caller, so that two callers never share something mutable.
 """
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -14,6 +16,7 @@ from cellist.caching.formats import Encoded, decode
 from cellist.caching.reasons import Known
 
 MAX_HEADERS = 50
+_REREAD_SECONDS = 60.0
 _OVERHEAD = 600  # about what a header and the bookkeeping take
 
 
@@ -78,6 +81,12 @@ class Memory:
             if old is not None:
                 self._used -= old.size + _OVERHEAD
 
+    def clear(self) -> None:
+        """Forget all entries."""
+        with self.lock:
+            self._entries.clear()
+            self._used = 0
+
     def entries(self) -> list[Entry]:
         """Return all entries, least recently used first."""
         with self.lock:
@@ -109,3 +118,36 @@ class Recent:
     def newest(self) -> list[Known]:
         """Return what is known of the entries, newest first."""
         return list(reversed(self._by_key.values()))
+
+
+class Headers:
+    """The latest headers of each task, from disk at most once a minute."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, Recent] = {}
+        self.lock = Lock()
+
+    def of(self, task_key: str, read: Callable[[str, int], list[Header]]) -> list[Known]:
+        """Return what is known of a task's results, newest first."""
+        now = time.monotonic()
+        with self.lock:
+            recent = self._recent.setdefault(task_key, Recent())
+            if recent.read_at is not None and now - recent.read_at < _REREAD_SECONDS:
+                return recent.newest()
+            recent.read_at = now
+        found = read(task_key, MAX_HEADERS)
+        with self.lock:
+            recent.merge(found)
+            return recent.newest()
+
+    def add(self, header: Header) -> None:
+        """Note the header of a result that was just stored."""
+        task_key = header.get("task_key")
+        if task_key:
+            with self.lock:
+                self._recent.setdefault(task_key, Recent()).add(header)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self.lock:
+            self._recent.clear()

@@ -5,72 +5,80 @@ cannot be written is kept in memory only, and the user is told once for each kin
 damaged index is put aside and a new one is filled from the entries' own files.
 """
 
-import errno
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
-from cellist.caching import collector
-from cellist.caching.disk import REFUSED, Stored
+from cellist.caching import collector, faults
 from cellist.caching.envelope import (
     BadEntry,
-    Bytes,
     Header,
-    Sealed,
-    file_parts,
-    inline_parts,
+    length_of,
     open_head,
     padded,
-    read_head,
     seal,
 )
+from cellist.caching.faults import is_full, is_read_only, short
+from cellist.caching.filestore import Replaced
 from cellist.caching.formats import encode
-from cellist.caching.index import Index, Listed, Row, Tag, open_index, put_aside
+from cellist.caching.index import put_aside
+from cellist.caching.listing import Listed, Place, Row, Tag
 from cellist.caching.memory import Entry
+from cellist.caching.mounts import AUTO
+from cellist.caching.opening import open_place
+from cellist.caching.reading import Loaded, open_entry
 from cellist.caching.signing import Signer, user_signer
-from cellist.model.locations import DIRECTORY, ensure
+from cellist.caching.upkeep import Upkeep, problems
 
-INLINE = 32 * 2**10
 _HEAD = 1024  # about what a head takes
 _ATTEMPTS = 20  # of a read that races with processes replacing the entry
 _RETRY_SECONDS = 30.0
-_SWEEP_SECONDS = 86_400.0
 _FAULTS = (OSError, sqlite3.Error)
-
-
-@dataclass(slots=True)
-class Loaded:
-    """An entry read from disk and proven whole; `parts` is None if it has expired."""
-
-    sealed: Sealed
-    parts: list[Bytes] | None
-    private: bool
 
 
 class Shelf:
     """Reads and writes entries of one directory; raises nothing but `BadEntry`."""
 
     def __init__(
-        self, directory: Path, budget: int, warn: Callable[[str, str], None], guest: bool = False
+        self,
+        directory: Path,
+        budget: int | None,
+        warn: Callable[[str, str], None],
+        *,
+        guest: bool = False,
+        kind: str = AUTO,
     ) -> None:
         self.directory = directory
         self._guest = guest
+        self._kind = kind
+        self._upkeep = Upkeep(directory, self._describe, guest=guest)
         self.trust = 0.25
         """How many seconds a read may trust that the directory is still the same."""
-        self.budget = budget
+        self.given_budget = budget
+        self._default_budget = collector.MOST
         self._warn = warn
-        self._index: Index | None = None
+        self._index: Place | None = None
         self._signer: Signer | None = None
         self._lock = Lock()
         self._retry_at = self._fresh_until = 0.0
         self._used: int | None = None
         self.trouble = ""
         """Why nothing is read or written at present, or empty."""
+
+    @property
+    def budget(self) -> int:
+        """Bytes that the entries may take: what was given, or by the size of the disk."""
+        return self._default_budget if self.given_budget is None else self.given_budget
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether nothing is known that would keep entries from being written."""
+        index = self.opened()
+        return index is not None and not index.is_read_only
 
     @property
     def signer(self) -> Signer:
@@ -99,30 +107,14 @@ class Shelf:
             if stored is None:
                 return None
             try:
-                return self._open(index, key, stored)
+                return open_entry(index, key, stored, self.signer)
+            except Replaced:
+                continue
             except FileNotFoundError:
                 if stored.filename == missing:
                     break
                 missing = stored.filename  # another process replaced it after the row was read
         raise BadEntry("unreadable", "its file is gone")
-
-    def _open(self, index: Index, key: str, stored: Any) -> Loaded:
-        if stored is REFUSED or not isinstance(stored, Stored):
-            raise BadEntry("foreign", "cellist did not write it")
-        sealed = open_head(stored.blob, key, self.signer)
-        expires = sealed.header.get("expires")
-        if expires is not None and expires <= time.time():
-            return Loaded(sealed, None, private=False)
-        if stored.filename is None:
-            return Loaded(sealed, inline_parts(stored.blob, sealed), private=False)
-        try:
-            with index.disk.open(stored.filename) as file:
-                return Loaded(sealed, file_parts(file, sealed), private=True)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            message = f"its file cannot be read ({_short(error)})"
-            raise BadEntry("unreadable", message) from error
 
     def commit(self, entries: Sequence[Entry], *, durable: bool) -> str | None:
         """Write entries, and return None or one sentence why (some) could not be written."""
@@ -144,7 +136,7 @@ class Shelf:
         return sentence
 
     def _write(
-        self, index: Index, entries: Sequence[Entry], *, durable: bool
+        self, index: Place, entries: Sequence[Entry], *, durable: bool
     ) -> tuple[str | None, bool]:
         """Return what went wrong, if anything, and whether another try may help."""
         rows: list[Row] = []
@@ -156,61 +148,59 @@ class Shelf:
             index.write(rows, durable=durable)
         except Exception as error:  # headers are the caller's: anything may be in them
             for row in rows:
-                index.disk.remove(row.stored.filename)
+                index.discard(row.stored)
             return self._failed(error, index)
         return None, False
 
-    def _prepare(self, index: Index, entry: Entry, *, durable: bool) -> Row:
+    def _prepare(self, index: Place, entry: Entry, *, durable: bool) -> Row:
         encoded = entry.encoded or encode(entry.value)
         head = seal(
             self.signer, entry.key, entry.header, encoded.format, encoded.meta, encoded.parts
         )
-        pieces = [head, *padded(encoded.parts)]
-        size = sum(map(_length, pieces))
-        if size <= INLINE:
-            stored = Stored(b"".join(pieces), None, size)
-        else:
-            stored = Stored(head, index.disk.write(pieces, durable=durable), size)
-        return Row(entry.key, stored, _tag(entry.header, encoded.format))
+        payload = padded(encoded.parts)
+        size = len(head) + sum(map(length_of, payload))
+        stored = index.store(entry.key, head, payload, size, durable=durable)
+        return Row(entry.key, stored, Tag.of(entry.header, encoded.format))
 
-    def opened(self) -> Index | None:
+    def opened(self) -> Place | None:
         """Return the index, opening it if need be, or None while that is not possible."""
         index = self._index
         if index is not None:
             if index.is_current:
                 self._fresh_until = time.monotonic() + self.trust
                 return index
-            self._warn(
-                "moved", f"The results in {self.directory} were removed or replaced; starting anew."
-            )
+            if not index.is_read_only:
+                self._warn("moved", faults.moved(self.directory))
             self._drop(index)
         if time.monotonic() < self._retry_at:
             return None
         with self._lock:
             return self._index or self._try_open()
 
-    def _try_open(self) -> Index | None:
+    def _try_open(self) -> Place | None:
         try:
-            if self.directory.parent.name == DIRECTORY:
-                ensure(self.directory.parent)
-            self._index, replaced = open_index(self.directory, guest=self._guest)
+            index, is_replaced, notice = open_place(
+                self.directory, self._kind, self._describe, guest=self._guest
+            )
+            self._default_budget = collector.default_budget(self.directory)
         except Exception as error:  # whatever it is, results are computed all the same
             self._retry_at = time.monotonic() + _RETRY_SECONDS
-            self.trouble = f"the directory {self.directory} cannot be used ({_short(error)})"
-            self._warn(
-                "unavailable",
-                f"Results are kept in memory only: {self.trouble}. "
-                "Set CELLIST_HOME to a writable directory.",
-            )
+            self.trouble = f"the directory {self.directory} cannot be used ({short(error)})"
+            self._warn("unavailable", faults.unavailable(self.trouble))
             return None
-        if replaced:
+        if is_replaced:
             self._warn_damaged()
+        if notice:
+            self._warn("network", notice)
+        self._index = index
         self.trouble, self._retry_at, self._used = "", 0.0, None
-        if not self._guest:
-            self._sweep_if_due(self._index)
-        return self._index
+        if index.is_read_only:
+            self._warn_read_only()
+        else:
+            self._upkeep.sweep_if_due(index)
+        return index
 
-    def _failed(self, error: Exception, index: Index) -> tuple[str, bool]:
+    def _failed(self, error: Exception, index: Place) -> tuple[str, bool]:
         """Return one sentence for a fault, and whether trying again may help."""
         if isinstance(error, sqlite3.ProgrammingError):  # another thread closed it
             self._drop(index)
@@ -227,26 +217,33 @@ class Shelf:
         if isinstance(error, InterruptedError):
             return str(error), False
         if not isinstance(error, _FAULTS):
-            return f"it cannot be described ({_short(error)})", False
+            return f"it cannot be described ({short(error)})", False
         if not index.is_current:
             self._drop(index)
             return f"the directory {self.directory} was removed", True
-        if _is_full(error):
+        return self._disk_failed(error, index)
+
+    def _disk_failed(self, error: Exception, index: Place) -> tuple[str, bool]:
+        if is_read_only(error) and not self._guest:
+            self._drop(index)  # to be opened for reading
+            return self._warn_read_only(), not index.is_read_only
+        if is_full(error):
             sentence = f"the disk that holds {self.directory} is full"
             self._warn("full", f"New results are kept in memory only: {sentence}.")
-            return sentence, False
-        sentence = f"{self.directory} cannot be used ({_short(error)})"
-        self._warn("fault", f"Results are not read or not kept for now: {sentence}.")
+        else:
+            sentence = f"{self.directory} cannot be used ({short(error)})"
+            self._warn("fault", f"Results are not read or not kept for now: {sentence}.")
         return sentence, False
 
-    def _warn_damaged(self) -> None:
-        self._warn(
-            "damaged",
-            f"The index of results in {self.directory} was damaged; it was put aside, "
-            "and what is missing will be computed again.",
-        )
+    def _warn_read_only(self) -> str:
+        sentence = f"{self.directory} cannot be written"
+        self._warn("unavailable", faults.read_only(sentence))
+        return sentence
 
-    def _drop(self, index: Index) -> None:
+    def _warn_damaged(self) -> None:
+        self._warn("damaged", faults.damaged(self.directory))
+
+    def _drop(self, index: Place) -> None:
         """Stop using an index."""
         with self._lock:
             if self._index is index:
@@ -256,7 +253,7 @@ class Shelf:
     def remove(self, choose: Callable[[Listed], bool]) -> set[str]:
         """Delete the entries chosen and return their keys."""
         index = self.opened()
-        if index is None:
+        if index is None or index.is_read_only:
             return set()
         try:
             chosen = [entry for entry in index.entries() if choose(entry)]
@@ -306,45 +303,49 @@ class Shelf:
             return 0
         return self._used
 
-    def make_room(self, incoming: Sequence[Entry], pinned: Collection[str]) -> bool:
+    def make_room(self, incoming: Sequence[Entry], pinned: Container[str]) -> bool:
         """Delete what is worth least until the entries fit; False if they cannot."""
+        index = self.opened()
+        if index is None or index.is_read_only:
+            return True  # to be told by `commit`
         needed = _size(incoming)
         used = self._used if self._used is not None else self.bytes_used()
         if used + needed <= self.budget:
             return True
         excess = collector.excess_bytes(self.bytes_used() + needed, self.budget)
-        keys = {
-            entry.key for entry in collector.victims(self.entries(), pinned, excess, time.time())
-        }
-        self.remove(lambda entry: entry.key in keys)
+        self.remove(self._upkeep.victims(self.entries(), pinned, excess).__contains__)
         return self.bytes_used() + needed <= self.budget
 
-    def _sweep_if_due(self, index: Index) -> None:
-        marker = self.directory / "swept"
+    def tell(self, keys: set[str]) -> None:
+        """Let other kernels know what this one has used, so that they leave it."""
+        index = self._index
+        if index is not None:
+            self._upkeep.tell(index, keys)
+
+    def set_aside(self, key: str, fault: str) -> None:
+        """Take an entry out of the store unless it is whole by now.
+
+        `fault` says what is wrong with one that is whole, or is empty.
+        """
+        index, bad = self.opened(), BadEntry("unreadable", fault) if fault else None
         try:
-            due = index.rebuilt or time.time() - marker.stat().st_mtime > _SWEEP_SECONDS
-        except OSError:
-            due = True
-        if due:
-            Thread(target=self._sweep, args=(index, marker), daemon=True).start()
+            self.load(key)
+        except BadEntry as error:
+            bad = error
+        if index is not None and bad is not None:
+            self._upkeep.set_aside(index, key, bad)
 
-    def _sweep(self, index: Index, marker: Path) -> None:
-        def adopt(filename: str, size: int) -> Row | None:
-            with index.disk.open(filename) as file:
-                head = read_head(file)
-            try:
-                sealed = open_head(head, None, self.signer)
-            except BadEntry:
-                return None
-            if sealed.size != size:
-                return None
-            key = sealed.header.get("key", "")
-            return Row(key, Stored(head, filename, size), _tag(sealed.header, sealed.format))
+    def verify(self) -> list[dict[str, Any]]:
+        """Read all entries, and return what is wrong with any or was set aside."""
+        entries = self.entries()
+        return [*self._upkeep.aside(entries), *problems(entries, self.load)]
 
-        with suppress(*_FAULTS, BadEntry):
-            index.sweep(adopt)
-            marker.touch()
-        index.release()
+    def _describe(self, head: bytes, size: int) -> tuple[str, Header, Tag]:
+        """Check a head and return what it says. Raises `BadEntry`."""
+        sealed = open_head(head, None, self.signer)
+        if sealed.size != size:
+            raise BadEntry("unreadable", "its file has the wrong length")
+        return sealed.header.get("key", ""), sealed.header, Tag.of(sealed.header, sealed.format)
 
     def locks(self) -> list[Any]:
         """Return the locks to hold while the process forks."""
@@ -355,6 +356,7 @@ class Shelf:
         if self._index is not None:
             _inherited.append(self._index)
         self._index = None
+        self._upkeep.pins.forget()
         self._lock = Lock()
 
     def release(self) -> None:
@@ -364,36 +366,13 @@ class Shelf:
 
     def close(self) -> None:
         """Close the index; the next use opens it again."""
+        self._upkeep.pins.close()
         if self._index is not None:
             self._drop(self._index)
 
 
-_inherited: list[Index] = []
-
-
-def _tag(header: Header, kind: str) -> Tag:
-    return Tag(
-        str(header.get("task_key", "")),
-        str(header.get("task", "")),
-        float(header.get("seconds") or 0.0),
-        header.get("expires"),
-        kind,
-    )
+_inherited: list[Place] = []
 
 
 def _size(entries: Sequence[Entry]) -> int:
     return sum(entry.size + _HEAD for entry in entries)
-
-
-def _length(piece: Any) -> int:
-    return piece.nbytes if isinstance(piece, memoryview) else len(piece)
-
-
-def _is_full(error: Exception) -> bool:
-    full = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-    return (isinstance(error, OSError) and error.errno in full) or "is full" in str(error)
-
-
-def _short(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__

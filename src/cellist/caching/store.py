@@ -17,12 +17,15 @@ from typing import Any, cast
 from cellist.caching import lifetime
 from cellist.caching.aside import Aside
 from cellist.caching.envelope import BadEntry, Header
+from cellist.caching.files import Marker
 from cellist.caching.formats import Encoded, atom_size, decode, encode, serialize
 from cellist.caching.found import ABSENT, Found, Missing, undecodable
-from cellist.caching.memory import MAX_HEADERS, Entry, Memory, Recent
+from cellist.caching.memory import Entry, Headers, Memory
+from cellist.caching.mounts import AUTO
 from cellist.caching.reasons import Known
 from cellist.caching.serializers import Serializer
 from cellist.caching.shelf import Loaded, Shelf
+from cellist.caching.uses import Uses
 from cellist.caching.writer import Writer
 from cellist.exceptions import SerializationError
 from cellist.model.locations import home
@@ -30,7 +33,6 @@ from cellist.model.locations import home
 _GIB = 2**30
 _REMEMBER = 2**20
 _BACKLOG = 128 * 2**20
-_REREAD_SECONDS = 60.0
 _HEED_SECONDS = 0.1  # how late another kernel's clear may be noticed
 _log = logging.getLogger("cellist.results")
 
@@ -39,38 +41,58 @@ class ResultStore(Aside):
     """Keeps results by key. All methods may be called from any thread.
 
     `directory` is where results lie (default: `results` in the project's `.cellist/`); it is
-    created on first use. `guest` says that it is a diskcache of the user's own. `budget` and
-    `memory_budget` are bytes. `on_warning` gets one sentence for each kind of trouble, once;
-    without it they are logged.
+    created on first use. `guest` says that it is a diskcache of the user's own, `kind` whether it
+    has an `index` or keeps each result in one of `files`; `auto` does so on network file systems.
+    `budget` and `memory_budget` are bytes; by default the budget is 10 GiB, but not more than a
+    tenth of the disk. `on_warning` gets one sentence for each kind of trouble, once; without it
+    they are logged.
     """
 
     def __init__(
         self,
         directory: Path | None = None,
         *,
-        budget: int = 10 * _GIB,
+        budget: int | None = None,
         memory_budget: int = _GIB // 4,
         on_warning: Callable[[str], object] | None = None,
         guest: bool = False,
+        kind: str = AUTO,
     ) -> None:
         self.directory = Path(directory).absolute() if directory else home() / "results"
         self._memory = Memory(memory_budget)
-        self._shelf = Shelf(self.directory, budget, self._warn, guest)
+        self._shelf = Shelf(self.directory, budget, self._warn, guest=guest, kind=kind)
         if not memory_budget:
             self._shelf.trust = 0.0
-        self._writer = Writer(self._write, self._shelf.release)
+        self._writer = Writer(self._write, self._tidy, self._shelf.release)
         self._on_warning = on_warning
         self._warned: dict[str, str] = {}
         self._pinned: set[str] = set()
         self._uses: dict[str, int] = {}
-        self._headers: dict[str, Recent] = {}
-        self._lock = Lock()
+        self._unsaved = Uses()
+        self._untold: set[str] = set()
+        self._refused: dict[str, Missing] = {}
+        """What was found damaged, and is not there any more or soon."""
+        self._suspects: dict[str, str] = {}
+        self._headers = Headers()
         self._hits = self._misses = self._stored = 0
         self._saved = 0.0
-        self._marker = self.directory / "forgotten"
-        self._marked = self._mark()
+        self._marker = Marker(self.directory / "forgotten")
         self._look_again = 0.0
         lifetime.watch(self)
+
+    @property
+    def budget(self) -> int | None:
+        """Bytes that results may take, None for the default; see `ResultStore`."""
+        return self._shelf.given_budget
+
+    @budget.setter
+    def budget(self, budget: int | None) -> None:
+        self._shelf.given_budget = budget
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether new results can be kept on disk, as far as is known."""
+        return self._shelf.is_writable
 
     def get(self, key: str, *, in_memory: bool = True) -> Found | Missing:
         """Return the result under a key. Changing its value never changes the next hit.
@@ -83,16 +105,18 @@ class ResultStore(Aside):
             try:
                 value = entry.fresh()
             except Exception as error:
-                return self.refuse("unreadable", undecodable(error))
+                return self._undecodable(key, error)
             return self._found(key, value, entry.header, "memory")
         try:
             loaded = self._shelf.load(key)
         except BadEntry as bad:
-            return self.refuse(bad.code, str(bad))
+            return self._reject(key, bad.code, str(bad), "")
         except Exception as error:  # a fault of cellist itself must not fail a run
             return self.refuse("unreadable", undecodable(error))
         if loaded is None:
             self._misses += 1
+            if key in self._refused:
+                return self._refused[key]
             if entry is not None:
                 return Missing("expired", "it has expired", entry.header)
             trouble = self._shelf.trouble
@@ -112,7 +136,7 @@ class ResultStore(Aside):
         try:
             value = decode(sealed.format, sealed.meta, parts, private=loaded.private)
         except Exception as error:  # the value's own classes run here
-            return self.refuse("unreadable", undecodable(error))
+            return self._undecodable(key, error)
         if encoded is not None:
             kept, encoded = (None, encoded) if atom_size(value) is None else (value, None)
             expires = sealed.header.get("expires")
@@ -120,11 +144,28 @@ class ResultStore(Aside):
         return self._found(key, value, sealed.header, "disk")
 
     def _found(self, key: str, value: Any, header: Header, source: str) -> Found:
+        if not self._uses:
+            self._writer.stay()
         self._hits += 1
         self._saved += header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
         self._pinned.add(key)
         return Found(value, header, source)
+
+    def _undecodable(self, key: str, error: Exception) -> Missing:
+        message = undecodable(error)
+        if isinstance(error, AttributeError | ImportError):  # it may be defined by a later cell
+            return self.refuse("unreadable", message)
+        return self._reject(key, "unreadable", message, message)
+
+    def _reject(self, key: str, code: str, message: str, fault: str) -> Missing:
+        """Return the miss of an entry that is not tried again; see `Shelf.set_aside`."""
+        missing = self.refuse(code, message)
+        if code == "unreadable":
+            self._refused[key] = missing
+            self._suspects[key] = fault
+            self._writer.stay()
+        return missing
 
     def refuse(self, code: str, message: str) -> Missing:
         """Return the miss of a result that cannot be used, and warn."""
@@ -196,11 +237,12 @@ class ResultStore(Aside):
         try:
             self._stored += 1
             self._pinned.add(entry.key)
+            self._refused.pop(entry.key, None)
             if in_memory:
                 self._memory.put(entry)
             else:
                 self._memory.remove(entry.key)
-            self._remember(entry.header)
+            self._headers.add(entry.header)
             if durable or visible or entry.size > self._memory.limit:
                 trouble = self._writer.write_now(entry, durable=durable)
                 return trouble and f"the result is not stored on disk: {trouble}"
@@ -214,6 +256,7 @@ class ResultStore(Aside):
     def _write(self, entries: list[Entry], durable: bool) -> str | None:
         """Write entries; None, or a sentence why (some) were not. Runs in the writer's thread."""
         try:
+            self._set_aside()
             if not self._shelf.make_room(entries, self._pinned):
                 self._warn(
                     "budget",
@@ -222,21 +265,31 @@ class ResultStore(Aside):
                 )
                 return "the store is full of results used in this session"
             sentence = self._shelf.commit(entries, durable=durable)
-            self._save_uses()
+            self._untold.update(entry.key for entry in entries)
         except Exception as error:  # a fault of cellist itself must not end the thread
             sentence = f"{type(error).__name__}: {error}"
             self._warn("fault", f"Results could not be written: {sentence}.")
         return sentence
 
-    def _save_uses(self) -> None:
+    def _tidy(self, everything: bool) -> None:
+        """Do what can wait; not `everything` need be done. Runs in the writer's thread."""
         uses, self._uses = self._uses, {}
-        now = time.time()
-        self._shelf.count_uses({key: (count, now) for key, count in uses.items()})
+        untold, self._untold = self._untold, set()
+        with suppress(Exception):  # a fault of cellist itself must not end the thread
+            self._set_aside()
+            self._shelf.count_uses(self._unsaved.take(uses, time.time(), everything=everything))
+            self._shelf.tell(untold | uses.keys())
+
+    def _set_aside(self) -> None:
+        """Take what was found damaged out of the store. Runs in the writer's thread."""
+        while self._suspects:
+            self._shelf.set_aside(*self._suspects.popitem())
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until what was put is on disk, at most `timeout` seconds."""
-        if self._writer.flush(timeout):
-            self._save_uses()
+        if self._uses or self._unsaved:
+            self._writer.stay()
+        self._writer.flush(timeout)
 
     def headers(self, task_key: str) -> list[Header]:
         """Return the headers of a task's results, newest first, at most 50.
@@ -247,41 +300,12 @@ class ResultStore(Aside):
 
     def known(self, task_key: str) -> list[Known]:
         """Return the same headers, ready to be compared with a new key."""
-        now = time.monotonic()
-        with self._lock:
-            recent = self._headers.setdefault(task_key, Recent())
-            if recent.read_at is not None and now - recent.read_at < _REREAD_SECONDS:
-                return recent.newest()
-            recent.read_at = now
-        found = self._shelf.headers(task_key, MAX_HEADERS)
-        with self._lock:
-            recent.merge(found)
-            return recent.newest()
-
-    def _remember(self, header: Header) -> None:
-        task_key = header.get("task_key")
-        if task_key:
-            with self._lock:
-                self._headers.setdefault(task_key, Recent()).add(header)
+        return self._headers.of(task_key, self._shelf.headers)
 
     def entries(self) -> list[dict[str, Any]]:
         """Return one dict for each result: key, task, created, size, seconds, and so on."""
         self.flush(10)
-        return [
-            {
-                "key": entry.key,
-                "task": entry.tag.task,
-                "task_key": entry.tag.task_key,
-                "created": entry.created,
-                "size": entry.size,
-                "seconds": entry.tag.seconds,
-                "expires": entry.tag.expires,
-                "last_used": entry.used,
-                "format": entry.tag.format,
-                "hits": entry.hits,
-            }
-            for entry in self._shelf.entries()
-        ]
+        return [entry.described() for entry in self._shelf.entries()]
 
     def invalidate(self, *, key: str | None = None, task: str | None = None) -> int:
         """Forget the result under a key, or all of a task (its name or key); return how many."""
@@ -311,19 +335,10 @@ class ResultStore(Aside):
         for name in gone:
             self._memory.remove(name)
             self._uses.pop(name, None)
-        with self._lock:
-            self._headers.clear()
-        with suppress(OSError):
-            self._marker.write_bytes(b"")  # other kernels hold results in memory, too
-        self._marked = self._mark()
+            self._unsaved.forget(name)
+        self._headers.clear()
+        self._marker.set()  # other kernels hold results in memory, too
         return len(gone)
-
-    def _mark(self) -> int:
-        """Return when somebody last had results of this directory forgotten."""
-        try:
-            return self._marker.stat().st_mtime_ns
-        except OSError:
-            return 0
 
     def _heed_others(self) -> None:
         """Forget what memory holds if another kernel had results forgotten."""
@@ -331,13 +346,8 @@ class ResultStore(Aside):
         if now < self._look_again:
             return
         self._look_again = now + _HEED_SECONDS
-        marked = self._mark()
-        if marked == self._marked:
-            return
-        self._marked = marked
-        for entry in self._memory.entries():
-            self._memory.remove(entry.key)
-        with self._lock:
+        if self._marker.has_changed():
+            self._memory.clear()
             self._headers.clear()
 
     def stats(self) -> dict[str, Any]:
@@ -352,22 +362,12 @@ class ResultStore(Aside):
         }
 
     def verify(self) -> list[dict[str, Any]]:
-        """Read every result on disk and return one dict for each that cannot be used."""
+        """Read every result on disk and return one dict for each that cannot be used.
+
+        Those that were set aside earlier are among them until they are computed again.
+        """
         self.flush(10)
-        problems: list[dict[str, Any]] = []
-        for entry in self._shelf.entries():
-            try:
-                self._shelf.load(entry.key)
-            except BadEntry as bad:
-                problems.append(
-                    {
-                        "key": entry.key,
-                        "task": entry.tag.task,
-                        "code": bad.code,
-                        "problem": str(bad),
-                    }
-                )
-        return problems
+        return self._shelf.verify()
 
     def close(self) -> None:
         """Write what waits to be written and close the directory; a later use opens it again."""
@@ -388,11 +388,11 @@ class ResultStore(Aside):
 
     def locks(self) -> list[Any]:
         """Return the locks to hold while the process forks."""
-        return [*self._writer.locks(), self._lock, *self._shelf.locks(), self._memory.lock]
+        return [*self._writer.locks(), self._headers.lock, *self._shelf.locks(), self._memory.lock]
 
     def after_fork(self) -> None:
         """Start over in a forked child: the parent writes what waits to be written."""
-        self._writer = Writer(self._write, self._shelf.release)
-        self._lock = Lock()
+        self._writer = Writer(self._write, self._tidy, self._shelf.release)
+        self._headers.lock = Lock()
         self._memory.lock = Lock()
         self._shelf.after_fork()

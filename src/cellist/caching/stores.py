@@ -11,6 +11,7 @@ from cellist.caching.envelope import Header
 from cellist.caching.found import Found, Missing
 from cellist.caching.leases import FileSystemLockManager
 from cellist.caching.memory import Entry
+from cellist.caching.mounts import AUTO
 from cellist.caching.reasons import Known
 from cellist.caching.serializers import Serializer
 from cellist.caching.store import ResultStore
@@ -46,9 +47,13 @@ def place_of(given: Any, option: str) -> Place:
 class Stores:
     """One store for each place, made when first needed."""
 
-    def __init__(self, default: ResultStore, warn: Callable[[str], object]) -> None:
+    def __init__(
+        self, default: ResultStore, warn: Callable[[str], object], kind: str = AUTO
+    ) -> None:
         self.default = default
         self._warn = warn
+        self._kind = kind
+        self._budget = default.budget
         self._stores: dict[tuple[Place, bool], ResultStore] = {}
         self._locks: dict[Path, FileSystemLockManager] = {}
         self._lock = Lock()
@@ -66,7 +71,12 @@ class Stores:
             if store is None:
                 memory: dict[str, Any] = {} if in_memory else {"memory_budget": 0}
                 store = self._stores[place, in_memory] = ResultStore(
-                    place.directory, on_warning=self._warn, guest=place.guest, **memory
+                    place.directory,
+                    on_warning=self._warn,
+                    guest=place.guest,
+                    kind=self._kind,
+                    budget=self._budget,
+                    **memory,
                 )
         return store
 
@@ -87,8 +97,15 @@ class Stores:
         with self._lock:
             locks = self._locks.get(directory)
             if locks is None:
-                locks = self._locks[directory] = FileSystemLockManager(directory)
+                locks = self._locks[directory] = FileSystemLockManager(directory, kind=self._kind)
         return locks
+
+    def set_budget(self, budget: int | None) -> None:
+        """Change how many bytes the results of each place may take; None is the default."""
+        with self._lock:
+            self._budget = budget
+            for store in (self.default, *self._stores.values()):
+                store.budget = budget
 
     def flush(self) -> None:
         """Write what waits to be written."""
@@ -107,6 +124,11 @@ class LinkedStore:
     def __init__(self, records: ResultStore, results: ResultStore) -> None:
         self.records = records
         self.results = results
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether both results and records can be kept."""
+        return self.records.is_writable and self.results.is_writable
 
     @property
     def directory(self) -> Path:

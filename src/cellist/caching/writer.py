@@ -34,13 +34,18 @@ class Writer:
     """Queues entries by key, the newest of a key replacing the older, and writes them.
 
     `write` writes entries, durably or not, and returns None or a sentence why it could not.
-    `release` closes what belongs to the thread when it ends.
+    `tidy` does what may wait, after writing or when there is nothing more to write; it is told
+    whether somebody waits for that. `release` closes what belongs to the thread when it ends.
     """
 
     def __init__(
-        self, write: Callable[[list[Entry], bool], str | None], release: Callable[[], None]
+        self,
+        write: Callable[[list[Entry], bool], str | None],
+        tidy: Callable[[bool], None],
+        release: Callable[[], None],
     ) -> None:
         self._write = write
+        self._tidy = tidy
         self._release = release
         self._changed = Condition()
         self._pending: dict[str, Entry] = {}
@@ -48,7 +53,7 @@ class Writer:
         self._urgent: list[_Urgent] = []
         self._thread: Thread | None = None
         self._awake = False
-        self._hurry = self._stopping = False
+        self._hurry = self._stopping = self._untidy = self._tidying = False
         self.backlog = 0
         """Bytes that wait to be written."""
 
@@ -59,6 +64,14 @@ class Writer:
             self.backlog += entry.size
             if not self._awake:
                 self._wake()
+
+    def stay(self) -> None:
+        """Have things tidied within a few seconds."""
+        with self._changed:
+            self._untidy = True
+            if self._thread is None or not self._thread.is_alive():
+                self._wake()
+                self._awake = False
 
     def write_now(self, entry: Entry, *, durable: bool) -> str | None:
         """Have the entry written and wait for it; None, or a sentence why it could not be.
@@ -132,10 +145,12 @@ class Writer:
         return [self._changed]
 
     def _has_work(self) -> bool:
-        return bool(self._pending or self._urgent or self._stopping)
+        hurry = self._untidy and self._hurry
+        return bool(self._pending or self._urgent or self._stopping or hurry)
 
     def _is_idle(self) -> bool:
-        return not (self._pending or self._writing or self._urgent)
+        busy = self._pending or self._writing or self._urgent
+        return not (busy or self._untidy or self._tidying)
 
     def _work(self) -> None:
         try:
@@ -148,7 +163,7 @@ class Writer:
         """Wait for entries and more of them; False if there are none."""
         with self._changed:
             self._changed.wait_for(self._has_work, _IDLE if wait else 0)
-            if not (self._pending or self._urgent):
+            if not (self._pending or self._urgent or self._untidy):
                 self._thread, self._awake = None, False
                 return False
             until = time.monotonic() + _GATHER
@@ -177,4 +192,9 @@ class Writer:
         finally:
             with self._changed:
                 self._writing = {}
+                self._untidy, self._tidying = False, True
+                hurry = self._hurry
+            self._tidy(hurry)
+            with self._changed:
+                self._tidying = False
                 self._changed.notify_all()
