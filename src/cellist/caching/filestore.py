@@ -51,8 +51,9 @@ class _File(NamedTuple):
     used: float
 
 
-Describe = Callable[[bytes, int], tuple[str, Header, Tag]]
-"""Checks a head against the size of its file and returns what it says. Raises `BadEntry`."""
+Describe = Callable[[bytes, int | None], tuple[str, Header, Tag]]
+"""Checks a head, and the size of its file if given, and returns what it says of key, result and
+lists. Raises `BadEntry`."""
 
 
 class Files:
@@ -250,7 +251,7 @@ class Files:
         """Return what an entry says of itself; of one that is not ours, nothing but its name."""
         try:
             with self._open(filename) as opened:
-                key, header, tag = self._describe(read_head(opened), file.size)
+                key, header, tag = self._describe(read_head(opened), None)
         except OSError:
             return None
         except BadEntry:

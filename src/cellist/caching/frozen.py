@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from cellist.caching.disk import BytesDisk, Stored
+from cellist.caching.envelope import Bytes
 from cellist.caching.listing import Listed, Row, Rows
 
 _DATABASE = "cache.db"
@@ -97,7 +98,15 @@ class FrozenIndex:
         """Return the bytes all entries take."""
         return self._rows.bytes_used()
 
-    def store(self, *_: Any, durable: bool) -> Stored:  # noqa: ARG002 - nothing is written at all
+    def store(
+        self,
+        key: str,  # noqa: ARG002 - as below
+        head: bytes,  # noqa: ARG002 - as below
+        payload: Sequence[Bytes],  # noqa: ARG002 - as below
+        size: int,  # noqa: ARG002 - as below
+        *,
+        durable: bool,  # noqa: ARG002 - nothing is written at all
+    ) -> Stored:
         """Raise `OSError`: nothing can be written."""
         raise read_only(self._path.parent)
 

@@ -44,7 +44,10 @@ class Quarantine:
         """Return the notes, oldest first. They are not signed: nothing but texts to be shown."""
         found: list[dict[str, Any]] = []
         for path in self._stems():
-            with suppress(OSError, ValueError), path.with_suffix(".json").open("rb") as file:
+            with (
+                suppress(OSError, ValueError, TypeError, KeyError),
+                path.with_suffix(".json").open("rb") as file,
+            ):
                 note = json.loads(file.read(_NOTE_BYTES))
                 found.append({name: str(note[name]) for name in ("key", "task", "code", "problem")})
         return found

@@ -36,6 +36,7 @@ from cellist.caching.upkeep import Upkeep, problems
 
 _HEAD = 1024  # about what a head takes
 _ATTEMPTS = 20  # of a read that races with processes replacing the entry
+_COLLECTIONS = 5  # that others fill again at once
 _RETRY_SECONDS = 30.0
 _FAULTS = (OSError, sqlite3.Error)
 
@@ -312,13 +313,19 @@ class Shelf:
         used = self._used if self._used is not None else self.bytes_used()
         if used + needed <= self.budget:
             return True
-        excess = collector.excess_bytes(self.bytes_used() + needed, self.budget)
-        self.remove(self._upkeep.victims(self.entries(), pinned, excess).__contains__)
-        return self.bytes_used() + needed <= self.budget
+        for _ in range(_COLLECTIONS):
+            excess = collector.excess_bytes(self.bytes_used() + needed, self.budget)
+            chosen = self._upkeep.victims(self.entries(), pinned, excess)
+            self.remove(chosen.__contains__)
+            if self.bytes_used() + needed <= self.budget:
+                return True
+            if excess and not chosen:
+                break
+        return False
 
     def tell(self, keys: set[str]) -> None:
         """Let other kernels know what this one has used, so that they leave it."""
-        index = self._index
+        index = self.opened()
         if index is not None:
             self._upkeep.tell(index, keys)
 
@@ -340,10 +347,10 @@ class Shelf:
         entries = self.entries()
         return [*self._upkeep.aside(entries), *problems(entries, self.load)]
 
-    def _describe(self, head: bytes, size: int) -> tuple[str, Header, Tag]:
+    def _describe(self, head: bytes, size: int | None) -> tuple[str, Header, Tag]:
         """Check a head and return what it says. Raises `BadEntry`."""
         sealed = open_head(head, None, self.signer)
-        if sealed.size != size:
+        if size not in (None, sealed.size):
             raise BadEntry("unreadable", "its file has the wrong length")
         return sealed.header.get("key", ""), sealed.header, Tag.of(sealed.header, sealed.format)
 

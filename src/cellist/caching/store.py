@@ -69,7 +69,6 @@ class ResultStore(Aside):
         self._pinned: set[str] = set()
         self._uses: dict[str, int] = {}
         self._unsaved = Uses()
-        self._untold: set[str] = set()
         self._refused: dict[str, Missing] = {}
         """What was found damaged, and is not there any more or soon."""
         self._suspects: dict[str, str] = {}
@@ -257,6 +256,7 @@ class ResultStore(Aside):
         """Write entries; None, or a sentence why (some) were not. Runs in the writer's thread."""
         try:
             self._set_aside()
+            self._shelf.tell({entry.key for entry in entries})  # before others can see them
             if not self._shelf.make_room(entries, self._pinned):
                 self._warn(
                     "budget",
@@ -265,7 +265,6 @@ class ResultStore(Aside):
                 )
                 return "the store is full of results used in this session"
             sentence = self._shelf.commit(entries, durable=durable)
-            self._untold.update(entry.key for entry in entries)
         except Exception as error:  # a fault of cellist itself must not end the thread
             sentence = f"{type(error).__name__}: {error}"
             self._warn("fault", f"Results could not be written: {sentence}.")
@@ -274,11 +273,10 @@ class ResultStore(Aside):
     def _tidy(self, everything: bool) -> None:
         """Do what can wait; not `everything` need be done. Runs in the writer's thread."""
         uses, self._uses = self._uses, {}
-        untold, self._untold = self._untold, set()
         with suppress(Exception):  # a fault of cellist itself must not end the thread
             self._set_aside()
             self._shelf.count_uses(self._unsaved.take(uses, time.time(), everything=everything))
-            self._shelf.tell(untold | uses.keys())
+            self._shelf.tell(set(uses))
 
     def _set_aside(self) -> None:
         """Take what was found damaged out of the store. Runs in the writer's thread."""
