@@ -14,6 +14,7 @@ from cellist import sentinel, settings
 from cellist.cache_notes import Note
 from cellist.caching.declared import is_declared
 from cellist.caching.envelope import Header
+from cellist.caching.found import Told
 from cellist.caching.memory import Entry
 from cellist.caching.reasons import also
 from cellist.caching.serializers import Serializer, serializer_of
@@ -128,7 +129,8 @@ class Keeper:
             run = x.run
             run.why = also(run.why, "not_kept", f"its result is not kept: {problem}")
             message = f"The result of task `{x.definition.name}` is not kept: {problem}"
-            self.owner.warn(message, once=("not kept", plan.identity, x.definition.name))
+            if not isinstance(problem, Told):
+                self.owner.warn(message, once=("not kept", plan.identity, x.definition.name))
         self._settle(x, is_kept=problem is None)
         return problem
 

@@ -6,6 +6,7 @@ databases damaged or made by somebody who means harm.
 
 import os
 import pickle
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -207,6 +208,65 @@ def test_a_hostile_index_cannot_have_files_deleted_or_read(open_store, results, 
     store.invalidate(key="k2")
     store.clear()
     assert victim.read_text() == "precious"
+
+
+def test_links_in_a_hostile_directory_lead_nowhere(open_store, results, tmp_path):
+    filled(open_store)
+    path = only_file(results)
+    outside = tmp_path / "outside"
+    path.parent.parent.rename(outside)
+    path.parent.parent.symlink_to(outside)
+    orphan = outside / path.parent.name / f"{'a' * 28}.val"
+    orphan.write_bytes(b"somebody's")
+    old = time.time() - 10_000
+    os.utime(orphan, (old, old))
+    (results / "swept").unlink(missing_ok=True)
+    before = sorted(outside.rglob("*"))
+    store = open_store()
+    assert store.get("large").code == "unreadable"
+    store._shelf._upkeep._sweep(store._shelf.opened())
+    store.flush()
+    store.invalidate(key="large")
+    store.put("large", LARGE, HEADER, durable=True)
+    store.clear()
+    with pytest.raises(NotADirectoryError):
+        store._shelf.opened().disk._folders.make(path.relative_to(results).as_posix()[:5])
+    assert sorted(outside.rglob("*")) == before
+
+
+def test_a_link_instead_of_the_quarantine_or_the_sessions_leads_nowhere(
+    open_store, results, tmp_path
+):
+    filled(open_store)
+    cut(only_file(results))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "1.txt").write_text('{"host": "h", "pid": 1, "started": 0}')
+    for name in ("quarantine", "sessions"):
+        shutil.rmtree(results / name, ignore_errors=True)
+        (results / name).symlink_to(outside)
+    store = open_store(budget=10**6)
+    assert store.get("large").code == "unreadable"
+    for number in range(3):
+        store.put(f"k{number}", LARGE[:60_000], HEADER, durable=True)
+    store.flush()
+    store.verify()
+    assert [path.name for path in outside.iterdir()] == ["1.txt"]
+    check_recovers(open_store())
+
+
+def test_whole_files_that_a_killed_process_left_without_a_row_are_taken_in(open_store, results):
+    filled(open_store)
+    old = time.time() - 100
+    os.utime(only_file(results), (old, old))
+    change_row(results, "DELETE FROM Cache WHERE key = 'large'")
+    (results / "swept").unlink(missing_ok=True)
+    store = open_store()
+    deadline = time.monotonic() + 20
+    while isinstance(store.get("large"), Missing):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    np.testing.assert_equal(store.get("large").value, LARGE)
 
 
 @pytest.mark.parametrize(

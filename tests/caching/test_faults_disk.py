@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from cellist.caching.store import Missing
+from cellist.caching.store import Found, Missing
 from tests.caching.faulty import HEADER, LARGE, check_recovers, filled, only_file
 
 
@@ -164,7 +164,8 @@ def test_a_damaged_result_in_a_read_only_directory_is_a_miss_and_stays(
     assert len(warnings) == 2
 
 
-def test_a_full_disk_costs_nothing_but_the_result(open_store, mounted, warnings):
+@pytest.mark.parametrize("kind", ["index", "files"])
+def test_a_full_disk_costs_nothing_but_the_result(open_store, mounted, warnings, kind):
     store = open_store(mounted / "results", budget=10**9)
     store.put("before", [1], HEADER, durable=True)
     sentence = store.put("large", np.zeros(10**6), HEADER, durable=True)
@@ -172,6 +173,7 @@ def test_a_full_disk_costs_nothing_but_the_result(open_store, mounted, warnings)
     assert store.get("large").value.size == 10**6, "memory has it"
     assert list(mounted.rglob("*.tmp")) == []
     assert list(mounted.rglob("*.val")) == []
+    assert len(list(mounted.rglob("*.cle"))) == (1 if kind == "files" else 0)
     assert len(warnings) == 1
     check_recovers(store, "small", [2])
     for number in range(60):
@@ -211,18 +213,27 @@ BIG_PUT = """
 import sys
 from pathlib import Path
 from cellist.caching.store import ResultStore
-store = ResultStore(Path(sys.argv[1]))
+store = ResultStore(Path(sys.argv[1]), kind=sys.argv[2], budget=10**10)
 store.put("old", [1], {}, durable=True)
+store.put("big", [0], {}, durable=True)
 while True:
     store.put("big", bytes(300 * 2**20), {}, durable=True)
 """
 
 
-def test_a_kill_in_the_middle_of_a_large_write(open_store, results):
-    process = subprocess.Popen([sys.executable, "-c", BIG_PUT, str(results)])
+def _size_of(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it has its name by now
+        return 0
+
+
+@pytest.mark.parametrize("kind", ["index", "files"])
+def test_a_kill_in_the_middle_of_a_large_write(open_store, results, kind):
+    process = subprocess.Popen([sys.executable, "-c", BIG_PUT, str(results), kind])
     deadline = time.monotonic() + 60
     try:
-        while not list(results.rglob("*.tmp")):
+        while not any(_size_of(path) > 2**20 for path in results.rglob("*.tmp")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -233,7 +244,8 @@ def test_a_kill_in_the_middle_of_a_large_write(open_store, results):
     store = open_store()
     assert store.get("old").value == [1]
     big = store.get("big")
-    assert isinstance(big, Missing) or big.value == bytes(300 * 2**20)
+    assert isinstance(big, Found), "the old value is there until the new one is"
+    assert big.value == [0] or big.value == bytes(300 * 2**20)
     check_recovers(store, "big", [2])
     store.close()
     old = time.time() - 4000
@@ -244,6 +256,7 @@ def test_a_kill_in_the_middle_of_a_large_write(open_store, results):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert list(results.rglob("*.val")) == []
+    assert len(list(results.rglob("*.cle"))) == (2 if kind == "files" else 0)
 
 
 SAME_KEY = """

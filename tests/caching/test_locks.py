@@ -1,8 +1,10 @@
 """Lock managers: what all of them do, and what those do that other processes see."""
 
 import asyncio
+import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cellist.caching import leases
+from cellist.caching import lease_tables, leases
+from cellist.caching.lease_tables import DatabaseTable, FileTable
 from cellist.caching.leases import FileSystemLockManager
 from cellist.locking.filesystem import FileSystemLockManager as FromFilesystem
 from cellist.locking.memory import MemoryLockManager
@@ -22,18 +25,41 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from cellist.locking.filesystem import FileSystemLockManager
-manager = FileSystemLockManager(Path(sys.argv[1]))
+manager = FileSystemLockManager(Path(sys.argv[1]), kind=sys.argv[2])
 assert manager.acquire_lock("k", "other", acquire_timeout=5)
 print("held", flush=True)
 time.sleep(60)
 """
 
 
-@pytest.fixture(params=["memory", "filesystem"])
+@pytest.fixture(params=["memory", "index", "files"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "memory":
         return MemoryLockManager()
-    return FileSystemLockManager(tmp_path / "locks")
+    return FileSystemLockManager(tmp_path / "locks", kind=request.param)
+
+
+@pytest.fixture(params=["index", "files"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> FileSystemLockManager:
+    """Locks that other processes see, kept in one way and the other."""
+    return FileSystemLockManager(tmp_path, kind=request.param)
+
+
+def change(manager: FileSystemLockManager, seconds: float = 0.0, **facts: Any) -> None:
+    """Rewrite the leases as if they had been written by others or `seconds` ago."""
+    table = manager._table()
+    if isinstance(table, FileTable):
+        for path in table._directory.iterdir():
+            told = json.loads(path.read_text())
+            path.write_text(json.dumps({**told, **facts}))
+            then = time.time() - seconds
+            os.utime(path, (then, then))
+        return
+    assert isinstance(table, DatabaseTable)
+    connection = table._open()
+    connection.execute("UPDATE leases SET until = until - ?", (seconds,))
+    for name, value in facts.items():
+        connection.execute(f"UPDATE leases SET {name} = ?", (value,))
 
 
 @pytest.fixture
@@ -145,18 +171,17 @@ def test_a_loop_that_was_closed_keeps_no_lock_from_being_released(key: str) -> N
     assert not manager.is_locked(key)
 
 
-def holding_process(directory: Path) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(directory)], stdout=subprocess.PIPE, text=True
-    )
+def holding_process(manager: FileSystemLockManager) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", HOLD, str(manager.lock_files_directory), manager._kind]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
 
 
-def test_the_lock_of_a_dead_process_is_free_at_once(tmp_path: Path) -> None:
-    manager = FileSystemLockManager(tmp_path)
-    process = holding_process(tmp_path)
+def test_the_lock_of_a_dead_process_is_free_at_once(shared: FileSystemLockManager) -> None:
+    manager = shared
+    process = holding_process(manager)
     try:
         assert manager.is_locked("k")
         assert not manager.acquire_lock("k", "me", acquire_timeout=0.02)
@@ -174,24 +199,20 @@ def test_the_lock_of_a_dead_process_is_free_at_once(tmp_path: Path) -> None:
     assert manager.is_lock_holder("k", "me")
 
 
-def test_a_process_with_the_id_of_a_dead_one_holds_nothing(tmp_path: Path) -> None:
-    manager = FileSystemLockManager(tmp_path)
-    manager.acquire_lock("k", "me")
-    connection = manager._table()._connection
-    assert connection is not None
-    connection.execute("UPDATE leases SET started = started - 1")
-    assert not manager.is_locked("k")
+def test_a_process_with_the_id_of_a_dead_one_holds_nothing(shared: FileSystemLockManager) -> None:
+    shared.acquire_lock("k", "me")
+    change(shared, started=1.0)
+    assert not shared.is_locked("k")
+    assert shared.acquire_lock("k", "you", acquire_timeout=0)
+    assert shared.is_lock_holder("k", "you")
 
 
-def test_the_lease_of_another_machine_counts_until_its_end(tmp_path: Path) -> None:
-    manager = FileSystemLockManager(tmp_path)
-    manager.acquire_lock("k", "me")
-    connection = manager._table()._connection
-    assert connection is not None
-    connection.execute("UPDATE leases SET host = 'elsewhere', pid = 1, holder = 'other'")
-    assert not manager.acquire_lock("k", "you", acquire_timeout=0)
-    connection.execute("UPDATE leases SET until = ?", (time.time() - 1,))
-    assert manager.acquire_lock("k", "you", acquire_timeout=0)
+def test_the_lease_of_another_machine_counts_until_its_end(shared: FileSystemLockManager) -> None:
+    shared.acquire_lock("k", "me")
+    change(shared, seconds=leases._TTL / 2, host="elsewhere", pid=1, holder="other")
+    assert not shared.acquire_lock("k", "you", acquire_timeout=0)
+    change(shared, seconds=leases._TTL + 1)
+    assert shared.acquire_lock("k", "you", acquire_timeout=0)
 
 
 def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
@@ -272,11 +293,10 @@ def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:
     manager.release_lock("k", "me")
 
 
-def test_a_directory_that_was_deleted_is_made_again(tmp_path: Path) -> None:
-    manager = FileSystemLockManager(tmp_path / "locks")
+def test_a_directory_that_was_deleted_is_made_again(shared: FileSystemLockManager) -> None:
+    manager = shared
     manager.acquire_lock("k", "me")
-    for path in (tmp_path / "locks").iterdir():
-        path.unlink()
+    shutil.rmtree(manager.lock_files_directory)
     assert not manager.is_locked("k")
     assert manager.acquire_lock("k", "you", acquire_timeout=0)
     manager.release_lock("k", "you")
@@ -284,8 +304,8 @@ def test_a_directory_that_was_deleted_is_made_again(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # 3.12 warns of threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only on systems that fork")
-def test_a_forked_child_holds_nothing_and_can_lock(tmp_path: Path) -> None:
-    manager = FileSystemLockManager(tmp_path)
+def test_a_forked_child_holds_nothing_and_can_lock(shared: FileSystemLockManager) -> None:
+    manager = shared
     manager.acquire_lock("k", "me")
 
     def child(found: Any) -> None:
@@ -303,3 +323,125 @@ def test_a_forked_child_holds_nothing_and_can_lock(tmp_path: Path) -> None:
     process.join(20)
     assert answers == [False, False, True, True]
     assert manager.is_lock_holder("k", "me")
+
+
+# ---------------------------------------------------------------- leases in files
+
+
+@pytest.fixture
+def filed(tmp_path: Path) -> FileSystemLockManager:
+    return FileSystemLockManager(tmp_path, kind="files")
+
+
+def lease_files(tmp_path: Path) -> list[str]:
+    return [path.suffix for path in (tmp_path / "leases").iterdir()]
+
+
+def test_files_are_renewed_by_being_touched(filed: FileSystemLockManager, tmp_path: Path) -> None:
+    filed.acquire_lock("k", "me")
+    filed.acquire_lock("short", "me", hold_timeout=100)
+    change(filed, seconds=20)
+    assert filed.renew()
+    untils = {key: lease.until for key in ("k", "short") if (lease := filed.lease_of(key))}
+    assert untils["k"] == pytest.approx(time.time() + leases._TTL, abs=5)
+    assert untils["short"] == pytest.approx(time.time() + 80, abs=5)
+    filed.release_lock("k", "me")
+    filed.release_lock("short", "me")
+    assert lease_files(tmp_path) == [], "nothing is left behind"
+    assert not list(tmp_path.rglob("*.sqlite*"))
+
+
+def test_where_there_are_no_links_files_are_created_exclusively(
+    filed: FileSystemLockManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(lease_tables.os, "link", refuse)
+    assert filed.acquire_lock("k", "me", acquire_timeout=0)
+    assert not filed.acquire_lock("k", "you", acquire_timeout=0)
+    filed.release_lock("k", "me")
+    assert filed.acquire_lock("k", "you", acquire_timeout=0)
+    assert lease_files(tmp_path) == [".lease"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"holder": 1}', '{"until": "x"}'])
+def test_a_file_without_sense_is_one_that_is_being_written(
+    filed: FileSystemLockManager, tmp_path: Path, text: str
+) -> None:
+    filed.acquire_lock("k", "me")
+    (path,) = (tmp_path / "leases").iterdir()
+    path.write_text(text)
+    assert not filed.acquire_lock("k", "you", acquire_timeout=0)
+    old = time.time() - lease_tables._WRITING_SECONDS - 5
+    os.utime(path, (old, old))
+    assert filed.acquire_lock("k", "you", acquire_timeout=0)
+
+
+def test_the_clock_of_the_server_counts(
+    filed: FileSystemLockManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filed.acquire_lock("k", "me")
+    change(filed, host="elsewhere")
+    real = time.time
+    wrong = FileSystemLockManager(filed.lock_files_directory, kind="files")
+    monkeypatch.setattr(lease_tables.time, "time", lambda: real() + 3600)  # this machine's is wrong
+    assert not wrong.acquire_lock("k", "you", acquire_timeout=0)
+
+
+def test_a_lease_somebody_took_meanwhile_is_given_back(
+    filed: FileSystemLockManager, tmp_path: Path
+) -> None:
+    filed.acquire_lock("k", "old")
+    table = filed._table()
+    assert isinstance(table, FileTable)
+    old = table.see("k")
+    assert old is not None
+    filed.release_lock("k", "old")
+    filed.acquire_lock("k", "new")
+    assert not table._remove(table._path("k"), old)
+    assert filed.is_lock_holder("k", "new")
+    assert lease_files(tmp_path) == [".lease"]
+
+
+TAKE_OVER = """
+import sys
+from pathlib import Path
+from cellist.locking.filesystem import FileSystemLockManager
+manager = FileSystemLockManager(Path(sys.argv[1]), kind="files")
+manager.is_locked("k")
+print("ready", flush=True)
+sys.stdin.readline()
+print(manager.acquire_lock("k", sys.argv[2], acquire_timeout=0), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_of_many_that_take_over_a_dead_holders_lease_one_has_it(
+    filed: FileSystemLockManager, tmp_path: Path
+) -> None:
+    holder = holding_process(filed)
+    holder.kill()
+    holder.communicate()
+    takers = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKE_OVER, str(tmp_path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    answers: list[str] = []
+    for word in ("ready", ""):
+        for taker in takers:
+            assert taker.stdout is not None
+            line = taker.stdout.readline().strip()
+            answers += [line] if word != "ready" else []
+        for taker in takers:
+            assert taker.stdin is not None
+            taker.stdin.write("go\n")
+            taker.stdin.flush()
+    for taker in takers:
+        taker.communicate(timeout=30)
+    assert sorted(answers) == ["False", "False", "False", "True"]

@@ -28,6 +28,12 @@ class Missing:
 ABSENT = Missing("absent", "no result is stored under this key")
 
 
+class Told(str):
+    """Why a result is not kept, in one sentence, where the store has warned of it already."""
+
+    __slots__ = ()
+
+
 def undecodable(error: Exception) -> str:
     """Return why bytes that are whole do not become a value."""
     if isinstance(error, AttributeError | ImportError):

@@ -218,7 +218,9 @@ class Shelf:
         if isinstance(error, InterruptedError):
             return str(error), False
         if not isinstance(error, _FAULTS):
-            return f"it cannot be described ({short(error)})", False
+            sentence = f"it cannot be described ({short(error)})"
+            self._warn("odd", f"A result is kept in memory only: {sentence}.")
+            return sentence, False
         if not index.is_current:
             self._drop(index)
             return f"the directory {self.directory} was removed", True

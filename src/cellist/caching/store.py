@@ -19,7 +19,7 @@ from cellist.caching.aside import Aside
 from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.files import Marker
 from cellist.caching.formats import Encoded, atom_size, decode, encode, serialize
-from cellist.caching.found import ABSENT, Found, Missing, undecodable
+from cellist.caching.found import ABSENT, Found, Missing, Told, undecodable
 from cellist.caching.memory import Entry, Headers, Memory
 from cellist.caching.mounts import AUTO
 from cellist.caching.reasons import Known
@@ -244,7 +244,7 @@ class ResultStore(Aside):
             self._headers.add(entry.header)
             if durable or visible or entry.size > self._memory.limit:
                 trouble = self._writer.write_now(entry, durable=durable)
-                return trouble and f"the result is not stored on disk: {trouble}"
+                return trouble and Told(f"the result is not stored on disk: {trouble}")
             self._writer.add(entry)
             if self._writer.backlog > _BACKLOG:  # the disk is slower than the caller: wait for it
                 self._writer.flush(60)
