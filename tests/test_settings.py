@@ -1,12 +1,15 @@
 """Settings: sources, order, text, and what is wrong with them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cellist import flow, settings, task
 from cellist.cache_policies import NO_CACHE
+from cellist.caching.stores import Place
 from cellist.exceptions import ConfigurationError
+from cellist.session import Session, use_session
 from cellist.settings import get_current_settings, temporary_settings
 
 
@@ -56,6 +59,69 @@ def test_a_bad_ui_warns_and_keeps_nobody_from_running(monkeypatch: pytest.Monkey
     monkeypatch.setenv("CELLIST_UI", "fancy")
     with pytest.warns(UserWarning, match="CELLIST_UI='fancy' is not one of auto"):
         assert get_current_settings().ui == "auto"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500", 500), ("1.5kB", 1500), ("20 GB", 20 * 10**9), ("2MiB", 2**21), ("3Gi", 3 * 2**30)],
+)
+def test_sizes(monkeypatch: pytest.MonkeyPatch, text: str, value: int) -> None:
+    monkeypatch.setenv("CELLIST_RESULTS_BUDGET", text)
+    assert get_current_settings().results_budget == value
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "5 XB", "1.2.3"])
+def test_a_bad_size_warns_and_keeps_nobody_from_running(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("CELLIST_RESULTS_BUDGET", text)
+    with pytest.warns(UserWarning, match="the default is used"):
+        assert get_current_settings().results_budget is None
+
+
+def test_a_bad_store_warns_and_keeps_nobody_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLIST_STORE", "Files")
+    assert get_current_settings().store == "files"
+    monkeypatch.setenv("CELLIST_STORE", "sqlite")
+    with pytest.warns(UserWarning, match="CELLIST_STORE='sqlite' is not one of auto, index, files"):
+        assert get_current_settings().store == "auto"
+
+
+def test_a_budget_set_in_a_later_cell_counts_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @task(persist_result=True)
+    def f(n: int) -> bytes:
+        return bytes(n)
+
+    with use_session(Session(tmp_path)) as session:
+        assert f(50_000, return_state=True).name == "Completed"
+        monkeypatch.setenv("CELLIST_RESULTS_BUDGET", "10kB")
+        with pytest.warns(UserWarning, match="the store may have 10,000"):
+            f(50_001)
+        elsewhere = session.stores.at(Place(tmp_path / "elsewhere"))
+        assert elsewhere.budget == 10_000
+        monkeypatch.setenv("CELLIST_RESULTS_BUDGET", "1GB")
+        f(50_002)
+        assert elsewhere.budget == 10**9
+        assert f(50_002, return_state=True).name == "Cached"
+
+
+def test_the_choice_of_a_store_reaches_results_and_leases(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @task
+    def f(n: int) -> int:
+        return n + 1
+
+    monkeypatch.setenv("CELLIST_STORE", "files")
+    with use_session(Session(tmp_path)) as session:
+        f(1)
+        session.stores.locks_of(session.store).acquire_lock("k", "me")
+        session.stores.flush()
+        names = {path.suffix for path in (tmp_path / "results").rglob("*.*")}
+    assert {".cle", ".lease"} <= names
+    assert not {".db", ".sqlite"} & names
 
 
 def test_temporary_settings_nest_and_end() -> None:

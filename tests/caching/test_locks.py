@@ -219,8 +219,8 @@ def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
     manager = FileSystemLockManager(tmp_path)
     manager.acquire_lock("k", "me")
     manager.acquire_lock("short", "me", hold_timeout=1000)
-    connection = manager._table()._connection
-    assert connection is not None
+    table: Any = manager._table()
+    connection = table._connection
     connection.execute("UPDATE leases SET until = ?", (time.time() + 1,))
     assert manager.renew()
     until = dict(connection.execute("SELECT key, until FROM leases").fetchall())
@@ -252,7 +252,8 @@ def test_a_lease_taken_as_the_renewing_thread_ends_is_renewed(
     monkeypatch.setattr(leases, "_TTL", 30.0)
     manager.acquire_lock("second", "me")
     monkeypatch.setattr(leases, "_TTL", 0.3)
-    connection: Any = manager._table()._connection
+    table: Any = manager._table()
+    connection = table._connection
     connection.execute("UPDATE leases SET until = ?", (time.time() + 1000,))
     ended.set()
     deadline = time.monotonic() + 5
@@ -284,7 +285,8 @@ def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path) -> None:
     manager, other = FileSystemLockManager(tmp_path), FileSystemLockManager(tmp_path)
     assert other.acquire_lock("k", "other")
     assert not manager.acquire_lock("k", "me", acquire_timeout=0)
-    manager._table()._connection = Interrupting(manager._table()._connection)  # type: ignore[assignment] - stands in for a connection
+    table: Any = manager._table()
+    table._connection = Interrupting(table._connection)
     with pytest.raises(KeyboardInterrupt):
         manager.acquire_lock("k", "me", acquire_timeout=0)
     assert not manager.acquire_lock("k", "me", acquire_timeout=0)
