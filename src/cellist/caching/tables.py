@@ -46,9 +46,13 @@ def encode(value: Any) -> tuple[Any, Bytes] | None:
 
 def decode(meta: Any, part: Bytes) -> Any:
     """Return the frame or series, in memory of its own."""
-    pd: Any = import_module("pandas")
     pa: Any = import_module("pyarrow")
-    table: Any = pa.ipc.open_file(pa.py_buffer(part)).read_all()
+    return restore(meta, pa.ipc.open_file(pa.py_buffer(part)).read_all())
+
+
+def restore(meta: Any, table: Any) -> Any:
+    """Return the frame or series whose columns are those of an Arrow table."""
+    pd: Any = import_module("pandas")
     arrays: Iterator[Any] = iter(table.columns)
     columns = [_restore(spec, next(arrays)) for spec in meta["columns"]]
     index = _restore_index(meta["index"], arrays)
