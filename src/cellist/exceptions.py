@@ -136,6 +136,10 @@ class SerializationError(CellistError):
     """A value cannot be turned into bytes, or bytes into a value."""
 
 
+class BundleError(CellistError):
+    """A bundle cannot be written or read. The message names the file and what is wrong."""
+
+
 class HashError(CellistError):
     """A value has no stable digest. `path` leads to the culprit, such as `cfg['db'].conn`."""
 
