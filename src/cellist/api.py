@@ -99,20 +99,30 @@ class CacheBrowser:
     def invalidate(self, task: Any = None, *, key: str | None = None) -> int:
         """Delete the results of a task, given itself or by its name, or the result under a key.
 
-        A text may be either. Returns how many there were.
+        A text may be either. What bundles have of them is left alone for the rest of this session.
+        Returns how many there were in the store.
         """
         name = getattr(task, "name", task)
         store = get_session().store
         store.flush(_PATIENCE)
+        bundles = get_session().stores.bundles
+        if key is not None or task is not None:  # what a bundle has would come back at once
+            bundles.forget(key=key, task=name)
+        if key is None and isinstance(task, str):
+            bundles.forget(key=task)
         gone = store.invalidate(key=key, task=name)
         return gone + (store.invalidate(key=name) if key is None and isinstance(task, str) else 0)
 
     def clear(self, task: Any = None) -> int:
-        """Delete all results, or those of one task, and return how many there were."""
+        """Delete all results, or those of one task, and return how many there were.
+
+        What bundles have of them is left alone for the rest of this session.
+        """
         if task is not None:
             return self.invalidate(task)
         store = get_session().store
         store.flush(_PATIENCE)
+        get_session().stores.bundles.forget()
         return store.clear()
 
     def stats(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cellist.caching.acceptances import Acceptances
 from cellist.caching.digests import digest_value
 from cellist.caching.found import Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
+from cellist.caching.store import ResultStore
 from cellist.caching.stores import AnyStore, Stores
 from cellist.caching.upgrades import upgrades
 from cellist.engine.commands import Err, Ok
@@ -219,6 +220,8 @@ class Cache:
     ) -> Found | Missing:
         try:
             found = store.get(key, in_memory=plan.in_memory)
+            if isinstance(found, Missing) and isinstance(store, ResultStore):
+                found = self.stores.bundles.fetch(store, key, plan.in_memory) or found
             if found.__class__ is Found and not self.overruled.refreshes:
                 return found
             return self.overruled.judge(store, plan, components, found)
@@ -227,7 +230,8 @@ class Cache:
 
     def _known(self, plan: CachePlan, note: Note) -> list[Known]:
         try:
-            return note.store.known(plan.identity)
+            known = note.store.known(plan.identity)
+            return [*known, *self.stores.bundles.known(plan.identity)]
         except Exception:
             return []
 

@@ -92,6 +92,10 @@ def _store(text: str) -> str:
     return _choice("CELLIST_STORE", text, ("auto", "index", "files"))
 
 
+def _paths(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(os.pathsep) if part)
+
+
 def _ui(text: str) -> str:
     return _choice("CELLIST_UI", text, ("auto", "widget", "html", "text", "off"))
 
@@ -138,6 +142,7 @@ class Settings:
     cache: str = "on"
     """`refresh`: all compute anew; `readonly`: nothing is kept; `off`: nothing is looked up."""
     history: bool = True
+    bundles: tuple[str, ...] = ()
     ui: str = "auto"
 
     def __getattr__(self, section: str) -> "Section":
@@ -193,6 +198,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "debug_mode": _flag,
     "cache": _cache_mode,
     "history": _flag,
+    "bundles": _paths,
     "ui": _ui,
 }
 

@@ -42,6 +42,7 @@ _ALWAYS = 64 * 2**20  # bytes that a blob may have however far it was deflated
 _MOST_TIMES = 100  # and how much larger than in the file one may be beyond that
 _MOST_SECONDS = 1e11  # what a date can be made of
 _LOCAL = struct.Struct("<4s22xHH")
+_KEPT = ("task_key", "expires", "components", "serializer", "hints", "sources")
 _KINDS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 Load = Callable[[str], tuple[Header, Encoded] | None]
 
@@ -290,6 +291,10 @@ def _header(line: Line) -> Header:
         "expires": float(expires) if expires is not None else None,
         "components": [[str(word) for word in one] for one in components or () if len(one) == 4],
     }
+    if said.get("hints"):
+        header["hints"] = [str(hint) for hint in said["hints"]]
+    if said.get("sources"):
+        header["sources"] = [str(digest) for digest in said["sources"]]
     if type(said.get("serializer")) is dict:
         header["serializer"] = said["serializer"]
     if "shown" in said:

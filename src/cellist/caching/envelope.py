@@ -42,6 +42,7 @@ class Header(TypedDict, total=False):
     the key does not say of the run. `sources` are the digests of the task's source closures.
     `differs` says that another run of the same call gave something else. `accepted` is never
     stored: it says why a result serves although the source has changed.
+    `bundle` is the name of the bundle that the result came in, and the digest of its manifest.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Header(TypedDict, total=False):
     versions: dict[str, str]
     format: str
     serializer: dict[str, Any]
+    bundle: Sequence[str]
     user: dict[str, Any]
     sources: Sequence[str]
     differs: bool

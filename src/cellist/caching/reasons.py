@@ -163,8 +163,10 @@ def reused(header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: 
     if computed_by:
         sentence = f"reused: computed at the same time by {computed_by}"
     else:
-        sentence = f"reused from {_told(int(created) // 60, int(time.time()) // 60)}"
-        sentence += f", saved {seconds_text(saved)}"
+        when = _told(int(created) // 60, int(time.time()) // 60)
+        bundle = header.get("bundle")
+        source = f"bundle `{bundle[0]}`, recorded {when}" if bundle else when
+        sentence = f"reused from {source}, saved {seconds_text(saved)}"
     notes += tuple(header.get("hints") or ())
     code = "reused"
     if "accepted" in header or "differs" in header:

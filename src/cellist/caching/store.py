@@ -66,7 +66,8 @@ class ResultStore(Aside):
         self._writer = Writer(self._write, self._tidy, self._shelf.release)
         self._on_warning = on_warning
         self._warned: dict[str, str] = {}
-        self._pinned: set[str] = set()
+        self.used: set[str] = set()
+        """The keys that were read or written in this session; the collector spares them."""
         self._uses: dict[str, int] = {}
         self._unsaved = Uses()
         self._refused: dict[str, Missing] = {}
@@ -148,7 +149,7 @@ class ResultStore(Aside):
         self._hits += 1
         self._saved += header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
-        self._pinned.add(key)
+        self.used.add(key)
         return Found(value, header, source)
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
@@ -237,6 +238,7 @@ class ResultStore(Aside):
             self._stored += 1
             self._pinned.add(entry.key)
             self._refused.pop(entry.key, None)
+            self.used.add(entry.key)
             if in_memory:
                 self._memory.put(entry)
             else:
@@ -258,6 +260,7 @@ class ResultStore(Aside):
             self._set_aside()
             self._shelf.tell({entry.key for entry in entries})  # before others can see them
             if not self._shelf.make_room(entries, self._pinned):
+            if not self._shelf.make_room(entries, self.used):
                 self._warn(
                     "budget",
                     f"New results are kept in memory only: {self.directory} is full of results "
@@ -304,6 +307,14 @@ class ResultStore(Aside):
         """Return one dict for each result: key, task, created, size, seconds, and so on."""
         self.flush(10)
         return [entry.described() for entry in self._shelf.entries()]
+
+    def encoded(self, key: str) -> tuple[Header, Encoded] | None:
+        """Return a result as it lies on disk, None if it is not there. Raises `BadEntry`."""
+        loaded = self._shelf.load(key)
+        if loaded is None or loaded.parts is None:
+            return None
+        sealed = loaded.sealed
+        return sealed.header, Encoded(sealed.format, sealed.meta, loaded.parts)
 
     def invalidate(self, *, key: str | None = None, task: str | None = None) -> int:
         """Forget the result under a key, or all of a task (its name or key); return how many."""
@@ -366,6 +377,14 @@ class ResultStore(Aside):
         """
         self.flush(10)
         return self._shelf.verify()
+        problems: list[dict[str, Any]] = []
+        for entry in self._shelf.entries():
+            try:
+                self._shelf.load(entry.key)
+            except BadEntry as bad:
+                problem = {"key": entry.key, "task": entry.tag.task, "code": bad.code}
+                problems.append({**problem, "problem": str(bad)})
+        return problems
 
     def close(self) -> None:
         """Write what waits to be written and close the directory; a later use opens it again."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
 
+from cellist.caching.bundles import Bundles
 from cellist.caching.envelope import Header
 from cellist.caching.found import Found, Missing
 from cellist.caching.leases import FileSystemLockManager
@@ -51,6 +52,7 @@ class Stores:
         self, default: ResultStore, warn: Callable[[str], object], kind: str = AUTO
     ) -> None:
         self.default = default
+        self.bundles = Bundles(default.directory, warn)
         self._warn = warn
         self._kind = kind
         self._budget = default.budget
@@ -109,12 +111,12 @@ class Stores:
 
     def flush(self) -> None:
         """Write what waits to be written."""
-        for store in (self.default, *self._stores.values()):
+        for store in self.all():
             store.flush()
 
     def close(self) -> None:
         """Write what waits to be written, and close all stores."""
-        for store in (self.default, *self._stores.values()):
+        for store in self.all():
             store.close()
 
 

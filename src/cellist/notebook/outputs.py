@@ -180,7 +180,7 @@ def restore(
     `execute` executes one of the cell's definitions. Raises whatever goes wrong, and then the
     namespace is as it was.
     """
-    if pack.get("format") != FORMAT:
+    if type(pack) is not dict or pack.get("format") != FORMAT:  # a bundle may hold anything there
         message = "it was stored in another format"
         raise ValueError(message)
     plan: dict[str, list[str]] = pack["plan"]
