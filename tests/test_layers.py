@@ -21,7 +21,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src"
 DOOR = "cellist"
 TOP = {  # what of their own row they may import
-    "notebook": {"board"},
+    "notebook": {"board", "share"},
     "board": set(),
     "worker": set(),
     "share": {"board"},

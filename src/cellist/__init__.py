@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from cellist import compat as _compat
+from cellist.model import environment as _environment
 
 if TYPE_CHECKING:
     from cellist import context as context
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from cellist.overrule import accept as accept
     from cellist.overrule import decisions as decisions
     from cellist.overrule import refresh as refresh
+    from cellist.share.exchange import bundle as bundle
+    from cellist.share.exchange import trust as trust
+    from cellist.share.exchange import untrust as untrust
     from cellist.states import State as State
     from cellist.tasks import Task as Task
     from cellist.tasks import task as task
@@ -52,6 +56,7 @@ _HOMES = {
     "Transaction": "cellist.transactions",
     "accept": "cellist.overrule",
     "allow_failure": "cellist.annotations",
+    "bundle": "cellist.share.exchange",
     "cache": "cellist.api",
     "cancel": "cellist.api",
     "compare": "cellist.api",
@@ -67,7 +72,9 @@ _HOMES = {
     "runs": "cellist.api",
     "tags": "cellist.context",
     "task": "cellist.tasks",
+    "trust": "cellist.share.exchange",
     "unmapped": "cellist.annotations",
+    "untrust": "cellist.share.exchange",
     "why": "cellist.api",
 }
 _MODULES = {
@@ -104,6 +111,7 @@ __all__ = [
     "__version__",
     "accept",
     "allow_failure",
+    "bundle",
     "cache",
     "cancel",
     "compare",
@@ -122,7 +130,9 @@ __all__ = [
     "runtime",
     "tags",
     "task",
+    "trust",
     "unmapped",
+    "untrust",
     "why",
 ]
 
@@ -155,3 +165,4 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 _compat.install()
+_environment.note()  # before user code can change it

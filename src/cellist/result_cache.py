@@ -221,7 +221,8 @@ class Cache:
         try:
             found = store.get(key, in_memory=plan.in_memory)
             if isinstance(found, Missing) and isinstance(store, ResultStore):
-                found = self.stores.bundles.fetch(store, key, plan.in_memory) or found
+                bundles, copy = self.stores.bundles, not plan.readonly
+                found = bundles.fetch(store, key, plan.in_memory, copy=copy) or found
             if found.__class__ is Found and not self.overruled.refreshes:
                 return found
             return self.overruled.judge(store, plan, components, found)

@@ -283,6 +283,15 @@ def test_a_hit_survives_a_store_that_cannot_keep_it(project, open_store, warning
         assert isinstance(store.get(key), Missing)
 
 
+@pytest.mark.parametrize("key", ["data", "pickled"])
+def test_without_copy_nothing_is_kept(bundles, store, project, key):
+    bundle_of(project / "x.cellist", VALUES, user_signer()[0])
+    found = bundles.fetch(store, key, copy=False)
+    assert isinstance(found, Found)
+    assert found.value == VALUES[key]
+    assert isinstance(store.get(key), Missing)
+
+
 def test_two_hits_share_nothing(bundles, store, project):
     bundle_of(project / "x.cellist", VALUES)
     first, second = bundles.fetch(store, "array"), bundles.fetch(store, "array")

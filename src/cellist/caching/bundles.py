@@ -103,10 +103,12 @@ class Bundles:
         self._look_again = 0.0
         self._lock = Lock()
 
-    def fetch(self, store: Target, key: str, in_memory: bool = True) -> Found | Missing | None:
-        """Copy the result under a key into the store and return it, or why it cannot be used.
+    def fetch(
+        self, store: Target, key: str, in_memory: bool = True, *, copy: bool = True
+    ) -> Found | Missing | None:
+        """Return the result under a key, or why it cannot be used; None if no bundle has it.
 
-        None: no bundle has it.
+        With `copy` it is copied into the store.
         """
         missing: Missing | None = None
         for bundle, line in self._having(key):
@@ -118,7 +120,7 @@ class Bundles:
                 missing = Missing("expired", "it has expired", line.header)
                 continue
             try:
-                found = _take(store, bundle, line, in_memory)
+                found = _take(store if copy else None, bundle, line, in_memory)
             except Exception as error:  # a damaged file, a hostile one, or classes not defined here
                 problem = str(error) if isinstance(error, BundleError) else undecodable(error)
                 message = f"A result in bundle `{bundle.name}` was not used: {problem}."
@@ -237,24 +239,26 @@ class Bundles:
             self._tell(message)
 
 
-def _take(store: Target, bundle: _Attached, line: Line, in_memory: bool) -> Found | Missing:
-    """Copy a result into the store and return it from there, or as it is if the store is full."""
+def _take(store: Target | None, bundle: _Attached, line: Line, in_memory: bool) -> Found | Missing:
+    """Copy a result into a store and return it from there, or as it is if that does not keep it."""
     parts = bundle.file.parts(line)
     header = bundle.header(line)
+    value: Any = None
     if not bundle.is_trusted:
         value = decode_foreign(line.format, line.meta, parts)
-        store.put(line.key, value, header, durable=False, in_memory=in_memory)
-    else:
-        value = None
-        encoded = Encoded(line.format, line.meta, parts)
-        entry = Entry(line.key, header, None, encoded, encoded.size, header.get("expires"))
-        store.keep(entry, durable=False, in_memory=in_memory)
-    found = store.get(line.key, in_memory=in_memory)
-    if isinstance(found, Found):
-        return found
-    if found.code == "unreadable":  # its classes are not defined here, or are other ones
-        store.invalidate(key=line.key)
-        return found
+    if store is not None:
+        if bundle.is_trusted:
+            encoded = Encoded(line.format, line.meta, parts)
+            entry = Entry(line.key, header, None, encoded, encoded.size, header.get("expires"))
+            store.keep(entry, durable=False, in_memory=in_memory)
+        else:
+            store.put(line.key, value, header, durable=False, in_memory=in_memory)
+        found = store.get(line.key, in_memory=in_memory)
+        if isinstance(found, Found):
+            return found
+        if found.code == "unreadable":  # its classes are not defined here, or are other ones
+            store.invalidate(key=line.key)
+            return found
     if bundle.is_trusted:
         value = decode(line.format, line.meta, parts, private=False)
     return Found(value, header, "bundle")

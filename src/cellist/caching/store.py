@@ -311,10 +311,9 @@ class ResultStore(Aside):
     def encoded(self, key: str) -> tuple[Header, Encoded] | None:
         """Return a result as it lies on disk, None if it is not there. Raises `BadEntry`."""
         loaded = self._shelf.load(key)
-        if loaded is None or loaded.parts is None:
+        if loaded is None or (parts := loaded.parts) is None:
             return None
-        sealed = loaded.sealed
-        return sealed.header, Encoded(sealed.format, sealed.meta, loaded.parts)
+        return loaded.sealed.header, Encoded(loaded.sealed.format, loaded.sealed.meta, parts)
 
     def invalidate(self, *, key: str | None = None, task: str | None = None) -> int:
         """Forget the result under a key, or all of a task (its name or key); return how many."""

@@ -1,4 +1,4 @@
-"""The line magic `%cellist`: status, runs, why, cancel, cache, refresh, accept and others."""
+"""The line magic `%cellist`: what is asked of cellist, and told to it, in one line."""
 
 import platform
 import shlex
@@ -17,6 +17,7 @@ from cellist.caching.reasons import seconds_text
 from cellist.exceptions import CellistError
 from cellist.notebook.kernel import in_kernel, ui_for
 from cellist.session import get_session
+from cellist.share import exchange
 
 _SHOWN = [
     "name",
@@ -55,6 +56,10 @@ def cellist_magic(line: str) -> Any:
                              let its old results serve although its source changed; --undo
     %cellist decisions       what was refreshed and accepted so far, as a table
     %cellist clear [TASK]    delete the results of a task, or all
+    %cellist bundle FILE [TASK...]   write results to a file for others: those of this session,
+                             or of the tasks, flows or runs named
+    %cellist trust FILE      load the pickles of a bundle that somebody else wrote
+    %cellist untrust FILE    load them no more
     %cellist doctor          versions, places and the health of the store
     """
     words = shlex.split(line)
@@ -142,6 +147,25 @@ def _clear(words: list[str]) -> None:
     _say(f"Deleted {gone} result(s) {what}.")
 
 
+def _bundle(words: list[str]) -> Any:
+    if not words:
+        raise UsageError("%cellist bundle needs the name of a file, such as analysis.cellist")
+    return exchange.bundle(words[0], words[1:] or None)
+
+
+def _trust(words: list[str]) -> Any:
+    if len(words) != 1:
+        raise UsageError("%cellist trust takes the name of one bundle")
+    return exchange.trust(words[0])
+
+
+def _untrust(words: list[str]) -> None:
+    if len(words) != 1:
+        raise UsageError("%cellist untrust takes the name or the digest of one bundle")
+    gone = exchange.untrust(words[0])
+    _say(f"{words[0]} is not trusted any more; {gone} result(s) that came from it are forgotten.")
+
+
 def _doctor(words: list[str]) -> None:
     del words
     session = get_session()
@@ -202,6 +226,7 @@ class _Parser(ArgumentParser):
 
 _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "accept": _accept,
+    "bundle": _bundle,
     "cache": _cache,
     "cancel": _cancel,
     "clear": _clear,
@@ -210,5 +235,7 @@ _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "refresh": _refresh,
     "runs": _runs,
     "status": _status,
+    "trust": _trust,
+    "untrust": _untrust,
     "why": _why,
 }

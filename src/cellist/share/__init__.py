@@ -1,0 +1,1 @@
+"""What leaves a notebook and comes from others: bundles of cached results, and trust in them."""
