@@ -222,6 +222,24 @@ def test_where_bundles_are_looked_for(project, store, warnings, tmp_path, monkey
     assert warnings == []
 
 
+def test_a_place_that_is_not_there_is_told_once(bundles, store, tmp_path, warnings, monkeypatch):
+    monkeypatch.setattr("cellist.caching.bundles._LOOK_SECONDS", 0.0)
+    bundles.named = lambda: [str(tmp_path / "gone")]
+    for _ in range(2):
+        assert bundles.fetch(store, "a") is None
+    assert warnings == [f"CELLIST_BUNDLES names `{tmp_path / 'gone'}`, which is not there."]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only on systems that let it be deleted")
+def test_a_working_directory_that_was_deleted_is_no_trouble(store, tmp_path, warnings, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Bundles(gone / "results", warnings.append).fetch(store, "a") is None
+    assert warnings == []
+
+
 def test_a_bundle_that_comes_or_is_replaced_later_is_noticed(bundles, store, project, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("cellist.caching.bundles.time.monotonic", lambda: now[0])

@@ -214,15 +214,29 @@ class Bundles:
         """Yield the files that may be bundles, each once, and whether somebody named them."""
         seen: set[Path] = set()
         named = [Path(text).expanduser().absolute() for text in self.named()]
-        here = {Path.cwd(), *filter(None, [self._project])}
-        for place, is_named in [*((one, True) for one in named), *((one, False) for one in here)]:
-            files = [place]
-            if place.is_dir():
-                files = sorted(place.glob(f"*{SUFFIX}"))
-            for path in files:
-                if path not in seen and path.is_file():
+        places = [(place, True) for place in named]
+        with suppress(OSError):  # the working directory was deleted under the kernel
+            places.append((Path.cwd(), False))
+        if self._project is not None:
+            places.append((self._project, False))
+        for place, is_named in places:
+            for path in self._files(place, is_named):
+                if path not in seen:
                     seen.add(path)
                     yield path, is_named
+
+    def _files(self, place: Path, is_named: bool) -> list[Path]:
+        """Return the bundles in a directory, or the one that is the place itself."""
+        try:
+            if place.is_file():
+                return [place]
+            if place.is_dir():
+                return [path for path in sorted(place.glob(f"*{SUFFIX}")) if path.is_file()]
+            if is_named:
+                self._warn(f"CELLIST_BUNDLES names `{place}`, which is not there.")
+        except OSError as error:
+            self._warn(f"There may be bundles in `{place}`, which cannot be read: {error}.")
+        return []
 
     def _untrusted(self, bundle: _Attached) -> Missing:
         remedy = f"`%cellist trust {shlex.quote(shown(bundle.file.path))}`"
