@@ -208,6 +208,7 @@ _ALIASES = {  # the older names have the section in the singular
     if name.startswith(("tasks_", "flows_"))
 }
 _OWN_ONLY = {
+    "bundles",
     "cache",
     "history",
     "results_budget",
