@@ -65,8 +65,6 @@ class Session:
             budget=chosen.results_budget,
         )
         self.stores = Stores(self.store, self.warn, chosen.store)
-        self.store = ResultStore(self._place("results"), on_warning=self.warn)
-        self.stores = Stores(self.store, self.warn)
         self.stores.bundles.named = lambda: settings.active().bundles
         self.cache = Cache(self.stores, self)
 

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from cellist.caching.envelope import Header
-from cellist.caching.formats import decode
+from cellist.caching.formats import Encoded, decode
 from cellist.caching.found import Found
 from cellist.caching.memory import Memory
 from cellist.caching.shelf import Shelf
@@ -60,3 +60,10 @@ class Aside:
             if task in (one.get("task"), one.get("task_key"))
         }
         return sorted(found.values(), key=lambda one: one.get("created", 0.0), reverse=True)
+
+    def encoded(self, key: str) -> tuple[Header, Encoded] | None:
+        """Return a result as it lies on disk, None if it is not there. Raises `BadEntry`."""
+        loaded = self._shelf.load(key)
+        if loaded is None or (parts := loaded.parts) is None:
+            return None
+        return loaded.sealed.header, Encoded(loaded.sealed.format, loaded.sealed.meta, parts)

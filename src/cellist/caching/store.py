@@ -236,7 +236,6 @@ class ResultStore(Aside):
         """Keep what was sealed; see `put`. `visible` returns when other processes can read it."""
         try:
             self._stored += 1
-            self._pinned.add(entry.key)
             self._refused.pop(entry.key, None)
             self.used.add(entry.key)
             if in_memory:
@@ -259,7 +258,6 @@ class ResultStore(Aside):
         try:
             self._set_aside()
             self._shelf.tell({entry.key for entry in entries})  # before others can see them
-            if not self._shelf.make_room(entries, self._pinned):
             if not self._shelf.make_room(entries, self.used):
                 self._warn(
                     "budget",
@@ -307,13 +305,6 @@ class ResultStore(Aside):
         """Return one dict for each result: key, task, created, size, seconds, and so on."""
         self.flush(10)
         return [entry.described() for entry in self._shelf.entries()]
-
-    def encoded(self, key: str) -> tuple[Header, Encoded] | None:
-        """Return a result as it lies on disk, None if it is not there. Raises `BadEntry`."""
-        loaded = self._shelf.load(key)
-        if loaded is None or (parts := loaded.parts) is None:
-            return None
-        return loaded.sealed.header, Encoded(loaded.sealed.format, loaded.sealed.meta, parts)
 
     def invalidate(self, *, key: str | None = None, task: str | None = None) -> int:
         """Forget the result under a key, or all of a task (its name or key); return how many."""
@@ -376,14 +367,6 @@ class ResultStore(Aside):
         """
         self.flush(10)
         return self._shelf.verify()
-        problems: list[dict[str, Any]] = []
-        for entry in self._shelf.entries():
-            try:
-                self._shelf.load(entry.key)
-            except BadEntry as bad:
-                problem = {"key": entry.key, "task": entry.tag.task, "code": bad.code}
-                problems.append({**problem, "problem": str(bad)})
-        return problems
 
     def close(self) -> None:
         """Write what waits to be written and close the directory; a later use opens it again."""
