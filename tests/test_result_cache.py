@@ -511,6 +511,23 @@ def test_tasks_of_one_name_are_told_apart_without_source() -> None:
     assert task(functools.partial(scale, 3), cache_policy=INPUTS)(5) == 15
 
 
+@pytest.mark.parametrize("policy", [INPUTS, DEFAULT], ids=["inputs", "default"])
+def test_what_a_partial_has_bound_and_its_run_changed_keeps_the_result_out(
+    policy: CachePolicy,
+) -> None:
+    def gather(bound: list[int], x: int) -> int:
+        bound.append(x)
+        return len(bound)
+
+    bound = [1]
+    state = task(functools.partial(gather, bound), cache_policy=policy)(5, return_state=True)
+    assert bound == [1, 5]
+    assert state.why.code == "mutated"
+    bound[:] = [1]
+    assert task(functools.partial(gather, bound), cache_policy=policy)(5) == 2
+    assert bound == [1, 5]
+
+
 def test_tasks_of_one_flow_run_do_not_share_by_run_id() -> None:
     one = task(lambda: 1, name="one", cache_policy=RUN_ID)
     two = task(lambda: 2, name="two", cache_policy=RUN_ID)

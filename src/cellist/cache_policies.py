@@ -22,6 +22,7 @@ from cellist.configured import adopt, is_plain, plain
 from cellist.key_requests import (
     Components,
     KeyRequest,
+    digested,
     join,
     request_of,
     task_component,
@@ -160,13 +161,12 @@ class Inputs(CachePolicy):
         if not request.arguments and request.is_alone:
             return None
         found = [] if self.shared else [task_component(request)]
-        for name, value in request.counted(self.exclude).items():
-            found.append(Component("argument", name, digest_value(value, name)))
-        return found
+        return found + digested("argument", request.counted(self.exclude))
 
     def recheck(self, request: KeyRequest) -> Components:
-        """Return the components as they are now."""
-        return self.components(request) or []
+        """Return the components as they are now of all that can have changed in place."""
+        found = [] if self.shared or request.has_source else [task_component(request)]
+        return found + digested("argument", request.counted(self.exclude), is_again=True)
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the arguments as they are now."""
@@ -217,6 +217,8 @@ class TaskSource(CachePolicy):
         Packages and modules are left out: an import inside the task brings new ones.
         """
         closure = request.closure(self.versions)
+        if closure.digest in request.closures:  # it is what it was when the key was made
+            return []
         return [one for one in closure.components if one.kind in _RECHECKED]
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
@@ -232,10 +234,7 @@ class FlowParameters(CachePolicy):
         """Return one component for each parameter of the flow."""
         if not request.flow_parameters:
             return None
-        found = [task_component(request)]
-        for name, value in request.flow_parameters.items():
-            found.append(Component("flow parameter", name, digest_value(value, name)))
-        return found
+        return [task_component(request), *digested("flow parameter", request.flow_parameters)]
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the parameters as they are now."""
@@ -315,12 +314,13 @@ class CompoundCachePolicy(CachePolicy):
             excluded = sorted({name for one in inputs for name in one.exclude})
             shared = all(one.shared for one in inputs)
             self.policies.append(replace(inputs[0], exclude=excluded, shared=shared))
+        self._has_source = any(isinstance(one, TaskSource) for one in self.policies)
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return the components of all members that have some."""
         found: Components = []
         request.is_alone = False
-        request.has_source = any(isinstance(one, TaskSource) for one in self.policies)
+        request.has_source = self._has_source
         for policy in self.policies:
             found.extend(policy.components(request) or ())
         request.raw_key = None

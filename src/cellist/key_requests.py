@@ -11,9 +11,12 @@ from blake3 import blake3
 from cellist import settings
 from cellist.caching.declared import told
 from cellist.caching.digests import digest_value
+from cellist.caching.encoding import ATOMS
 from cellist.caching.packages import Versions, versions_of
 from cellist.caching.source import SourceClosure, closure_of
+from cellist.model.ids import as_hex
 from cellist.model.reasons import Component
+from cellist.run_contexts import TaskRunContext
 
 Components = list[Component]
 _CLOSURES = frozenset({("source", "closure"), ("extra", "depends_on")})
@@ -123,14 +126,71 @@ def _hex(number: Any) -> str | None:
     return number.hex if number is not None else None
 
 
+class RunRequest(KeyRequest):
+    """The request of a run: what few policies ask for is looked up when they do."""
+
+    __slots__ = ("_x",)
+
+    def __init__(self, x: Any, fn: Callable[..., Any], identity: str, terms: Terms) -> None:
+        self._x = x
+        self.fn = fn
+        self.identity = identity
+        self.arguments = x.bound()
+        self.closures = {}
+        self.notes = []
+        self.has_source = False
+        self.is_alone = True
+        self.raw_key = None
+        self.terms = terms
+        self.packages = ()
+
+    @property
+    def flow_parameters(self) -> dict[str, Any] | None:  # pyright: ignore[reportIncompatibleVariableOverride] - nobody assigns it
+        """The parameters of the flow around the run."""
+        flow = self._x.flow
+        return None if flow is None else flow.flow_run.parameters
+
+    @property
+    def flow_run_id(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride] - nobody assigns it
+        """The id of the flow run around the run."""
+        flow = self._x.flow
+        return None if flow is None else as_hex(flow.run.number)
+
+    @property
+    def task_run_id(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] - nobody assigns it
+        """The id of the run."""
+        return as_hex(self._x.run.number)
+
+    def make_context(self) -> TaskRunContext:
+        """Return what functions of the user get."""
+        return TaskRunContext.of(self._x)
+
+
 def join(components: Iterable[Component]) -> str:
     """Return the key that stands for named components: 64 hex digits."""
-    parts = sorted(
-        f"{len(kind)}:{kind}{len(name)}:{name}{len(digest)}:{digest}"
-        for kind, name, digest, _ in components
-    )  # the lengths tell where each part ends, so that no two keys read the same
+    parts = [
+        f"{_named(kind, name)}{len(digest)}:{digest}" for kind, name, digest, _ in components
+    ]  # the lengths tell where each part ends, so that no two keys read the same
+    parts.sort()
     parts.append(_KEY_VERSION)
     return blake3("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _named(kind: str, name: str) -> str:
+    return f"{len(kind)}:{kind}{len(name)}:{name}"
+
+
+def digested(kind: str, values: dict[str, Any], *, is_again: bool = False) -> Components:
+    """Return one component for each value. Raises `HashError`.
+
+    `is_again` leaves out what cannot have changed since: atoms.
+    """
+    return [
+        Component(kind, name, digest_value(value, name))
+        for name, value in values.items()
+        if not (is_again and type(value) in ATOMS)
+    ]
 
 
 def with_texts(components: Components, kind: str, values: dict[str, Any]) -> Components:

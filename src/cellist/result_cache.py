@@ -9,6 +9,7 @@ and unless such work is over in no time, a lease that other kernels see (`cachin
 
 import re
 import time
+from functools import partial
 from typing import Any
 
 from cellist import sentinel
@@ -25,14 +26,12 @@ from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
-from cellist.key_requests import KeyRequest, join
-from cellist.model.ids import as_hex
+from cellist.key_requests import KeyRequest, RunRequest, join
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.result_keeping import DURABLE_AFTER, Keeper, Owner
-from cellist.run_contexts import TaskRunContext
 from cellist.turns import Turn, Turns, gives_result
 
 
@@ -80,6 +79,7 @@ class Cache:
             found = self._get(store, key, plan, components)
             if isinstance(found, Found):
                 x.run.why = reused(found.header, self._notes(x, request, found))
+                x.run.preview = found.preview
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
                 return Ok(found.value)
@@ -189,17 +189,7 @@ class Cache:
         return self.stores.of(storage.place, plan.key_place or storage.key_place)
 
     def _request(self, x: Execution, plan: CachePlan) -> KeyRequest:
-        flow = x.flow
-        return KeyRequest(
-            fn=plan.fn,
-            identity=plan.identity,
-            arguments=x.bound(),
-            flow_parameters=flow.flow_run.parameters if flow is not None else None,
-            flow_run_id=as_hex(flow.run.number) if flow is not None else None,
-            task_run_id=as_hex(x.run.number),
-            make_context=lambda: TaskRunContext.of(x),
-            terms=plan.terms,
-        )
+        return RunRequest(x, plan.fn, plan.identity, plan.terms)
 
     def _key(self, plan: CachePlan, request: KeyRequest) -> tuple[str | None, list[Component]]:
         if plan.storage_key is not None:
@@ -250,10 +240,7 @@ class Cache:
             notes += (f"waited for `{note.waited.holder.run.name}`, which left no result",)
         if found.code in {"unreadable", "foreign"}:
             return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
-        try:
-            return explain(note.components, known, notes)
-        except Exception:
-            return explain(note.components, [], notes)
+        return Reason.later(partial(_explained, note.components, known, notes))
 
     def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Err | None:
         if plan.terms.strict:
@@ -276,6 +263,13 @@ class Cache:
 
     def _tell(self, message: str) -> None:
         self.owner.warn(message)
+
+
+def _explained(components: list[Component], known: list[Known], notes: tuple[str, ...]) -> Reason:
+    try:
+        return explain(components, known, notes)
+    except Exception:
+        return explain(components, [], notes)
 
 
 def _is_quick(known: list[Known]) -> bool:

@@ -1,5 +1,6 @@
 """The history: written behind the runs' backs, read as frames and records, never in the way."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cellist.exceptions import ObjectNotFound
-from cellist.history import History, database
+from cellist.history import History, database, rows
 from cellist.model.reasons import Change, Reason
 from cellist.model.runs import ErrorInfo, FlowRun, TaskRun
 from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
@@ -441,3 +442,17 @@ def test_reading_makes_no_file(tmp_path: Path) -> None:
     history.flush(5)
     assert not (tmp_path / "history.sqlite").exists()
     history.close()
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        Reason(
+            "hit", "reused", 'reused "today"\n, saved 2 s', (), 1795656148.25, 0.0, ("é\ud800", "b")
+        ),
+        Reason("miss", "first_run", "ran: never run before"),
+        Reason("hit", "reused", "s", (), 5, 1e-9),
+    ],
+)
+def test_a_reason_written_the_short_way_reads_like_its_dict(why: Reason) -> None:
+    assert json.loads(rows._plainly(why)) == why.as_dict()

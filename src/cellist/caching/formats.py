@@ -33,6 +33,7 @@ _IMMUTABLE = _ATOMS | {bytes, complex}
 _MAX_DEPTH = 50
 _MAX_ITEMS = 10_000
 _MAX_INT = 2**63
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def encode(value: Any) -> Encoded:
         return Encoded("bytes", None, [value])
     if kind in _ATOMS or kind is list or kind is dict:
         if _is_json(value, _MAX_DEPTH, set()):
-            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            text = _to_json(value)
             return Encoded("json", None, [text.encode("utf-8", "surrogatepass")])
     elif (numpy := sys.modules.get("numpy")) is not None:
         if kind is numpy.ndarray:
@@ -155,7 +156,17 @@ def _is_json(value: Any, depth: int, seen: set[int]) -> bool:
         if not set(map(type, entries)) <= {str}:
             return False
         items = list(entries.values())
-    return all(_is_json(item, depth - 1, seen) for item in items)
+    return _are_json(items, depth - 1, seen)
+
+
+def _are_json(items: list[Any], depth: int, seen: set[int]) -> bool:
+    for item in items:
+        kind = cast("Any", type(item))
+        if kind is str or kind is bool or item is None:  # the usual ones without a call
+            continue
+        if not _is_json(item, depth, seen):
+            return False
+    return True
 
 
 def _encode_array(array: Any) -> Encoded | None:

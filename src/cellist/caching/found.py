@@ -7,13 +7,15 @@ from cellist.caching.envelope import Header
 from cellist.exceptions import SerializationError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that triples the cost of making one, at every hit
 class Found:
     """A hit: a value no other caller holds, what is known of it, and `memory` or `disk`."""
 
     value: Any
     header: Header
     source: str
+    preview: str | None = None
+    """What the value looks like, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ _ORPHAN_SECONDS = 3600.0
 _ADOPT_SECONDS = 30.0  # a younger file may be another process's, its row on the way
 
 
+_READ = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 _COUNT_USES = (
     "UPDATE Cache SET access_count = access_count + ?, access_time = ? WHERE key = ? AND raw = 1"
 )
@@ -97,7 +98,10 @@ class Index:
 
     def read(self, key: str) -> Any:
         """Return the row as `Stored`, `disk.REFUSED`, or None if there is none."""
-        return self._cache.get(self._prefix + key)
+        if self._prefix:  # the user's diskcache may count uses and reads
+            return self._cache.get(self._prefix + key)
+        row: Any = self._cache._con.execute(_READ, (key,)).fetchone()
+        return None if row is None else self.disk.fetch(row[0], row[1], row[2], None)
 
     def open(self, stored: Stored) -> BinaryIO:
         """Open the file of an entry that has one."""

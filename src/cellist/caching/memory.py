@@ -14,6 +14,7 @@ from typing import Any
 from cellist.caching.envelope import Header
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.reasons import Known
+from cellist.model.previews import short
 
 MAX_HEADERS = 50
 _REREAD_SECONDS = 60.0
@@ -32,6 +33,8 @@ class Entry:
     expires: float | None
     cancelled: bool = False
     """Whether it must not be written any more."""
+    preview: str | None = None
+    """What the value looks like, once somebody has had it."""
 
     def fresh(self) -> Any:
         """Return the value, sharing no mutable memory with other callers."""
@@ -39,6 +42,12 @@ class Entry:
         if encoded is None:
             return self.value
         return decode(encoded.format, encoded.meta, encoded.parts, private=False)
+
+    def shown(self, value: Any) -> str:
+        """Return what the value looks like; it is the same for each caller."""
+        if self.preview is None:
+            self.preview = short(value)
+        return self.preview
 
 
 class Memory:

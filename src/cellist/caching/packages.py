@@ -13,7 +13,6 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,6 +138,8 @@ def _tops_installed_in(root: str) -> frozenset[str]:
             return frozenset()
     except OSError:
         return frozenset()
+    from importlib import metadata  # late: it takes a tenth of the time to import cellist
+
     tops: set[str] = set()
     for distribution in metadata.distributions(path=[root]):
         tops.add(str(distribution.metadata["Name"] or "").replace("-", "_"))
@@ -161,6 +162,8 @@ def distribution_of(top: str) -> Distribution:
 
     A module without metadata is a distribution of its own name; its version is its `__version__`.
     """
+    from importlib import metadata  # late: it takes a tenth of the time to import cellist
+
     found: metadata.Distribution | None = None
     try:
         found = metadata.distribution(top)
@@ -177,6 +180,8 @@ def distribution_of(top: str) -> Distribution:
 
 @cache
 def _providers() -> dict[str, list[str]]:
+    from importlib import metadata  # late: it takes a tenth of the time to import cellist
+
     return {name: sorted(set(given)) for name, given in metadata.packages_distributions().items()}
 
 

@@ -4,7 +4,7 @@ Nearest is the entry of the same task with the fewest components that differ; am
 a call with the same arguments, then the newest. What is said first is what a person can act on:
 code, then globals, then arguments, then packages.
 
-Earlier keys are compared as sets, prepared once for each entry, because every miss asks; texts are
+Earlier keys are compared as sets, made once for each entry, because every miss may ask; texts are
 looked at only for the nearest one.
 """
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from cellist.caching.declared import change_of, line_changed
@@ -48,18 +48,33 @@ _WIDTH = 60
 class Known:
     """The header of an earlier entry, with its components ready to be compared."""
 
-    __slots__ = ("header", "inputs", "parts")
+    __slots__ = ("_inputs", "_parts", "header")
 
     def __init__(self, header: Header) -> None:
         self.header = header
-        try:
-            parts = frozenset([(c[0], c[1], c[2]) for c in header.get("components") or ()])
-        except (TypeError, LookupError):  # written by another version: it explains nothing
-            parts = frozenset[_Part]()
-        self.parts = parts
+        self._parts: frozenset[_Part] | None = None
+        self._inputs: frozenset[_Part] | None = None
+
+    @property
+    def parts(self) -> frozenset[_Part]:
         """Kind, name and digest of each component."""
-        self.inputs = _inputs(parts)
+        parts = self._parts
+        if parts is None:
+            try:
+                components = self.header.get("components") or ()
+                parts = frozenset([(c[0], c[1], c[2]) for c in components])
+            except (TypeError, LookupError):  # written by another version: it explains nothing
+                parts = frozenset[_Part]()
+            self._parts = parts
+        return parts
+
+    @property
+    def inputs(self) -> frozenset[_Part]:
         """Those of the arguments: calls with the same ones are compared first."""
+        inputs = self._inputs
+        if inputs is None:
+            inputs = self._inputs = _inputs(self.parts)
+        return inputs
 
 
 def _inputs(parts: frozenset[_Part]) -> frozenset[_Part]:
@@ -157,7 +172,14 @@ def _clip(text: str) -> str:
 
 
 def reused(header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: str = "") -> Reason:
-    """Return why a call found its result; `computed_by` says who made it while the call waited."""
+    """Return why a call found its result; `computed_by` says who made it while the call waited.
+
+    What it says is put together when somebody reads it.
+    """
+    return Reason.later(partial(_reused, header, notes, computed_by))
+
+
+def _reused(header: Mapping[str, Any], notes: tuple[str, ...], computed_by: str) -> Reason:
     created = header.get("created") or 0.0
     saved = header.get("seconds") or 0.0
     if computed_by:

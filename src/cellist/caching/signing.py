@@ -25,20 +25,23 @@ _FILE = "secret"
 class Signer:
     """Signs and checks bytes with keys derived from one secret."""
 
-    __slots__ = ("_key", "id")
+    __slots__ = ("_mac", "id")
 
     def __init__(self, secret: bytes) -> None:
-        self._key = hmac.digest(secret, b"cellist: result entries, version 1", "sha256")
+        key = hmac.digest(secret, b"cellist: result entries, version 1", "sha256")
+        self._mac = hmac.new(key, digestmod="sha256")  # is copied: half the cost of a new one
         self.id = hmac.digest(secret, b"cellist: name of the signer", "sha256")[:ID_SIZE]
         """Eight bytes that tell signers apart and say nothing about the secret."""
 
     def sign(self, data: bytes) -> bytes:
         """Return the signature of the data, 32 bytes."""
-        return hmac.digest(self._key, data, "sha256")
+        mac = self._mac.copy()
+        mac.update(data)
+        return mac.digest()
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         """Whether the signature of the data was made with the same secret."""
-        return hmac.compare_digest(hmac.digest(self._key, data, "sha256"), signature)
+        return hmac.compare_digest(self.sign(data), signature)
 
 
 def user_signer(directory: Path | None = None) -> tuple[Signer, str | None]:

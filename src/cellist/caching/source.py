@@ -74,7 +74,9 @@ def closure_of(
     Raises `ValueError` for an unknown `versions`.
     """
     others = arranged(depends_on) if depends_on else ()
-    closure = _closure(_entries, "source", fn, versions, others)
+    closure = _known(_entries, fn, versions, others)
+    if closure is None:
+        closure = _closure(_entries, "source", fn, versions, others)
     return _checked(closure) if strict else closure
 
 

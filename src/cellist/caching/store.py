@@ -99,7 +99,8 @@ class ResultStore(Aside):
 
         With `in_memory` it stays in memory for the next one.
         """
-        self._heed_others()
+        if time.monotonic() >= self._look_again:
+            self._heed_others()
         entry = self._memory.get(key) or self._writer.find(key)
         if entry is not None and (entry.expires is None or entry.expires > time.time()):
             try:
@@ -107,6 +108,8 @@ class ResultStore(Aside):
             except Exception as error:
                 return self._undecodable(key, error)
             return self._found(key, value, entry.header, "memory")
+                return self.refuse("unreadable", undecodable(error))
+            return self._found(key, value, entry.header, "memory", entry.shown(value))
         try:
             loaded = self._shelf.load(key)
         except BadEntry as bad:
@@ -151,6 +154,14 @@ class ResultStore(Aside):
         self._uses[key] = self._uses.get(key, 0) + 1
         self.used.add(key)
         return Found(value, header, source)
+    def _found(
+        self, key: str, value: Any, header: Header, source: str, preview: str | None = None
+    ) -> Found:
+        self._hits += 1
+        self._saved += header.get("seconds") or 0.0
+        self._uses[key] = self._uses.get(key, 0) + 1
+        self._pinned.add(key)
+        return Found(value, header, source, preview)
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
         message = undecodable(error)
@@ -347,6 +358,14 @@ class ResultStore(Aside):
         self._look_again = now + _HEED_SECONDS
         if self._marker.has_changed():
             self._memory.clear()
+        self._look_again = time.monotonic() + _HEED_SECONDS
+        marked = self._mark()
+        if marked == self._marked:
+            return
+        self._marked = marked
+        for entry in self._memory.entries():
+            self._memory.remove(entry.key)
+        with self._lock:
             self._headers.clear()
 
     def stats(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ by digest, which is taken again each time because data can change in place.
 import marshal
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from cellist.caching.closures import Graph, Node, parts_of, shallow
 from cellist.caching.encoding import ATOMS
@@ -30,19 +30,29 @@ def watch(graph: Graph) -> Unchanged:
 
     It takes the root the graph started at and what else the root was said to depend on.
     """
-    checks = [_watch_node(node) for node in graph.nodes[1:]]
+    functions = [_watched_function(node) for node in graph.nodes[1:] if node.what == "function"]
+    checks = [_watch_node(node) for node in graph.nodes[1:] if node.what not in _UNWATCHED]
     start = graph.nodes[0]
     root, *others = [hold(value, start.signatures.get(label)) for label, value in start.values]
 
     def unchanged(value: Any, depends_on: Sequence[object]) -> bool:
         if not root(value) or len(depends_on) != len(others):
             return False
+        for function in functions:
+            if not _is_same(function):
+                return False
         for check in checks:
             if not check():
                 return False
-        return all(check(value) for check, value in zip(others, depends_on, strict=True))
+        return not others or all(
+            check(value) for check, value in zip(others, depends_on, strict=True)
+        )
 
     return unchanged
+
+
+_UNWATCHED = frozenset({"function", "value"})
+"""Functions are checked apart. Who owns a value checks it; the code in it has a node."""
 
 
 def hold(value: object, signature: Signature | None = None) -> Check:
@@ -153,10 +163,6 @@ def _hold_wrapper(value: object) -> Check | None:
 
 
 def _watch_node(node: Node) -> Callable[[], bool]:
-    if node.what == "function":
-        return _watch_function(node)
-    if node.what == "value":  # its owner checks the value, and the code in it has its own watch
-        return lambda: True
     held = {label: hold(value, node.signatures.get(label)) for label, value in node.values}
     try:
         reference = weakref.ref(node.thing)
@@ -190,27 +196,43 @@ def _slim(node: Node) -> Node:
     return slim
 
 
-def _watch_function(node: Node) -> Callable[[], bool]:
-    function = node.thing
-    reference = weakref.ref(function)
-    code = weakref.ref(function.__code__)
-    names, others = _hold_names(node)
-    extras = _hold_extras(node)
+class _WatchedFunction(NamedTuple):
+    """A function and its code, weakly, and what its names and extras must mean."""
 
-    def unchanged() -> bool:
-        here = reference()
-        if here is None or here.__code__ is not code():
+    function: "weakref.ref[Any]"
+    code: "weakref.ref[Any]"
+    names: list[tuple[str, Check]]
+    resolved: list[tuple[Reference, Check]]
+    extras: Check | None
+    """`None` if there must be none."""
+
+
+def _is_same(held: _WatchedFunction) -> bool:
+    """Whether a function is there with the same code, and all it refers to."""
+    function, code, names, resolved, extras = held
+    here = function()
+    if here is None or here.__code__ is not code():
+        return False
+    namespace = here.__globals__
+    for name, check in names:
+        if not check(namespace.get(name, MISSING)):
             return False
-        namespace = here.__globals__
-        for name, check in names:
-            if not check(namespace.get(name, MISSING)):
-                return False
-        for item, check in others:
-            if not check(resolve(here, item)[0]):
-                return False
+    for item, check in resolved:
+        if not check(resolve(here, item)[0]):
+            return False
+    if extras is not None:
         return extras(here)
+    return not (here.__defaults__ or here.__kwdefaults__ or here.__dict__)
 
-    return unchanged
+
+def _watched_function(node: Node) -> _WatchedFunction:
+    function = node.thing
+    return _WatchedFunction(
+        weakref.ref(function),
+        weakref.ref(function.__code__),
+        *_hold_names(node),
+        _hold_extras(node),
+    )
 
 
 def _hold_names(node: Node) -> tuple[list[tuple[str, Check]], list[tuple[Reference, Check]]]:
@@ -233,8 +255,11 @@ def _hold_names(node: Node) -> tuple[list[tuple[str, Check]], list[tuple[Referen
     return names, others
 
 
-def _hold_extras(node: Node) -> Check:
-    """Hold the defaults and attributes of a function; the root's own defaults do not count."""
+def _hold_extras(node: Node) -> Check | None:
+    """Hold the defaults and attributes of a function, `None` if it has none.
+
+    The root's own defaults do not count.
+    """
     is_root = node.kind == "source"
     given = None if is_root else node.thing.__defaults__
     held = [hold(value) for value in given or ()]
@@ -242,7 +267,7 @@ def _hold_extras(node: Node) -> Check:
     keywords = {name: hold(value) for name, value in named.items()}
     attributes = {name: hold(value) for name, value in node.thing.__dict__.items()}
     if not (held or keywords or attributes):
-        return _has_no_attributes if is_root else _has_no_extras
+        return _has_no_attributes if is_root else None
 
     def unchanged(function: Any) -> bool:
         if not is_root:
@@ -257,10 +282,6 @@ def _hold_extras(node: Node) -> Check:
         return not (state or attributes) or _same_mapping(state, attributes)
 
     return unchanged
-
-
-def _has_no_extras(function: Any) -> bool:
-    return not (function.__defaults__ or function.__kwdefaults__ or function.__dict__)
 
 
 def _has_no_attributes(function: Any) -> bool:

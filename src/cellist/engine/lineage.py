@@ -21,6 +21,8 @@ from cellist.model.states import RUNNING
 
 _STRONG = 1000
 _SMALL_TUPLE = 8
+_UNREFERABLE = frozenset({dict, list, tuple, bytes, complex})
+"""Types that take no weak reference; to try it costs three times as much."""
 
 
 class Results:
@@ -54,17 +56,21 @@ class Results:
 
     def _note(self, value: Any, number: int, strong: OrderedDict[int, tuple[Any, int]]) -> None:
         key = id(value)
-        try:
-            self._weak[key] = (
-                weakref.ref(value, lambda _, key=key: self._weak.pop(key, None) and None),
-                number,
-            )
-        except TypeError:
-            if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]  # elements of a user's tuple
+        if value.__class__ not in _UNREFERABLE:
+            try:
+                self._weak[key] = (
+                    weakref.ref(value, lambda _, key=key: self._weak.pop(key, None) and None),
+                    number,
+                )
+            except TypeError:
+                pass
+            else:
                 return
-            strong[key] = (value, number)
-            if len(strong) > _STRONG:
-                strong.popitem(last=False)
+        if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]  # elements of a user's tuple
+            return
+        strong[key] = (value, number)
+        if len(strong) > _STRONG:
+            strong.popitem(last=False)
 
     def find(self, value: Any) -> int | None:
         """Return the run that produced this very object, if it is known."""

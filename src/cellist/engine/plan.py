@@ -79,6 +79,8 @@ class Shape:
         count = len(args)
         if count > len(self.positional):
             return None
+        if not kwargs and count == len(self.names):
+            return dict(zip(self.names, args, strict=True))
         found = dict(zip(self.positional, args, strict=False))
         named = 0
         for name, default in self._defaults[count:]:

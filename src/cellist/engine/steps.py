@@ -350,7 +350,8 @@ def _fail(
 
 
 def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome]:
-    x.run.preview = short(value)
+    if x.run.preview is None:  # of a result that was found it may be known
+        x.run.preview = short(value)
     x.run.enter(COMPLETED, conclusion.name, conclusion.message)
     if x.transaction is not None:
         stop = yield from after_completed(x)

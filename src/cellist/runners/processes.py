@@ -5,14 +5,12 @@ work as in the thread pool. Processes are spawned, not forked: a kernel has thre
 that do not survive a fork. Functions, also those of a notebook, are pickled by value.
 """
 
-import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cellist.engine.commands import Invoke
 from cellist.engine.errors import describe, one_line, trim
@@ -21,6 +19,9 @@ from cellist.engine.scheduler import Work
 from cellist.engine.threads import Worker
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.runners.threads import ThreadPool
+
+if TYPE_CHECKING:  # loaded when the first task goes to a process, as few ever do
+    from concurrent.futures import ProcessPoolExecutor
 
 
 def _cloudpickle() -> Any:
@@ -111,7 +112,10 @@ class ProcessPool(ThreadPool):
         """Makes what takes a call, and the run it is part of, to another process."""
         self._processes: ProcessPoolExecutor | None = None
 
-    def _executor(self) -> ProcessPoolExecutor:
+    def _executor(self) -> "ProcessPoolExecutor":
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         with self._lock:
             if self._processes is None:
                 self._processes = ProcessPoolExecutor(
@@ -144,7 +148,7 @@ class ProcessPool(ThreadPool):
         executor = self._executor()
         try:
             answer = executor.submit(run_pickled, payload).result()
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             with self._lock:
                 if self._processes is executor:
                     self._processes = None  # the next task gets a fresh pool
