@@ -107,8 +107,6 @@ class ResultStore(Aside):
                 value = entry.fresh()
             except Exception as error:
                 return self._undecodable(key, error)
-            return self._found(key, value, entry.header, "memory")
-                return self.refuse("unreadable", undecodable(error))
             return self._found(key, value, entry.header, "memory", entry.shown(value))
         try:
             loaded = self._shelf.load(key)
@@ -146,21 +144,15 @@ class ResultStore(Aside):
             self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, expires))
         return self._found(key, value, sealed.header, "disk")
 
-    def _found(self, key: str, value: Any, header: Header, source: str) -> Found:
+    def _found(
+        self, key: str, value: Any, header: Header, source: str, preview: str | None = None
+    ) -> Found:
         if not self._uses:
             self._writer.stay()
         self._hits += 1
         self._saved += header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
         self.used.add(key)
-        return Found(value, header, source)
-    def _found(
-        self, key: str, value: Any, header: Header, source: str, preview: str | None = None
-    ) -> Found:
-        self._hits += 1
-        self._saved += header.get("seconds") or 0.0
-        self._uses[key] = self._uses.get(key, 0) + 1
-        self._pinned.add(key)
         return Found(value, header, source, preview)
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
@@ -352,20 +344,9 @@ class ResultStore(Aside):
 
     def _heed_others(self) -> None:
         """Forget what memory holds if another kernel had results forgotten."""
-        now = time.monotonic()
-        if now < self._look_again:
-            return
-        self._look_again = now + _HEED_SECONDS
+        self._look_again = time.monotonic() + _HEED_SECONDS
         if self._marker.has_changed():
             self._memory.clear()
-        self._look_again = time.monotonic() + _HEED_SECONDS
-        marked = self._mark()
-        if marked == self._marked:
-            return
-        self._marked = marked
-        for entry in self._memory.entries():
-            self._memory.remove(entry.key)
-        with self._lock:
             self._headers.clear()
 
     def stats(self) -> dict[str, Any]:
