@@ -7,6 +7,7 @@ from cellist.caching.stores import AnyStore
 from cellist.engine.flights import Flight
 from cellist.key_requests import KeyRequest
 from cellist.model.reasons import Component
+from cellist.recording import Recorder
 
 
 class Note:
@@ -21,6 +22,7 @@ class Note:
         "is_alone",
         "is_compared",
         "key",
+        "recorder",
         "request",
         "seen",
         "store",
@@ -52,6 +54,8 @@ class Note:
         """Whether a refreshed run was compared already, with the result it is to replace."""
         self.is_alone = False
         """Whether the call computes for itself, whoever else does."""
+        self.recorder: Recorder | None = None
+        """Notes what the run shows, if that is to be kept with its result."""
         self.seen: Any = None
         """What the sentinel has seen of the run that computes the result."""
         self.waited: Flight | str = ""

@@ -73,6 +73,8 @@ class TaskOptions(TypedDict, total=False):
     """Whether prints go to the log of the run; default as the flow around it."""
     refresh_cache: bool | None
     """Run even if there is a result, and replace it."""
+    replay: bool | None
+    """Whether a reused result shows again what its run printed; default as `CELLIST_REPLAY`."""
     on_completion: Hooks | None
     """Called with (task, task_run, state) when a run has completed."""
     on_failure: Hooks | None

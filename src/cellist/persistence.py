@@ -68,6 +68,7 @@ class CachePlan:
         "policy",
         "readonly",
         "refresh",
+        "replay",
         "serializer",
         "storage",
         "storage_key",
@@ -95,6 +96,7 @@ class CachePlan:
         version: str | None = None,
         readonly: bool = False,
         terms: Terms = PLAIN,
+        replay: bool | None = None,
     ) -> None:
         self.fn = fn
         self.identity = identity
@@ -121,6 +123,8 @@ class CachePlan:
 
         self.readonly = readonly
         """Whether results are looked up but not kept."""
+        self.replay = replay
+        """Whether what a run shows is shown again on a hit; `None` is as the setting says."""
 
     def changed(self, **changes: Any) -> "CachePlan":
         """Return this plan with some options replaced."""

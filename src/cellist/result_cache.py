@@ -32,6 +32,9 @@ from cellist.model.reasons import Component, Reason
 from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.result_keeping import DURABLE_AFTER, Keeper, Owner
+from cellist.replaying import Owner, Replay
+from cellist.result_keeping import DURABLE_AFTER, Keeper
+from cellist.run_contexts import TaskRunContext
 from cellist.turns import Turn, Turns, gives_result
 
 
@@ -46,7 +49,9 @@ class Cache:
         self.overruled = Overruled(Acceptances(place, self._tell))
         self._upgrades_told: set[str] = set()
         self.turns = Turns(stores, self.flights, self._tell)
-        keeper = Keeper(self.flights, self._land, owner)
+        self.replay = Replay(owner)
+        self.show = self.replay.show
+        keeper = Keeper(self.flights, self._land, owner, self.replay)
         self.remember, self.seal = keeper.remember, keeper.seal
 
     def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
@@ -82,7 +87,7 @@ class Cache:
                 x.run.preview = found.preview
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
-                return Ok(found.value)
+                return self.replay.hit(plan, found)
         note = x.cache_note = Note(key, ident, components, request, store)
         note.found = found
         return self._take_turn(x, plan, note, landings)
@@ -94,7 +99,7 @@ class Cache:
         if not plan.refresh:
             found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):
-                return self._hit(x, note, found)
+                return self._hit(x, plan, note, found)
             note.found = found
         return self._take_turn(x, plan, note, landings)
 
@@ -120,7 +125,7 @@ class Cache:
         if note.found is None and not plan.refresh:
             found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):
-                return self._hit(x, note, found)
+                return self._hit(x, plan, note, found)
             note.found = found
         self._explain(x, plan, note, known)
         return None
@@ -136,6 +141,7 @@ class Cache:
         note.digests = {(one.kind, one.name): one.digest for one in note.components}
         x.run.why = self._miss(note, known)
         sentinel.watch(x, note, known)
+        self.replay.begin(x, plan, note)
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""
@@ -149,14 +155,14 @@ class Cache:
             return False
         return plan.explicit or gives_result(plan.fn)  # by default `None` is not kept
 
-    def _hit(self, x: Execution, note: Note, found: Found) -> Ok:
+    def _hit(self, x: Execution, plan: CachePlan, note: Note, found: Found) -> Ok:
         x.cache_note = None
         who = note.waited
         by = f"`{who.holder.run.name}`" if isinstance(who, Flight) else who
         x.run.why = reused(found.header, self._notes(x, note.request, found), by)
         sentinel.pass_on(x, found.header.get("hints") or ())
         self._land(x, KEPT)
-        return Ok(found.value)
+        return self.replay.hit(plan, found)
 
     def _notes(self, x: Execution, request: KeyRequest, found: Found) -> tuple[str, ...]:
         """Return what is to be said of a hit; versions that have changed are also logged, once."""

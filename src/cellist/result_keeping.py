@@ -8,7 +8,7 @@ be kept is one sentence on the run and one warning.
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from cellist import sentinel, settings
 from cellist.cache_notes import Note
@@ -25,6 +25,7 @@ from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
 from cellist.persistence import CachePlan
 from cellist.refreshed import compared, is_refreshed
+from cellist.replaying import Owner, Replay
 
 _NO_RESULT = "returns None, which is not kept by default"
 _READONLY = "its result is not kept (CELLIST_CACHE=readonly)"
@@ -36,22 +37,19 @@ _Sealed = Entry | str | None
 """A result ready for the store, one sentence why it cannot be kept, or nothing to be kept."""
 
 
-class Owner(Protocol):
-    """What the cache needs of its session."""
-
-    def warn(self, message: str, once: Any = None) -> None:
-        """Warn once: for the same message, or for the same `once`."""
-        ...
-
-
 class Keeper:
     """Keeps the results of runs; `land` tells who waits for one whether it is kept."""
 
     def __init__(
-        self, flights: Flights, land: Callable[[Execution, str], None], owner: Owner
+        self,
+        flights: Flights,
+        land: Callable[[Execution, str], None],
+        owner: Owner,
+        replay: Replay,
     ) -> None:
         self.flights = flights
         self.owner = owner
+        self.replay = replay
         self._land = land
 
     def remember(self, x: Execution, value: Any, seconds: float) -> None:
@@ -78,9 +76,10 @@ class Keeper:
         plan: CachePlan = x.plan.cache
         if note is None:
             return None
-        x.cache_note = None
         hints = sentinel.tell(x, note)
         run = x.run
+        shown = self.replay.end(x, note) if note.recorder is not None else None
+        x.cache_note = None
         if plan.readonly:
             run.why = also(run.why, "readonly", _READONLY)
             self._settle(x, is_kept=False)
@@ -102,6 +101,7 @@ class Keeper:
                 self._header(x, plan, note, seconds, hints),
                 at_once=at_once,
                 serializer=plan.serializer or _default_serializer(),
+                shown=shown,
             )
             if isinstance(sealed, Entry) and is_refreshed(plan, note):
                 run.why = compared(run.why, note, sealed)

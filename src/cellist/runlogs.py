@@ -23,6 +23,7 @@ from cellist.engine.execution import Execution, current
 from cellist.engine.plan import name_of
 from cellist.model.runs import Run
 from cellist.model.states import State
+from cellist.recording import note_log, unrecorded
 
 _top = logging.getLogger("cellist")
 _top.addHandler(logging.NullHandler())  # what cellist itself has to say is a warning or an event
@@ -146,10 +147,13 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         """Write a record to the run's log and to whoever else listens."""
         if not self.logger.isEnabledFor(level):
             return
-        self._run.log(level, _text(msg, args, kwargs.get("exc_info")))
+        text = _text(msg, args, kwargs.get("exc_info"))
+        self._run.log(level, text)
+        note_log(self._run, level, text)
         if is_heard(self.logger, self._run):
             kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
-            super().log(level, msg, *args, **kwargs)
+            with unrecorded():  # what handlers write is not what the code shows
+                super().log(level, msg, *args, **kwargs)
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
@@ -179,6 +183,28 @@ def tell(execution: Execution, level: int, message: str) -> None:
     run = execution.run
     run.log(level, message)
     narrate(execution, level, message)
+
+
+def tell_carried(execution: Execution, level: int, message: str) -> None:
+    """Log what the code of a run logged in another process."""
+    note_log(execution.run, level, message)
+    tell(execution, level, message)
+
+
+def log_again(run: Run, level: int, message: str, mark: str) -> None:
+    """Log what was recorded of an earlier run: to the record, and where nothing else shows it."""
+    logger = RUN_LOGGERS[run.kind]
+    if not logger.isEnabledFor(level):
+        return
+    text = f"{mark}{message}"
+    run.log(level, text)
+    note_log(run, level, message)
+    if is_wanted_on_console(logger, run):
+        fields = fields_of(run)
+        with unrecorded():
+            CONSOLE.handle(
+                logger.makeRecord(logger.name, level, "", 0, "%s", (text,), None, extra=fields)
+            )
 
 
 def narrate(execution: Execution, level: int, message: str) -> None:
@@ -245,8 +271,10 @@ class RunHandler(Console):
             if record.exc_info and record.exc_info[1] is not None:
                 text += f"\n{logging.Formatter().formatException(record.exc_info)}"
             execution.run.log(record.levelno, text)
+            note_log(execution.run, record.levelno, text)
         if super().filter(record):
-            super().emit(record)
+            with unrecorded():
+                super().emit(record)
 
 
 class _Applied:

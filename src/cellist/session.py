@@ -31,8 +31,16 @@ from cellist.model.ids import as_hex
 from cellist.model.locations import home
 from cellist.model.runs import Event, Run
 from cellist.model.states import CANCELLING, RUNNING, State
+from cellist.replaying import Front
 from cellist.result_cache import Cache
-from cellist.runlogs import narrate_beginning, narrate_end, tell, tell_hook, tell_hook_end
+from cellist.runlogs import (
+    narrate_beginning,
+    narrate_end,
+    tell,
+    tell_carried,
+    tell_hook,
+    tell_hook_end,
+)
 
 
 class Session:
@@ -54,6 +62,8 @@ class Session:
         """Pools for submissions outside flows, by task runner."""
         self.on_cell_run: Callable[[Any, Run], None] | None = None
         """Called in the calling thread when a cell starts its first run; shows the board."""
+        self.front: Front | None = None
+        """Where tasks show something again, once the notebook extension is loaded."""
         self.main_loop: Any = None
         """The kernel's event loop, once the notebook extension knows it."""
         self.history = self._open_history()
@@ -98,6 +108,10 @@ class Session:
     def log(self, execution: Execution, level: int, message: str) -> None:
         """Log something about a run: to its record and to the `cellist` loggers."""
         tell(execution, level, message)
+
+    def tell_carried(self, execution: Execution, level: int, message: str) -> None:
+        """Log what the code of a run logged in another process."""
+        tell_carried(execution, level, message)
 
     def tell_hook(self, execution: Execution, hook: Any, state: State) -> None:
         """Say that a hook is called."""

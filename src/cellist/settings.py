@@ -114,6 +114,10 @@ def _complain(message: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
+def _replay(text: str) -> str:
+    return _choice("CELLIST_REPLAY", text, ("auto", "on", "off"))
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What can be set. Durations are seconds, sizes bytes."""
@@ -143,6 +147,7 @@ class Settings:
     """`refresh`: all compute anew; `readonly`: nothing is kept; `off`: nothing is looked up."""
     history: bool = True
     bundles: tuple[str, ...] = ()
+    replay: str = "auto"
     ui: str = "auto"
 
     def __getattr__(self, section: str) -> "Section":
@@ -199,6 +204,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "cache": _cache_mode,
     "history": _flag,
     "bundles": _paths,
+    "replay": _replay,
     "ui": _ui,
 }
 
@@ -211,6 +217,7 @@ _OWN_ONLY = {
     "bundles",
     "cache",
     "history",
+    "replay",
     "results_budget",
     "store",
     "tasks_hints",

@@ -111,6 +111,7 @@ def _cache_plan(task: Any, now: Settings) -> CachePlan | Reason:
         version=task.version,
         readonly=now.cache == "readonly",
         terms=_terms_of(task, now),
+        replay=task.replay,
     )
 
 

@@ -119,7 +119,7 @@ class Task(Decorated[P, R_co]):
         keep_key_options(self, given, owner)
         self.cache_expiration = given["cache_expiration"]
         self.expiration = check_seconds(given["cache_expiration"], "cache_expiration", owner)
-        self.refresh_cache = given["refresh_cache"]
+        self.refresh_cache, self.replay = given["refresh_cache"], given["replay"]
         self._init_storage(owner, isinstance(policy, CachePolicy) and policy != NONE)
 
     def _init_storage(self, owner: str, has_policy: bool) -> None:
@@ -384,7 +384,7 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     - `on_running`, `on_completion`, `on_failure`, `on_cancellation`, `on_crashed`: lists of hooks
       `(task, task_run, state)`.
     - `on_commit`, `on_rollback`: lists of hooks `(transaction)`, see `cellist.transactions`.
-    - `log_prints`: whether prints go to the run's log.
+    - `log_prints`: whether prints go to the run's log. `replay`: whether a hit shows them again.
     - `viz_return_value`: what a call gives while `flow.visualize()` draws a flow.
 
     Raises `TypeError` or `ValueError` for an option that cannot be used, naming it, and

@@ -1,6 +1,5 @@
 """What is shown is recorded in order while it is shown, and shown again."""
 
-import pickle
 import sys
 import threading
 from typing import Any
@@ -10,8 +9,10 @@ from IPython.core.display import HTML
 from IPython.core.display_functions import clear_output
 from IPython.core.display_functions import display as ipython_display
 
-from cellist.notebook import showing
-from cellist.notebook.showing import recording, replay, unrecorded
+from cellist import recording as recordings
+from cellist.caching.shown import pack, unpack
+from cellist.notebook.showing import recording, replay
+from cellist.recording import unrecorded
 from tests.shells import shell
 
 display: Any = ipython_display  # its handle is None only without an id
@@ -35,7 +36,7 @@ def kinds(events):
 
 
 def bundles(events):
-    return [pickle.loads(one["pickle"])["data"] for one in events if "pickle" in one]
+    return [one["data"] for one in events if "data" in one]
 
 
 def test_outputs_are_recorded_in_order_and_still_shown(ipython, capsys):
@@ -55,7 +56,7 @@ def test_outputs_are_recorded_in_order_and_still_shown(ipython, capsys):
     assert seen.out.startswith("one\nfour")
     assert seen.out.endswith("after\n")
     assert seen.err == "two\n"
-    pickle.dumps(events)
+    assert unpack(pack(events)) == events
 
 
 def test_nothing_stays_tapped(ipython):
@@ -125,11 +126,13 @@ def test_widgets_fall_back_to_text(ipython):
     with recording(ipython) as recorder:
         display({**view, "text/plain": "IntSlider()"}, raw=True)
         display(view, raw=True)
-    assert bundles(recorder.events()) == [{"text/plain": "IntSlider()"}]
+    note = "[a widget, which lived no longer than its kernel]"
+    shown = [{"text/plain": f"IntSlider()\n{note}"}, {"text/plain": note}]
+    assert bundles(recorder.events()) == shown
 
 
 def test_there_is_an_end_to_what_is_kept(ipython, monkeypatch):
-    monkeypatch.setattr(showing, "MOST_BYTES", 1000)
+    monkeypatch.setattr(recordings, "MOST_BYTES", 1000)
     with recording(ipython) as recorder:
         print("first")
         display(HTML("x" * 2000))
@@ -140,7 +143,7 @@ def test_there_is_an_end_to_what_is_kept(ipython, monkeypatch):
     assert kinds(events) == ["stream", "stream"]
 
 
-def test_data_that_cannot_be_pickled_is_shown_as_text(ipython):
+def test_data_that_is_not_plain_is_shown_as_text(ipython):
     with recording(ipython) as recorder:
         display({"text/plain": "t", "application/x": threading.Lock()}, raw=True)
     assert bundles(recorder.events()) == [{"text/plain": "t"}]
@@ -168,7 +171,7 @@ def test_replaying_shows_the_same_and_gives_the_last_value(ipython, capsys):
         display(HTML("two"))
         print("three", file=sys.stderr)
         sys.displayhook([4])
-    events = pickle.loads(pickle.dumps(recorder.events()))
+    events = unpack(pack(recorder.events()))
     ipython.user_ns.pop("_", None)
     first = ipython.display_pub.shown[:]
     ipython.display_pub.shown.clear()

@@ -8,6 +8,7 @@ from cellist.caching.formats import Encoded, decode
 from cellist.caching.found import Found
 from cellist.caching.memory import Memory
 from cellist.caching.shelf import Shelf
+from cellist.caching.shown import split
 from cellist.caching.writer import Writer
 
 _ALL = 2**62
@@ -30,13 +31,14 @@ class Aside:
         """
         entry = self._memory.get(key) or self._writer.find(key)
         if entry is not None and (entry.expires is None or entry.expires > time.time()):
-            return Found(entry.fresh(), entry.header, "memory")
+            return Found(entry.fresh(), entry.header, "memory", entry.shown)
         loaded = self._shelf.load(key)
         if loaded is None or loaded.parts is None:
             return None
         sealed = loaded.sealed
-        value: Any = decode(sealed.format, sealed.meta, loaded.parts, private=loaded.private)
-        return Found(value, sealed.header, "disk")
+        parts, shown = split(sealed.header, loaded.parts)
+        value: Any = decode(sealed.format, sealed.meta, parts, private=loaded.private)
+        return Found(value, sealed.header, "disk", shown)
 
     def disown(self, found: Found) -> None:
         """Count a result that `get` gave, but that is not used, as one that was not found."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cellist.caching.envelope import Header
+from cellist.caching.envelope import Bytes, Header
 from cellist.exceptions import SerializationError
 
 
@@ -16,6 +16,8 @@ class Found:
     source: str
     preview: str | None = None
     """What the value looks like, if that is known."""
+    shown: Bytes | None = None
+    """What its run showed (see `shown`)."""
 
 
 @dataclass(frozen=True, slots=True)

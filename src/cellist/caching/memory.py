@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from cellist.caching.envelope import Header
+from cellist.caching.envelope import Bytes, Header
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.reasons import Known
 from cellist.model.previews import short
+from cellist.caching.shown import split
 
 MAX_HEADERS = 50
 _REREAD_SECONDS = 60.0
@@ -41,7 +42,14 @@ class Entry:
         encoded = self.encoded
         if encoded is None:
             return self.value
-        return decode(encoded.format, encoded.meta, encoded.parts, private=False)
+        parts, _ = split(self.header, encoded.parts)
+        return decode(encoded.format, encoded.meta, parts, private=False)
+
+    @property
+    def shown(self) -> Bytes | None:
+        """What the run showed that the result is of."""
+        encoded = self.encoded
+        return split(self.header, encoded.parts)[1] if encoded is not None else None
 
     def shown(self, value: Any) -> str:
         """Return what the value looks like; it is the same for each caller."""

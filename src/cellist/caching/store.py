@@ -25,6 +25,7 @@ from cellist.caching.mounts import AUTO
 from cellist.caching.reasons import Known
 from cellist.caching.serializers import Serializer
 from cellist.caching.shelf import Loaded, Shelf
+from cellist.caching.shown import split
 from cellist.caching.uses import Uses
 from cellist.caching.writer import Writer
 from cellist.exceptions import SerializationError
@@ -108,6 +109,7 @@ class ResultStore(Aside):
             except Exception as error:
                 return self._undecodable(key, error)
             return self._found(key, value, entry.header, "memory", entry.shown(value))
+            return self._found(key, Found(value, entry.header, "memory", entry.shown))
         try:
             loaded = self._shelf.load(key)
         except BadEntry as bad:
@@ -132,28 +134,31 @@ class ResultStore(Aside):
         encoded = None
         if in_memory and sealed.size <= _REMEMBER:
             encoded = Encoded(sealed.format, sealed.meta, parts)
-            if loaded.private:
-                encoded = encoded.owned()
+            encoded = encoded.owned() if loaded.private else encoded
+        own, shown = split(sealed.header, parts)
         try:
-            value = decode(sealed.format, sealed.meta, parts, private=loaded.private)
+            value = decode(sealed.format, sealed.meta, own, private=loaded.private)
         except Exception as error:  # the value's own classes run here
             return self._undecodable(key, error)
         if encoded is not None:
-            kept, encoded = (None, encoded) if atom_size(value) is None else (value, None)
+            kept, encoded = (None, encoded) if shown or atom_size(value) is None else (value, None)
             expires = sealed.header.get("expires")
             self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, expires))
-        return self._found(key, value, sealed.header, "disk")
+        return self._found(key, Found(value, sealed.header, "disk", shown))
 
     def _found(
         self, key: str, value: Any, header: Header, source: str, preview: str | None = None
     ) -> Found:
+    def _found(self, key: str, found: Found) -> Found:
         if not self._uses:
             self._writer.stay()
         self._hits += 1
-        self._saved += header.get("seconds") or 0.0
+        self._saved += found.header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
         self.used.add(key)
         return Found(value, header, source, preview)
+        self._pinned.add(key)
+        return found
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
         message = undecodable(error)
@@ -205,16 +210,18 @@ class ResultStore(Aside):
         *,
         at_once: bool = False,
         serializer: Serializer | None = None,
+        shown: bytes | None = None,
     ) -> Entry | str:
-        """Serialise a result for `keep`, or return one sentence why it cannot be kept.
+        """Serialise a result and what its run showed for `keep`, or return a sentence why not.
 
         `at_once` says that it is kept before the value can change: large parts are not copied.
         """
         try:
             encoded = None
-            size = atom_size(value) if serializer is None else None
+            size = atom_size(value) if serializer is None and shown is None else None
             if size is None:
                 encoded = encode(value) if serializer is None else serialize(value, serializer)
+                encoded.parts.extend(() if shown is None else (shown,))
                 size = encoded.size
             if size > self._shelf.budget:
                 return (
@@ -224,6 +231,7 @@ class ResultStore(Aside):
             header = cast("Header", {"created": time.time(), **header, "key": key})
             if encoded is not None and serializer is not None:
                 header["serializer"] = encoded.meta
+            header.update({} if shown is None else {"shown": True})
             if encoded is not None and not (at_once and size > self._memory.limit):
                 encoded = encoded.owned()
             kept = None if encoded else value

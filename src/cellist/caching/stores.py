@@ -170,9 +170,12 @@ class LinkedStore:
         *,
         at_once: bool = False,
         serializer: Serializer | None = None,
+        shown: bytes | None = None,
     ) -> Entry | str:
         """Serialise a result for `keep`, or return one sentence why it cannot be kept."""
-        return self.results.seal(key, value, header, at_once=at_once, serializer=serializer)
+        return self.results.seal(
+            key, value, header, at_once=at_once, serializer=serializer, shown=shown
+        )
 
     def keep(
         self, entry: Entry, *, durable: bool, visible: bool = False, in_memory: bool = True
@@ -186,7 +189,7 @@ class LinkedStore:
             "expiration": entry.expires,
             "serializer": entry.header.get("serializer"),
         }
-        header = cast("Header", {**entry.header, "serializer": None})
+        header = cast("Header", {**entry.header, "serializer": None, "shown": False})
         return self.records.put(entry.key, record, header, durable=durable, in_memory=False)
 
     def put(

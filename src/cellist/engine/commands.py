@@ -53,6 +53,17 @@ class Given(Ok):
         self.data = data
 
 
+class Recorded(Ok):
+    """The result of an earlier run that showed something; `shown` is what (see `caching.shown`)."""
+
+    __slots__ = ("created", "shown")
+
+    def __init__(self, value: Any, shown: Any, created: float) -> None:
+        super().__init__(value)
+        self.shown = shown
+        self.created = created
+
+
 Outcome = Ok | Err
 
 NOTHING = Ok(None)

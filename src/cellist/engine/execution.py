@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from cellist.engine.commands import Err
+from cellist.engine.commands import Err, Recorded
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise
 from cellist.model.runs import FlowRun, Run
@@ -29,6 +29,10 @@ class CacheService(Protocol):
 
     def remember(self, execution: "Execution", value: Any, seconds: float) -> None:
         """Store the value under the key found by `look_up`; who waits for it looks again."""
+        ...
+
+    def show(self, execution: "Execution", found: Recorded) -> None:
+        """Show again what the run showed whose result `look_up` found."""
         ...
 
     def land(self, execution: "Execution") -> None:
@@ -100,6 +104,10 @@ class Services(Protocol):
 
     def log(self, execution: "Execution", level: int, message: str) -> None:
         """Log something about a run."""
+        ...
+
+    def tell_carried(self, execution: "Execution", level: int, message: str) -> None:
+        """Log what the code of a run logged in another process."""
         ...
 
     def tell_hook(self, execution: "Execution", hook: Any, state: Any) -> None:

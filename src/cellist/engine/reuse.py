@@ -7,7 +7,7 @@ a retry goes on where the flow run failed, whatever its tasks are told about cac
 from typing import Any
 
 from cellist.engine import flights
-from cellist.engine.commands import Err, Offload, Ok, Steps, stop_in
+from cellist.engine.commands import Err, Invoke, Offload, Ok, Recorded, Steps, stop_in
 from cellist.engine.execution import Execution
 from cellist.model.reasons import Reason
 
@@ -26,6 +26,11 @@ def find(x: Execution) -> Steps[Ok | Err | None]:
         x.run.why = None if x.plan.is_flow else x.plan.cache
         return None
     found = yield from flights.find(x)
+    if isinstance(found, Recorded):
+        shown = yield Invoke(x.services.cache.show, (x, found), {}, None, False)
+        stop = stop_in(shown)
+        if stop is not None:
+            return Err(stop)
     if recalls is not None and isinstance(found, Ok):
         stop = stop_in((yield Offload(recalls.keep, x, found.value)))
         return found if stop is None else Err(stop)

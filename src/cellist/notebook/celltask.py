@@ -35,9 +35,10 @@ from cellist.notebook.outputs import (
     values_of,
 )
 from cellist.notebook.preparing import InNotebook, attributes_in, check_choices, import_first
-from cellist.notebook.showing import Nothing, Recorder, flush_figures, replay, start, stop
+from cellist.notebook.showing import Nothing, flush_figures, replay, start
 from cellist.notebook.task_options import TaskOptions, parse_task_line
 from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME, show_as_written
+from cellist.recording import Recorder, close_cell
 from cellist.refreshed import compare_with_stored, is_refreshed
 from cellist.tasks import Task
 
@@ -114,6 +115,7 @@ class CellTask(CellRun):
             cache_policy=self.policy,
             cache_expiration=options.expire,
             refresh_cache=True if options.refresh else None,
+            replay=False,  # a cell is recorded whole, and shown again here
             strict=False,  # a cell runs uncached, and its reason says why
         )
         task.identity = f"%%task {options.name or _described(names)}"
@@ -221,7 +223,7 @@ class CellTask(CellRun):
             if not failed:
                 flush_figures(self.shell)
         finally:
-            stop(self.recorder)
+            close_cell(self.recorder)
         if failed:
             return None
         found = self.outputs.find(self.namespace)

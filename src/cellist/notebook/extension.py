@@ -22,6 +22,7 @@ from cellist.notebook.commands import cellist_magic
 from cellist.notebook.controls import control
 from cellist.notebook.kernel import kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
+from cellist.notebook.showing import ShellFront
 from cellist.notebook.task_options import task_magic
 from cellist.notebook.transform import NAMES, WrapBody, replace_first_line
 from cellist.session import get_session
@@ -40,6 +41,7 @@ class Extension:
         self.shell = shell
         self.feed = Feed()
         self.wrapper = WrapBody()
+        self.front = ShellFront(shell)
         self.openers = {
             "open_flow": open_flow,
             "open_task": functools.partial(open_task, shell, self.wrapper.bodies),
@@ -63,6 +65,7 @@ class Extension:
         session.main_loop = kernel_loop(shell)
         session.sinks.append(self.feed.sink)
         session.on_cell_run = self.on_run
+        session.front = self.front
         cell = Cell(shell.execution_count, shell.user_ns)
         current_cell.set(cell)
         self._cells.append(cell)
@@ -93,6 +96,8 @@ class Extension:
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)
         session.on_cell_run = None
+        session.front = None
+        self.front.rest()
         current_cell.set(None)
 
     def before_cell(self, info: Any) -> None:
@@ -115,6 +120,7 @@ class Extension:
         del result
         if not self._cells:
             return  # the cell that loaded the extension
+        self.front.rest(list(get_session().live.values()))
         cell = self._cells.pop()
         _forget_names(cell.namespace)
         cell.namespace.update(cell.around)

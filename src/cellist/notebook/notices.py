@@ -5,7 +5,7 @@ from typing import Any
 
 from cellist import settings
 from cellist.notebook.kernel import ui_for
-from cellist.notebook.showing import unrecorded
+from cellist.recording import unrecorded
 
 _STYLE = (
     "font-size: 85%; opacity: 0.75; font-family: var(--jp-ui-font-family, sans-serif); "

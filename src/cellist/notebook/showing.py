@@ -1,205 +1,33 @@
-"""Record what code shows while everything is shown live, and show it again.
+"""Record what a cell shows while everything is shown live, and show it again.
 
     with recording(shell) as shown:      prints, displays, figures and last values are noted
         ...
-    events = shown.events()              plain data, fit for a pickle
+    events = shown.events()              plain data
     replay(shell, events)                the same outputs in the same order
 
-What a front end would show in the end is what is kept: text that a carriage return overwrote is
-gone, an updated display has its last content, and what `clear_output` cleared is not there. Work
-that the code started is recorded with it, also in threads of cellist and in threads of its own;
-what other cells left running is not.
-
-Streams and the display machinery are tapped where they are, not replaced: handlers of `logging`
-hold on to a stream, and output that the code redirects itself must not be recorded.
+What is noted, and of whom, is the matter of `cellist.recording`; here the display machinery of the
+shell is tapped for it, and recorded displays are shown by it. `ShellFront` does that for tasks.
 """
 
-import pickle
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
-from cellist.engine.execution import current_cell
-
-MOST_BYTES = 10 * 2**20
-"""Bytes of output that are kept of one recording."""
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-Event = dict[str, Any]
-
-_recording: ContextVar["Recorder | None"] = ContextVar("cellist_recording", default=None)
-_muted: ContextVar[bool] = ContextVar("cellist_recording_muted", default=False)
-_open: list["Recorder"] = []
-_lock = threading.RLock()
-
-
-class Recorder:
-    """Notes outputs in order. May be used from several threads."""
-
-    def __init__(self, cell: Any) -> None:
-        self.cell = cell
-        self._events: list[Event] = []
-        self._size = 0
-        self._clear = False
-        """Whether the next output clears those before it."""
-        self.is_cut = False
-        """Whether there was more than is kept."""
-
-    def restart(self) -> None:
-        """Forget what was shown so far: an attempt that failed is not replayed."""
-        with _lock:
-            self._events.clear()
-            self._size = 0
-            self._clear = self.is_cut = False
-
-    def write(self, stream: str, text: str) -> None:
-        """Note text on `stdout` or `stderr`."""
-        with _lock:
-            self._begin_output()
-            if self.is_cut:
-                return
-            last: Event | None = self._events[-1] if self._events else None
-            if last is None or last["kind"] != "stream" or last["name"] != stream:
-                last = {"kind": "stream", "name": stream, "done": [], "line": []}
-                self._add(last, 0)
-            self._overwrite(last, text)
-
-    def _overwrite(self, event: Event, text: str) -> None:
-        """Add text to a stream, with carriage returns done as a terminal does them."""
-        pieces: list[str] = event["line"]
-        if "\n" not in text and "\r" not in text:
-            if self._take(len(text)):
-                pieces.append(text)
-            return
-        self._size -= sum(map(len, pieces))
-        *lines, rest = ("".join(pieces) + text).replace("\r\n", "\n").split("\n")
-        pieces.clear()
-        ended = [_overwritten(line).rstrip("\r") + "\n" for line in lines]
-        for shown, place in [
-            *((one, event["done"]) for one in ended),
-            (_overwritten(rest), pieces),
-        ]:
-            if not self._take(len(shown)):
-                return
-            place.append(shown)
-
-    def display(
-        self, data: dict[str, Any], metadata: Any, display_id: str | None, is_update: bool
-    ) -> None:
-        """Note a display, or that an earlier one has another content now."""
-        kept = _kept(data)
-        if kept is None:
-            return
-        event: Event = {"kind": "display", "data": kept, "metadata": metadata or {}}
-        try:
-            frozen = pickle.dumps(event, 5)
-        except Exception:
-            event = {
-                "kind": "display",
-                "data": {kind: text for kind, text in kept.items() if isinstance(text, str)},
-                "metadata": {},
-            }
-            frozen = pickle.dumps(event, 5)
-        event = {"kind": "display", "pickle": frozen, "id": display_id, "update": False}
-        with _lock:
-            earlier = self._with_id(display_id) if is_update and display_id else []
-            if earlier:
-                if self._take(len(frozen)):
-                    for one in earlier:
-                        self._size -= len(one["pickle"])
-                        one["pickle"] = frozen
-                return
-            event["update"] = is_update
-            self._begin_output()
-            self._add(event, len(frozen))
-
-    def result(self, data: dict[str, Any], metadata: Any) -> None:
-        """Note the value of an expression, as it was displayed."""
-        kept = _kept(data)
-        if kept is None:
-            return
-        frozen = pickle.dumps(
-            {"data": {k: v for k, v in kept.items() if _is_plain(v)}, "metadata": metadata or {}}, 5
-        )
-        with _lock:
-            self._begin_output()
-            self._add({"kind": "result", "pickle": frozen}, len(frozen))
-
-    def clear(self, wait: bool) -> None:
-        """Note that what was shown so far is cleared, now or with the next output."""
-        with _lock:
-            if wait:
-                self._clear = True
-            else:
-                self.restart()
-
-    def events(self) -> list[Event]:
-        """Return what was shown as plain data."""
-        with _lock:
-            found: list[Event] = []
-            for event in self._events:
-                if event["kind"] == "stream":
-                    text = "".join([*event["done"], *event["line"]])
-                    if text:
-                        found.append({"kind": "stream", "name": event["name"], "text": text})
-                else:
-                    found.append(dict(event))
-            if self.is_cut:
-                note = f"[cellist kept the first {MOST_BYTES // 2**20} MB of what was shown]\n"
-                found.append({"kind": "stream", "name": "stderr", "text": note})
-            return found
-
-    def _with_id(self, display_id: str) -> list[Event]:
-        return [one for one in self._events if one.get("id") == display_id]
-
-    def _begin_output(self) -> None:
-        if self._clear:
-            self.restart()
-
-    def _add(self, event: Event, size: int) -> None:
-        if self._take(size):
-            self._events.append(event)
-
-    def _take(self, size: int) -> bool:
-        """Take room for more output; whether there is some."""
-        if self.is_cut or self._size + size > MOST_BYTES:
-            self.is_cut = True
-            return False
-        self._size += size
-        return True
-
-
-def _overwritten(line: str) -> str:
-    """Return what a line shows after its carriage returns."""
-    if "\r" not in line:
-        return line
-    ends_so = line.endswith("\r")  # the next text begins at the start of the line
-    shown = ""
-    for part in line.split("\r"):
-        shown = part + shown[len(part) :]
-    return shown + "\r" if ends_so else shown
-
-
-def _kept(data: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what of a bundle can be shown again; a widget lives no longer than its kernel."""
-    if _WIDGET not in data:
-        return dict(data)
-    rest = {kind: value for kind, value in data.items() if kind != _WIDGET}
-    return rest or None
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        pickle.dumps(value, 5)
-    except Exception:
-        return False
-    return True
-
-
-# -- recording --
+from cellist.caching.shown import Event
+from cellist.engine.execution import Execution, current_cell
+from cellist.recording import (
+    Recorder,
+    close_cell,
+    is_tapped,
+    open_cell,
+    recorders,
+    recorders_of,
+    tap,
+    unrecorded,
+    untap,
+)
 
 
 @contextmanager
@@ -210,95 +38,36 @@ def recording(shell: Any) -> Generator[Recorder]:
     try:
         yield recorder
     finally:
-        stop(recorder)
+        close_cell(recorder)
+        untap()
 
 
 def start(shell: Any, recorder: Recorder) -> None:
-    """Begin to record here; `stop` may be called in another context."""
-    with _lock:
-        _open.append(recorder)
-        _tap(shell)
-    _recording.set(recorder)
+    """Begin to record here; `close_cell` ends it, and the taps stay until the cell is over."""
+    open_cell(recorder)
+    tap_displays(shell)
 
 
-def stop(recorder: Recorder) -> None:
-    """End a recording; the last one to end removes the taps."""
-    with _lock:
-        if recorder in _open:
-            _open.remove(recorder)
-        if not _open:
-            _untap()
-    if _recording.get() is recorder:
-        _recording.set(None)
+# -- taps --
 
 
-@contextmanager
-def unrecorded() -> Generator[None]:
-    """Show something that is not part of what the code shows."""
-    token = _muted.set(True)
-    try:
-        yield
-    finally:
-        _muted.reset(token)
-
-
-def _here() -> Recorder | None:
-    """Return the recorder that output of the present code goes to."""
-    if _muted.get():
-        return None
-    recorder = _recording.get()
-    if recorder is not None:
-        return recorder if recorder in _open else None
-    # A plain thread has no context; what belongs to another cell has that of its cell.
-    return _open[-1] if _open and current_cell.get() is None else None
-
-
-_taps: list[tuple[Any, str]] = []
-
-
-def _tap(shell: Any) -> None:
-    """Put ourselves into the streams and the display machinery that are in use now."""
-    tapped = {(id(owner), name) for owner, name in _taps}
+def tap_displays(shell: Any) -> None:
+    """Put ourselves into the display machinery that is in use now."""
     hook: Any = shell.displayhook
-    points: list[tuple[Any, str, Callable[[Any], Any]]] = [
-        (sys.stdout, "write", lambda old: _writing("stdout", old)),
-        (sys.stderr, "write", lambda old: _writing("stderr", old)),
+    for owner, name, make in (
         (shell.display_pub, "publish", _publishing),
         (shell.display_pub, "clear_output", _clearing),
         (hook, "write_output_prompt", _quietly),
         (hook, "write_format_data", _showing_result),
         (hook, "finish_displayhook", _quietly),
-    ]
-    for owner, name, make in points:
-        if (id(owner), name) not in tapped:
-            try:
-                setattr(owner, name, make(getattr(owner, name)))
-            except (AttributeError, TypeError):  # a stream that takes no attributes: not recorded
-                continue
-            _taps.append((owner, name))
-
-
-def _untap() -> None:
-    while _taps:
-        owner, name = _taps.pop()
-        cast("dict[str, Any]", vars(owner)).pop(name, None)
-
-
-def _writing(stream: str, old: Callable[..., Any]) -> Callable[..., Any]:
-    def write(text: str) -> Any:
-        recorder = _here()
-        if recorder is not None and isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - anything may be written
-            recorder.write(stream, text)
-        return old(text)
-
-    return write
+    ):
+        tap(owner, name, make)
 
 
 def _publishing(old: Callable[..., Any]) -> Callable[..., Any]:
     def publish(data: dict[str, Any], metadata: Any = None, *args: Any, **kwargs: Any) -> Any:
-        recorder = _here()
-        if recorder is not None:
-            transient: dict[str, Any] = kwargs.get("transient") or {}
+        transient: dict[str, Any] = kwargs.get("transient") or {}
+        for recorder in recorders():
             update = bool(kwargs.get("update"))
             recorder.display(data, metadata, transient.get("display_id"), update)
         with unrecorded():  # in a terminal a display is a print
@@ -309,8 +78,7 @@ def _publishing(old: Callable[..., Any]) -> Callable[..., Any]:
 
 def _clearing(old: Callable[..., Any]) -> Callable[..., Any]:
     def clear_output(wait: bool = False) -> Any:
-        recorder = _here()
-        if recorder is not None:
+        for recorder in recorders():
             recorder.clear(wait)
         with unrecorded():
             return old(wait)
@@ -320,9 +88,11 @@ def _clearing(old: Callable[..., Any]) -> Callable[..., Any]:
 
 def _showing_result(old: Callable[..., Any]) -> Callable[..., Any]:
     def write_format_data(format_dict: dict[str, Any], md_dict: Any = None) -> Any:
-        recorder = _here()
-        if recorder is not None:
-            recorder.result(format_dict, md_dict)
+        for recorder in recorders():
+            if recorder.streams is None:  # of a cell
+                recorder.result(format_dict, md_dict)
+            else:
+                recorder.display(format_dict, md_dict, None, False)
         with unrecorded():
             return old(format_dict, md_dict)
 
@@ -349,25 +119,34 @@ def replay(shell: Any, events: list[Event], value: Any = Nothing) -> None:
 
     `value` is what the last expression gave; it becomes `_` and `Out[n]`.
     """
-    ids: dict[str, str] = {}
     results = [event for event in events if event["kind"] == "result"]
+    displays = Displays(shell)
     for event in events:
         if event["kind"] == "stream":
             stream = sys.stdout if event["name"] == "stdout" else sys.stderr
             stream.write(event["text"])
-            continue
-        bundle = pickle.loads(event["pickle"])  # noqa: S301 - part of a result whose signature was checked
-        if event["kind"] == "result":
-            is_last = event is results[-1]
-            _show_result(shell, bundle, value if is_last else Nothing)
-            continue
+        elif event["kind"] == "result":
+            _show_result(shell, event, value if event is results[-1] else Nothing)
+        elif event["kind"] == "display":
+            displays.show(event)
+
+
+class Displays:
+    """Shows the displays of one recording again, under ids of their own."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._ids: dict[str, str] = {}
+
+    def show(self, event: Event) -> None:
+        """Show one display, or the update of an earlier display of the notebook."""
         kwargs: dict[str, Any] = {}
         display_id = event["id"]
         if display_id is not None:
             if not event["update"]:  # two displays of one recording may share an id
-                display_id = ids.setdefault(display_id, uuid.uuid4().hex)
+                display_id = self._ids.setdefault(display_id, uuid.uuid4().hex)
             kwargs = {"transient": {"display_id": display_id}, "update": event["update"]}
-        shell.display_pub.publish(bundle["data"], bundle["metadata"], **kwargs)
+        self._shell.display_pub.publish(event["data"], event["metadata"], **kwargs)
 
 
 def _show_result(shell: Any, bundle: dict[str, Any], value: Any) -> None:
@@ -386,9 +165,62 @@ def _show_result(shell: Any, bundle: dict[str, Any], value: Any) -> None:
     hook.finish_displayhook()
 
 
-def flush_figures(shell: Any) -> None:
-    """Show the figures that matplotlib's inline backend would show after the cell."""
+def _inline_backend(shell: Any) -> Any:
+    """Return matplotlib's inline backend if it shows open figures after each cell."""
     backend: Any = sys.modules.get("matplotlib_inline.backend_inline")
     callbacks = getattr(shell.events, "callbacks", {}).get("post_execute", [])
-    if backend is not None and backend.flush_figures in callbacks:
+    return backend if backend is not None and backend.flush_figures in callbacks else None
+
+
+def flush_figures(shell: Any) -> None:
+    """Show the figures that matplotlib's inline backend would show after the cell."""
+    backend = _inline_backend(shell)
+    if backend is not None:
         backend.flush_figures()
+
+
+class ShellFront:
+    """What tasks need of the shell for recording what they show, and for showing it again."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+
+    def watch(self) -> None:
+        """Have displays noted."""
+        if not is_tapped(self.shell.display_pub, "publish"):
+            tap_displays(self.shell)
+
+    def rest(self, live: Iterable[Execution] = ()) -> None:
+        """Take all taps away unless something is being recorded, as one of the live runs may be."""
+        is_recorded = any(x.cache_note is not None and x.cache_note.recorder for x in live)
+        if not is_recorded:
+            untap()
+
+    def figures(self) -> Any:
+        """Return which figures are open, for `note_figures`; `None` if there are none."""
+        helpers: Any = sys.modules.get("matplotlib._pylab_helpers")
+        return tuple(helpers.Gcf.figs.values()) if helpers is not None else None
+
+    def note_figures(self, x: Execution, before: Any) -> None:
+        """Note the figures a task leaves open, which the inline backend shows after the cell.
+
+        They are drawn as they are now and not shown: the caller may go on with them.
+        """
+        helpers: Any = sys.modules.get("matplotlib._pylab_helpers")
+        if helpers is None or _inline_backend(self.shell) is None:
+            return
+        for manager in list(helpers.Gcf.figs.values()):
+            figure = manager.canvas.figure
+            if any(manager is one for one in before or ()) or hasattr(figure, _NOTED):
+                continue
+            setattr(figure, _NOTED, True)  # of two runs that overlap, and of those around, one
+            data, metadata = self.shell.display_formatter.format(figure)
+            for recorder in recorders_of(x):
+                recorder.display(data, metadata, None, False)
+
+    def displays(self) -> Displays:
+        """Return what shows the displays of one recording."""
+        return Displays(self.shell)
+
+
+_NOTED = "_cellist_noted"

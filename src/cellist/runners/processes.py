@@ -158,7 +158,7 @@ class ProcessPool(ThreadPool):
         if asked:
             note_asked(work.x)
         for level, message in logs:
-            work.x.services.log(work.x, level, message)
+            work.x.services.tell_carried(work.x, level, message)
         if not fine:
             value.throw()
         return value
