@@ -15,6 +15,7 @@ from cellist import flow, get_run_logger, recording, task
 from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.recording import untap
 from cellist.settings import temporary_settings
+from cellist.task_runners import ProcessPoolTaskRunner
 from tests.sessions import names
 
 
@@ -371,6 +372,29 @@ def test_logs_of_inner_runs_are_shown_with_the_outer_one(recorder):
     recorder.events.clear()
     outer(1)
     assert [message.split(" · ")[1] for message in recorder.logs()] == ["outside", "inside"]
+
+
+def test_logs_of_threads_and_of_other_processes_come_back(recorder):
+    @task(log_prints=True)
+    def work(n):
+        logger = get_run_logger()
+        thread = threading.Thread(target=logger.info, args=("in a thread",))
+        thread.start()
+        thread.join()
+        print("printed")
+        return n
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def apart():
+        return work.submit(2).result()
+
+    work(1)
+    apart()
+    recorder.events.clear()
+    work(1)
+    apart()
+    told = [message.split(" · ")[1] for message in recorder.logs()]
+    assert told == ["in a thread", "printed"] * 2
 
 
 def test_a_timeout_in_a_thread_records_too(seen):

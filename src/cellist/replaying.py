@@ -27,7 +27,7 @@ from cellist.runlogs import log_again
 from cellist.turns import gives_result
 
 MARK = "↺"
-_GREY, _PLAIN = "\x1b[90m", "\x1b[0m"
+_GREY, _PLAIN = "\x1b[38;5;243m", "\x1b[0m"  # readable on white and on black
 _showing = threading.RLock()
 """Held while one run is shown again, so that lines of two that are found at once do not mix."""
 

@@ -31,6 +31,7 @@ from cellist.model.ids import as_hex
 from cellist.model.locations import home
 from cellist.model.runs import Event, Run
 from cellist.model.states import CANCELLING, RUNNING, State
+from cellist.recording import unrecorded
 from cellist.replaying import Front
 from cellist.result_cache import Cache
 from cellist.runlogs import (
@@ -100,10 +101,11 @@ class Session:
         level, frame = 1, inspect.currentframe()
         while frame is not None and own_frame(frame.f_code.co_filename):
             level, frame = level + 1, frame.f_back
-        if frame is None or threading.current_thread().name.startswith("cellist-"):
-            warnings.warn_explicit(message, CellistWarning, "cellist", 0)
-        else:
-            warnings.warn(message, CellistWarning, stacklevel=level)
+        with unrecorded():
+            if frame is None or threading.current_thread().name.startswith("cellist-"):
+                warnings.warn_explicit(message, CellistWarning, "cellist", 0)
+            else:
+                warnings.warn(message, CellistWarning, stacklevel=level)
 
     def log(self, execution: Execution, level: int, message: str) -> None:
         """Log something about a run: to its record and to the `cellist` loggers."""

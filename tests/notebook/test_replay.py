@@ -83,7 +83,7 @@ def progress(n):
     handle.update("last")
     return n
 """
-MARK = re.compile(r"\x1b\[90m(↺ [^\n]* · recorded \d\d:\d\d)\x1b\[0m\n")
+MARK = re.compile(r"\x1b\[38;5;243m(↺ [^\n]* · recorded \d\d:\d\d)\x1b\[0m\n")
 
 
 def marks(cell: Cell) -> list[str]:
