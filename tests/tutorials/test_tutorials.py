@@ -5,6 +5,7 @@ assert; what they print stands beside it:
 
     # > text     a line of standard output, in order, and nothing else may be printed
     # >> text    the same when the program runs again, later, in another process
+    # >+ text    with the extension, a line shown again, marked, of a run whose result is reused
     # %%         a new cell; in a notebook each cell gets what it prints itself
 
 In the cells `asyncio.run(...)` becomes `(await ...)`, since there a loop runs already.
@@ -26,6 +27,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 ROWS = sorted(PROGRAMS.glob("row*.py"))
 TWICE = [path for path in ROWS if "\n# >> " in path.read_text()]
 SECONDS = 60
+MARK = re.compile(r"\x1b\S*↺ [^\n]* · recorded [^\n]*\n")
 
 FRESH = """
 %reset -f
@@ -47,17 +49,22 @@ class Part(NamedTuple):
 
     code: str
     prints: tuple[str, str]
+    shows: str
+    """What it prints in the first round with the extension, marks left out."""
 
 
 def parts(path: Path) -> list[Part]:
     """Return the cells of a program."""
     cells = re.split(r"^# %%\n", path.read_text(), flags=re.MULTILINE)
-    return [Part(code, (printed(code, "# > "), printed(code, "# >> "))) for code in cells]
+    return [
+        Part(code, (printed(code, "# > "), printed(code, "# >> ")), printed(code, "# > ", "# >+ "))
+        for code in cells
+    ]
 
 
-def printed(code: str, marker: str) -> str:
+def printed(code: str, *markers: str) -> str:
     lines = [f"{line.strip()} " for line in code.split("\n")]
-    found = [line.removeprefix(marker).rstrip() for line in lines if line.startswith(marker)]
+    found = [line.split(" ", 2)[2].rstrip() for line in lines if line.startswith(markers)]
     return "".join(f"{line}\n" for line in found)
 
 
@@ -84,12 +91,16 @@ def run_script(path: Path, home: Path, again: int = 0) -> None:
     assert "Traceback" not in ran.stderr, ran.stderr
 
 
-def run_cells(path: Path, one: Kernel, again: int = 0) -> None:
+def run_cells(path: Path, one: Kernel, again: int = 0, extension: bool = False) -> None:
     for part in parts(path):
         code = part.code.replace("asyncio.run(", "(await ")
         cell = one.run(code, timeout=SECONDS)
         assert cell.error is None, cell.traceback
-        assert cell.stdout == part.prints[again], part.code
+        if extension:
+            assert MARK.sub("", cell.stdout) == part.shows, part.code
+            assert bool(MARK.search(cell.stdout)) == (part.shows != part.prints[0])
+        else:
+            assert cell.stdout == part.prints[again], part.code
         assert "Traceback" not in cell.stderr, cell.stderr
 
 
@@ -123,7 +134,7 @@ def test_as_cells(path: Path, extension: str, shared: Kernel, tmp_path: Path) ->
         return
     assert shared.run("%load_ext cellist").error is None
     try:
-        run_cells(path, shared)
+        run_cells(path, shared, extension=True)
     finally:
         shared.run("%unload_ext cellist")
 

@@ -81,6 +81,7 @@ def greet(name: str) -> str:
 assert greet("Ann") == "Hello, Ann"
 assert greet("Bob") == "Hello, Ann"
 # > composing
+# >+ composing
 
 
 # %%
@@ -97,6 +98,7 @@ def welcome(name: str) -> str:
 
 assert [welcome(name) for name in ("Ann", "Ann", "Bob")] == ["Hello, Ann"] * 2 + ["Hello, Bob"]
 # > welcoming Ann
+# >+ welcoming Ann
 # > welcoming Bob
 
 
@@ -109,6 +111,7 @@ def welcome(name: str) -> str:
 
 
 assert welcome("Ann") == "Hello, Ann"
+# >+ welcoming Ann
 
 
 # %%
@@ -135,6 +138,7 @@ def say(x: int) -> None:
 
 assert [square(3), square(3), square(4)] == [9, 9, 16]
 # > squaring 3
+# >+ squaring 3
 # > squaring 4
 say(1)
 say(1)

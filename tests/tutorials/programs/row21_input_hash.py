@@ -30,6 +30,7 @@ print(hello_flow("Marvin"))
 # %%
 # A second flow run within the minute.
 print(hello_flow("Marvin"))
+# >+ Saying hello to Marvin
 # > hello Marvin
 print(cellist.run("hello_task").state)
 # > Cached

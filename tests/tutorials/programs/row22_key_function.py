@@ -37,6 +37,7 @@ print(sums([2, 2]))
 # [1, 3] has the same sum; the key function runs on every call, the task does not.
 print(sums([1, 3]))
 # > {'numbers': [1, 3], 'unused': 'default'}
+# >+ adding [2, 2]
 # > 4
 
 # %%
@@ -52,6 +53,7 @@ assert keys == ["add"] * 3
 # The key is the text of what was returned.
 state = add([4, 0], return_state=True)
 # > {'numbers': [4, 0], 'unused': 'default'}
+# >+ adding [2, 2]
 print(state.name, repr(state.state_details.cache_key))
 # > Cached '4'
 
@@ -67,6 +69,7 @@ def sometimes(key: str | None) -> str:
 for key in ("a", "a", None, None):
     sometimes(key)
 # > working
+# >+ working
 # > working
 # > working
 
