@@ -60,21 +60,6 @@ _GUEST = "cellist:"
 INLINE = 32 * 2**10
 """Entries up to this many bytes are rows."""
 
-    def described(self) -> dict[str, Any]:
-        """Return what a user reads of the entry."""
-        return {
-            "key": self.key,
-            "task": self.tag.task,
-            "task_key": self.tag.task_key,
-            "created": self.created,
-            "size": self.size,
-            "seconds": self.tag.seconds,
-            "expires": self.tag.expires,
-            "last_used": self.used,
-            "format": self.tag.format,
-            "hits": self.hits,
-        }
-
 
 class Index:
     """The entries of one directory. May be used from several threads.
