@@ -6,11 +6,12 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cellist.caching.bundle_file import write
 from cellist.caching.envelope import Header
 from cellist.caching.formats import Encoded, encode
+from cellist.caching.shown import pack
 from cellist.caching.signing import Signer
 
 MINE, THEIRS = Signer(b"m" * 32), Signer(b"t" * 32)
@@ -30,12 +31,29 @@ def header(key: str) -> Header:
     }
 
 
-def bundle_of(path: Path, values: dict[str, Any], signer: Signer = THEIRS) -> Path:
-    """Write a bundle of values by key; those that are `Encoded` are taken as they are."""
+def bundle_of(
+    path: Path,
+    values: dict[str, Any],
+    signer: Signer = THEIRS,
+    shown: list[dict[str, Any]] | None = None,
+) -> Path:
+    """Write a bundle of values by key; those that are `Encoded` are taken as they are.
+
+    `shown` is what their runs showed.
+    """
     encoded = {
         key: value if isinstance(value, Encoded) else encode(value) for key, value in values.items()
     }
-    write(path, values, lambda key: (header(key), encoded[key]), signer)
+    more: Any = {}
+    if shown is not None:
+        more = {"shown": True}
+        for one in encoded.values():
+            one.parts.append(pack(shown))
+
+    def load(key: str) -> tuple[Header, Encoded]:
+        return cast("Header", {**header(key), **more}), encoded[key]
+
+    write(path, values, load, signer)
     return path
 
 

@@ -8,6 +8,7 @@ under the keys it would have with the sources whose results still hold.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from cellist.caching.acceptances import Acceptance, Acceptances, sources_of, with_sources
@@ -72,7 +73,7 @@ class Overruled:
                 continue
             found = store.get(join(parts), in_memory=plan.in_memory)
             if isinstance(found, Found):
-                return Found(found.value, _told(found.header, acceptance), found.source)
+                return replace(found, header=_told(found.header, acceptance))
             if found.code == "expired":
                 expired = found
         return expired

@@ -31,10 +31,8 @@ from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
-from cellist.result_keeping import DURABLE_AFTER, Keeper, Owner
 from cellist.replaying import Owner, Replay
 from cellist.result_keeping import DURABLE_AFTER, Keeper
-from cellist.run_contexts import TaskRunContext
 from cellist.turns import Turn, Turns, gives_result
 
 

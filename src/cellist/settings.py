@@ -8,114 +8,15 @@ The environment is looked at when a run starts that has no parent, so an option 
 cell counts from the next call on, and a task call inside a flow does not pay for the look.
 """
 
-import logging
 import os
-import re
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-from cellist.caching.packages import OTHERS, Versions, versions_of
+from cellist import setting_values as values
+from cellist.caching.packages import Versions
 from cellist.exceptions import ConfigurationError
-
-_TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off", ""}
-
-
-def _flag(text: str) -> bool:
-    word = text.strip().lower()
-    if word in _TRUE:
-        return True
-    if word in _FALSE:
-        return False
-    message = "expected one of 1, 0, true, false, yes, no, on, off"
-    raise ValueError(message)
-
-
-def _delays(text: str) -> float | list[float]:
-    numbers = [float(part) for part in text.strip().strip("[]").split(",") if part.strip()]
-    return numbers if "," in text else numbers[0] if numbers else 0.0
-
-
-def _whole(text: str) -> int:
-    return int(text)
-
-
-def _level(text: str) -> str:
-    word = text.strip().upper()
-    if word.isdecimal() or word in logging.getLevelNamesMapping():
-        return word
-    message = "expected a level such as DEBUG, INFO, WARNING or ERROR, or a number"
-    raise ValueError(message)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _cache_mode(text: str) -> str:
-    word = text.strip().lower()
-    if word in {"on", "refresh", "readonly", "off"}:
-        return word
-    try:
-        return "on" if _flag(word or "on") else "off"
-    except ValueError:
-        message = "expected one of on, refresh, readonly, off"
-        raise ValueError(message) from None
-
-
-def _versions(text: str) -> Versions:
-    """Return what `minor` or `minor, pandas=exact` says about the versions that count."""
-    words = [part.partition("=") for part in _names(text)]
-    pairs = tuple((name.strip(), word.strip()) for name, mark, word in words if mark)
-    others = [name.strip() for name, mark, _ in words if not mark]
-    if len(others) > 1 or not words:
-        message = "expected one word for all libraries, and others as in 'minor, pandas=exact'"
-        raise ValueError(message)
-    if not pairs:
-        return versions_of(others[0])
-    return versions_of((*pairs, *((OTHERS, word) for word in others)))
-
-
-def _size(text: str) -> int | None:
-    found = re.fullmatch(r"(\d+\.?\d*)\s*([kmgt]?)(i?)b?", text.strip().lower())
-    if found is None:
-        _complain(f"CELLIST_RESULTS_BUDGET={text!r} is no size such as 500MB; the default is used.")
-        return None
-    number, prefix, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix or " "))
-
-
-def _store(text: str) -> str:
-    return _choice("CELLIST_STORE", text, ("auto", "index", "files"))
-
-
-def _paths(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(os.pathsep) if part)
-
-
-def _ui(text: str) -> str:
-    return _choice("CELLIST_UI", text, ("auto", "widget", "html", "text", "off"))
-
-
-def _choice(variable: str, text: str, words: tuple[str, ...]) -> str:
-    """Return the word, or the first with a warning."""
-    word = text.strip().lower()
-    if word in words:
-        return word
-    _complain(f"{variable}={text!r} is not one of {', '.join(words)}; {words[0]} is used.")
-    return words[0]
-
-
-def _complain(message: str) -> None:
-    """Warn: how things are shown or kept must not keep anybody's code from running."""
-    warnings.warn(message, stacklevel=3)
-
-
-def _replay(text: str) -> str:
-    return _choice("CELLIST_REPLAY", text, ("auto", "on", "off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,32 +81,32 @@ class Section:
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "tasks_default_retries": _whole,
-    "tasks_default_retry_delay_seconds": _delays,
-    "tasks_refresh_cache": _flag,
-    "tasks_default_no_cache": _flag,
-    "tasks_disable_caching": _flag,
-    "tasks_hints": _flag,
-    "tasks_default_persist_result": _flag,
-    "tasks_strict": _flag,
-    "tasks_versions": _versions,
-    "tasks_runner_thread_pool_max_workers": _whole,
-    "tasks_runner_process_pool_max_workers": _whole,
-    "flows_default_retries": _whole,
-    "flows_default_retry_delay_seconds": _delays,
-    "tasks_require_flow_for_submit": _flag,
+    "tasks_default_retries": values.whole,
+    "tasks_default_retry_delay_seconds": values.delays,
+    "tasks_refresh_cache": values.flag,
+    "tasks_default_no_cache": values.flag,
+    "tasks_disable_caching": values.flag,
+    "tasks_hints": values.flag,
+    "tasks_default_persist_result": values.flag,
+    "tasks_strict": values.flag,
+    "tasks_versions": values.versions,
+    "tasks_runner_thread_pool_max_workers": values.whole,
+    "tasks_runner_process_pool_max_workers": values.whole,
+    "flows_default_retries": values.whole,
+    "flows_default_retry_delay_seconds": values.delays,
+    "tasks_require_flow_for_submit": values.flag,
     "results_default_serializer": str,
-    "results_budget": _size,
-    "store": _store,
-    "logging_level": _level,
-    "logging_log_prints": _flag,
-    "logging_extra_loggers": _names,
-    "debug_mode": _flag,
-    "cache": _cache_mode,
-    "history": _flag,
-    "bundles": _paths,
-    "replay": _replay,
-    "ui": _ui,
+    "results_budget": values.size,
+    "store": values.store,
+    "logging_level": values.level,
+    "logging_log_prints": values.flag,
+    "logging_extra_loggers": values.names,
+    "debug_mode": values.flag,
+    "cache": values.cache_mode,
+    "history": values.flag,
+    "bundles": values.paths,
+    "replay": values.replay,
+    "ui": values.ui,
 }
 
 _ALIASES = {  # the older names have the section in the singular
@@ -271,9 +172,9 @@ def refresh() -> Settings:
     """
     seen = _look()
     if seen != _Cache.seen:
-        values = {**_read(), **_Cache.overrides}
-        _Cache.active = Settings(**values)
-        _Cache.given = frozenset(values)
+        found = {**_read(), **_Cache.overrides}
+        _Cache.active = Settings(**found)
+        _Cache.given = frozenset(found)
         _Cache.seen = seen
         for listener in _Cache.listeners:
             listener(_Cache.active)

@@ -11,8 +11,9 @@ from cellist.caching import trust
 from cellist.caching.bundles import Bundles
 from cellist.caching.formats import Encoded
 from cellist.caching.found import Found, Missing
+from cellist.caching.shown import unpack
 from cellist.caching.signing import user_signer
-from tests.bundles import bundle_of, digest_of, header, lie, members_of, zipped
+from tests.bundles import THEIRS, bundle_of, digest_of, header, lie, members_of, zipped
 
 VALUES = {"data": {"n": [1, 2]}, "pickled": {1, 2}, "array": np.arange(3.0)}
 
@@ -176,18 +177,6 @@ def test_what_looks_like_outputs_of_a_cell_brings_no_pickle(bundles, store, proj
         assert type(found.value) is kind
 
 
-def test_outputs_recorded_by_others_are_reduced(bundles, store, project):
-    shown = [{"kind": "display", "data": {"text/html": "<script>", "text/plain": "a"}}]
-    path = bundle_of(project / "analysis.cellist", {"a": 1})
-    lie(path, lambda lines: lines[0]["header"].update(shown=shown))
-    kept: Any = bundles.peek("a")
-    assert kept["shown"] == [{"kind": "display", "data": {"text/plain": "a"}, "metadata": {}}]
-    trust.trust(digest_of(path), path)
-    bundles.look_again()
-    kept = bundles.peek("a")
-    assert kept["shown"] == shown
-
-
 def test_hints_and_parts_of_the_key_are_texts_whatever_a_manifest_says(bundles, project):
     path = bundle_of(project / "analysis.cellist", {"a": 1})
     odd = {"hints": [1, {"a": 2}], "components": [["source", "f", 1, None], ["short"]]}
@@ -326,3 +315,45 @@ def test_headers_explain_a_miss(bundles, project):
     assert len(known) == len(VALUES)
     assert known[0].parts == {("source", "fit", "0f")}
     assert bundles.known("notebook.other") == []
+
+
+NOTHING: list[Any] = ["no event"]
+SHOWN = [
+    {"kind": "stream", "name": "stdout", "text": "hello\n"},
+    {
+        "kind": "display",
+        "data": {"text/html": "<script>alert(1)</script>", "text/plain": "<Table>"},
+        "metadata": {},
+        "id": "d1",
+        "update": False,
+    },
+]
+
+
+@pytest.mark.parametrize("signer", [THEIRS, None], ids=["foreign", "own"])
+def test_what_a_run_showed_comes_along_and_of_others_only_what_cannot_run(
+    bundles, store, project, signer
+):
+    own = user_signer()[0]
+    bundle_of(project / "analysis.cellist", VALUES, signer or own, SHOWN)
+    first = bundles.fetch(store, "array")
+    store.close()
+    for found in (first, store.get("array")):
+        assert isinstance(found, Found)
+        assert found.value.tolist() == [0.0, 1.0, 2.0]
+        assert found.shown is not None
+        text, display = unpack(found.shown)
+        assert text == SHOWN[0]
+        kinds = {"text/plain"} if signer else {"text/plain", "text/html"}
+        assert set(display["data"]) == kinds
+
+
+def test_what_is_no_recording_is_dropped(bundles, store, project):
+    path = bundle_of(project / "analysis.cellist", {"data": [1]}, shown=NOTHING)
+    found = bundles.fetch(store, "data")
+    assert isinstance(found, Found)
+    assert unpack(found.shown or b"") == []
+    store.clear()
+    lie(path, lambda lines: lines[0].update(parts=[lines[0]["size"]]))
+    bundles.look_again()
+    assert isinstance(bundles.fetch(store, "data"), Missing)

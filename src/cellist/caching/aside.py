@@ -31,14 +31,14 @@ class Aside:
         """
         entry = self._memory.get(key) or self._writer.find(key)
         if entry is not None and (entry.expires is None or entry.expires > time.time()):
-            return Found(entry.fresh(), entry.header, "memory", entry.shown)
+            return Found(entry.fresh(), entry.header, "memory", shown=entry.shown)
         loaded = self._shelf.load(key)
         if loaded is None or loaded.parts is None:
             return None
         sealed = loaded.sealed
         parts, shown = split(sealed.header, loaded.parts)
         value: Any = decode(sealed.format, sealed.meta, parts, private=loaded.private)
-        return Found(value, sealed.header, "disk", shown)
+        return Found(value, sealed.header, "disk", shown=shown)
 
     def disown(self, found: Found) -> None:
         """Count a result that `get` gave, but that is not used, as one that was not found."""

@@ -42,7 +42,7 @@ _ALWAYS = 64 * 2**20  # bytes that a blob may have however far it was deflated
 _MOST_TIMES = 100  # and how much larger than in the file one may be beyond that
 _MOST_SECONDS = 1e11  # what a date can be made of
 _LOCAL = struct.Struct("<4s22xHH")
-_KEPT = ("task_key", "expires", "components", "serializer", "hints", "sources")
+_KEPT = ("task_key", "expires", "components", "serializer", "hints", "sources", "shown")
 _KINDS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 Load = Callable[[str], tuple[Header, Encoded] | None]
 
@@ -81,7 +81,7 @@ def line_of(header: Header, encoded: Encoded) -> Line:
     for piece in padded(encoded.parts):
         digest.update(piece)
     lengths = [memoryview(part).nbytes for part in encoded.parts]
-    facts = {name: header.get(name) for name in ("task_key", "expires", "components", "serializer")}
+    facts = {name: header.get(name) for name in _KEPT}
     return Line(
         str(header.get("key")),
         str(header.get("task") or ""),
@@ -297,8 +297,8 @@ def _header(line: Line) -> Header:
         header["sources"] = [str(digest) for digest in said["sources"]]
     if type(said.get("serializer")) is dict:
         header["serializer"] = said["serializer"]
-    if "shown" in said:
-        cast("dict[str, Any]", header)["shown"] = said["shown"]
+    if said.get("shown") and line.parts:
+        header["shown"] = True
     return header
 
 

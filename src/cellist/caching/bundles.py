@@ -20,12 +20,13 @@ from typing import Any, Protocol
 
 from cellist.caching import trust
 from cellist.caching.bundle_file import SUFFIX, BundleFile, Line
-from cellist.caching.envelope import Header
-from cellist.caching.foreign import decode_foreign, tame
+from cellist.caching.envelope import Bytes, Header
+from cellist.caching.foreign import decode_foreign
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.found import Found, Missing, undecodable
 from cellist.caching.memory import Entry
 from cellist.caching.reasons import Known
+from cellist.caching.shown import only_safe, pack, split, unpack
 from cellist.caching.signing import Signer, user_signer
 from cellist.exceptions import BundleError
 from cellist.model.locations import DIRECTORY
@@ -41,10 +42,17 @@ class Target(Protocol):
         """Return the result under a key."""
         ...
 
-    def put(
-        self, key: str, value: Any, header: Header, *, durable: bool, in_memory: bool = True
-    ) -> str | None:
-        """Keep a result, or return why not."""
+    def seal(
+        self,
+        key: str,
+        value: Any,
+        header: Header,
+        *,
+        at_once: bool = False,
+        shown: bytes | None = None,
+    ) -> Entry | str:
+        """Serialise a result and what its run showed, or return why that cannot be kept."""
+        ...
 
     def keep(self, entry: Entry, *, durable: bool, in_memory: bool = True) -> str | None:
         """Keep what is serialised already, or return why not."""
@@ -68,8 +76,6 @@ class _Attached:
         header: Any = {**line.header, "bundle": [self.name, self.file.digest]}
         if not self.is_trusted:
             header.pop("serializer", None)
-            if "shown" in header:
-                header["shown"] = tame(header["shown"])
         return header
 
     def known(self, task_key: str) -> Sequence[Known]:
@@ -255,18 +261,20 @@ class Bundles:
 
 def _take(store: Target | None, bundle: _Attached, line: Line, in_memory: bool) -> Found | Missing:
     """Copy a result into a store and return it from there, or as it is if that does not keep it."""
-    parts = bundle.file.parts(line)
     header = bundle.header(line)
-    value: Any = None
-    if not bundle.is_trusted:
-        value = decode_foreign(line.format, line.meta, parts)
-    if store is not None:
-        if bundle.is_trusted:
-            encoded = Encoded(line.format, line.meta, parts)
-            entry = Entry(line.key, header, None, encoded, encoded.size, header.get("expires"))
-            store.keep(entry, durable=False, in_memory=in_memory)
-        else:
-            store.put(line.key, value, header, durable=False, in_memory=in_memory)
+    parts = bundle.file.parts(line)
+    own, blob = split(header, parts)
+    if bundle.is_trusted:
+        value: Any = None
+        encoded = Encoded(line.format, line.meta, parts)
+        expires = header.get("expires")
+        entry: Entry | str = Entry(line.key, header, None, encoded, encoded.size, expires)
+    else:
+        value, blob = decode_foreign(line.format, line.meta, own), _safe(blob)
+        header.pop("shown", None)
+        entry = store.seal(line.key, value, header, at_once=True, shown=blob) if store else ""
+    if store is not None and isinstance(entry, Entry):
+        store.keep(entry, durable=False, in_memory=in_memory)
         found = store.get(line.key, in_memory=in_memory)
         if isinstance(found, Found):
             return found
@@ -274,8 +282,16 @@ def _take(store: Target | None, bundle: _Attached, line: Line, in_memory: bool) 
             store.invalidate(key=line.key)
             return found
     if bundle.is_trusted:
-        value = decode(line.format, line.meta, parts, private=False)
-    return Found(value, header, "bundle")
+        value = decode(line.format, line.meta, own, private=False)
+    return Found(value, header, "bundle", shown=blob)
+
+
+def _safe(blob: Bytes | None) -> bytes | None:
+    """Return what somebody else's run showed, without what could run code."""
+    try:
+        return None if blob is None else pack(only_safe(unpack(blob)))
+    except Exception:  # it is no recording
+        return None
 
 
 def shown(path: Path) -> str:

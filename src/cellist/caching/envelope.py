@@ -43,8 +43,7 @@ class Header(TypedDict, total=False):
     `differs` says that another run of the same call gave something else. `accepted` is never
     stored: it says why a result serves although the source has changed.
     `bundle` is the name of the bundle that the result came in, and the digest of its manifest.
-    stored: it says why a result serves although the source has changed. `shown` says that
-    the last part of the payload is what the run showed.
+    `shown` says that the last part of the payload is what the run showed.
     """
 
     key: str

@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from cellist.caching import tables
 from cellist.caching.envelope import Bytes
@@ -19,7 +19,6 @@ from cellist.caching.formats import DATA_ONLY, decode
 from cellist.exceptions import SerializationError
 
 _DTYPE = re.compile(r"[<>|]([biufc]\d{1,2}|[SU]\d+|[Mm]8(\[\d*\w+\])?)")
-_SHOWN = ("text/plain", "image/png", "image/jpeg", "image/gif", "image/webp")
 _ARROW = b"ARROW1\0\0"
 _MAX_CHARACTER = 0x10FFFF
 
@@ -38,28 +37,6 @@ def decode_foreign(kind: str, meta: Any, parts: Sequence[Bytes]) -> Any:
     if kind == "array":
         _check_array(meta, parts[0])
     return decode(kind, meta, parts, private=False)
-
-
-def tame(shown: Any) -> list[dict[str, Any]]:
-    """Return recorded outputs without what a browser would run: text and pictures are left.
-
-    HTML, JavaScript, SVG, Markdown and LaTeX go; so do displays that had no other form.
-    """
-    kept: list[dict[str, Any]] = []
-    for event in cast("list[Any]", shown) if isinstance(shown, list) else []:
-        if not isinstance(event, dict):
-            continue
-        one = cast("dict[str, Any]", event)
-        if one.get("kind") == "stream":
-            texts = {name: str(one.get(name, "")) for name in ("kind", "name", "text")}
-            kept.append(texts)
-            continue
-        data: Any = one.get("data")
-        forms = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-        safe = {name: forms[name] for name in _SHOWN if isinstance(forms.get(name), str)}
-        if safe:
-            kept.append({**one, "data": safe, "metadata": {}})
-    return kept
 
 
 def _check_array(meta: Any, part: Bytes) -> None:

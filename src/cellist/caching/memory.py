@@ -14,8 +14,8 @@ from typing import Any
 from cellist.caching.envelope import Bytes, Header
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.reasons import Known
-from cellist.model.previews import short
 from cellist.caching.shown import split
+from cellist.model.previews import short
 
 MAX_HEADERS = 50
 _REREAD_SECONDS = 60.0
@@ -51,7 +51,7 @@ class Entry:
         encoded = self.encoded
         return split(self.header, encoded.parts)[1] if encoded is not None else None
 
-    def shown(self, value: Any) -> str:
+    def preview_of(self, value: Any) -> str:
         """Return what the value looks like; it is the same for each caller."""
         if self.preview is None:
             self.preview = short(value)

@@ -108,8 +108,8 @@ class ResultStore(Aside):
                 value = entry.fresh()
             except Exception as error:
                 return self._undecodable(key, error)
-            return self._found(key, value, entry.header, "memory", entry.shown(value))
-            return self._found(key, Found(value, entry.header, "memory", entry.shown))
+            found = Found(value, entry.header, "memory", entry.preview_of(value), entry.shown)
+            return self._found(key, found)
         try:
             loaded = self._shelf.load(key)
         except BadEntry as bad:
@@ -144,11 +144,8 @@ class ResultStore(Aside):
             kept, encoded = (None, encoded) if shown or atom_size(value) is None else (value, None)
             expires = sealed.header.get("expires")
             self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, expires))
-        return self._found(key, Found(value, sealed.header, "disk", shown))
+        return self._found(key, Found(value, sealed.header, "disk", None, shown))
 
-    def _found(
-        self, key: str, value: Any, header: Header, source: str, preview: str | None = None
-    ) -> Found:
     def _found(self, key: str, found: Found) -> Found:
         if not self._uses:
             self._writer.stay()
@@ -156,8 +153,6 @@ class ResultStore(Aside):
         self._saved += found.header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
         self.used.add(key)
-        return Found(value, header, source, preview)
-        self._pinned.add(key)
         return found
 
     def _undecodable(self, key: str, error: Exception) -> Missing:

@@ -27,7 +27,7 @@ from cellist.notebook.definitions import (
 from cellist.notebook.expressions import CellNames
 from cellist.notebook.links import Links, follow, is_atom
 
-FORMAT = 1
+FORMAT = 2
 _IPYTHONS = re.compile(r"_+|_i{1,3}|_i?\d+|_ih|_oh|_dh|_exit_code|In|Out|exit|quit|get_ipython")
 _OURS = "__cellist_"
 _MISSING: Any = object()
