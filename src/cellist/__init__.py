@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cellist.overrule import accept as accept
     from cellist.overrule import decisions as decisions
     from cellist.overrule import refresh as refresh
+    from cellist.planning import plan as plan
     from cellist.share.exchange import bundle as bundle
     from cellist.share.exchange import trust as trust
     from cellist.share.exchange import untrust as untrust
@@ -66,6 +67,7 @@ _HOMES = {
     "get_run_logger": "cellist.logging",
     "hasher": "cellist.caching.digests",
     "opaque": "cellist.annotations",
+    "plan": "cellist.planning",
     "quote": "cellist.annotations",
     "refresh": "cellist.overrule",
     "run": "cellist.api",
@@ -123,6 +125,7 @@ __all__ = [
     "hasher",
     "limits",
     "opaque",
+    "plan",
     "quote",
     "refresh",
     "run",

@@ -1,12 +1,13 @@
 """What a user asks cellist: which runs there were, why a task ran, what is in the cache."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from cellist.engine.execution import current
 from cellist.exceptions import ObjectNotFound
 from cellist.model.runs import Run
 from cellist.session import get_session
+from cellist.tasks import Task
 
 
 def runs(**filters: Any) -> Any:
@@ -36,14 +37,33 @@ def compare(before: Any, after: Any) -> Any:
     return session.history.compare(_text(before), _text(after))
 
 
-def why(which: Any) -> Any:
-    """Return why a run was a hit or a miss: the `Reason` of a run, state, future or task name."""
-    for holder in (which, getattr(which, "run", None)):
-        reason = getattr(holder, "why", None)
-        if reason is not None and not callable(reason):
-            return reason
-    name = getattr(which, "name", None) if not isinstance(which, str) else which
-    return run(name if name is not None else which).why
+def why(which: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return the `Reason` why a run was a hit or a miss, or why a call would be one.
+
+    - Of what has run: `which` is a run, a state, a future, or the id or name of a run or task; a
+      name means its latest run. `None` where nothing was looked up.
+    - Of a call that has not: `which` is a task, followed by the arguments of the call. Nothing
+      runs, is stored or counted; only a `cache_key_fn` or policy of your own is called.
+
+    A task that can be called without arguments is taken for such a call; of another, given alone,
+    the latest run is told. Its name always means the latest run.
+
+    Raises `ObjectNotFound` naming near matches, `ParameterBindError` if the arguments do not fit
+    the task, and `TypeError` for arguments after something that is not a task.
+    """
+    kind: type = cast("Any", Task)  # so that checkers do not ask of which signature
+    is_task = isinstance(which, kind)
+    if is_task and (args or kwargs or which.shape.may_be_called_bare):
+        return which.why(*args, **kwargs)
+    if args or kwargs:
+        message = (
+            f"why() takes the arguments of a call only after a task, and {which!r:.80} is none. "
+            f"For a flow there is cellist.plan(flow, ...)."
+        )
+        raise TypeError(message)
+    if not is_task and hasattr(which, "why"):
+        return which.why
+    return run(getattr(which, "name", which)).why
 
 
 def cancel(which: Any = None) -> None:

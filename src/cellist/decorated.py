@@ -4,6 +4,7 @@ The options are those the user gave, unset ones left out of account until a run 
 copy with other options is made from what was said and not from what was concluded.
 """
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import (
@@ -174,9 +175,11 @@ class Decorated(ABC, Generic[P, R_co]):
         """Return the options with some replaced. Raises `TypeError` for an unknown name."""
         unknown = [name for name in changes if name not in self.options]
         if unknown:
+            near = difflib.get_close_matches(unknown[0], self.options, 1)
             message = (
                 f"with_options() of {self.noun} {self.name!r} got {', '.join(map(repr, unknown))}; "
                 f"the options are {', '.join(sorted(self.options))}."
+                + (f" Did you mean `{near[0]}`?" if near else "")
             )
             raise TypeError(message)
         given = {**self.options, **{kind: list(hooks) for kind, hooks in self._hooks.items()}}
@@ -266,6 +269,10 @@ class Decorated(ABC, Generic[P, R_co]):
         if self.isclassmethod:
             return self._bind(owner if owner is not None else type(instance))
         return self if instance is None else self._bind(instance)
+
+    def _all(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the positional arguments of the function for those of a call."""
+        return args
 
     @abstractmethod
     def _bind(self, instance: Any) -> Any:

@@ -72,20 +72,20 @@ def is_generator_function(fn: Any) -> bool:
     return inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code)
 
 
-def shape_of(fn: Callable[..., Any], noun: str) -> Shape:
+def shape_of(fn: Callable[..., Any], noun: str, name: str = "") -> Shape:
     """Return the signature of the function. Raises `ReservedArgumentError` for reserved names."""
     try:
         signature = inspect.signature(fn)
     except ValueError:  # some builtins have none
         signature = inspect.signature(_anything)
-    for name in _RESERVED:
-        if name in signature.parameters:
+    for reserved in _RESERVED:
+        if reserved in signature.parameters:
             message = (
-                f"{name!r} is a reserved argument name and cannot be used in {noun} functions. "
+                f"{reserved!r} is a reserved argument name and cannot be used in {noun} functions. "
                 f"Rename the parameter of {default_name(fn)!r}."
             )
             raise ReservedArgumentError(message)
-    return Shape(signature)
+    return Shape(signature, f"{noun} {name or default_name(fn)!r}")
 
 
 def _anything(*args: Any, **kwargs: Any) -> None:

@@ -76,7 +76,7 @@ class Flow(Decorated[P, R_co]):
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
-        self.shape = shape_of(plain, "flow")
+        self.shape = shape_of(plain, "flow", self.name)
         self.flow_run_name = check_run_name(given["flow_run_name"], "flow_run_name", owner)
         self._keep_retries(owner)
         self.task_runner = _check_runner(given["task_runner"], owner)
@@ -187,10 +187,6 @@ class Flow(Decorated[P, R_co]):
         """Do what `generate_mermaid_graph` does, as `avisualize` does."""
         __tracebackhide__ = True
         return (await avisualize(self, self._all(args), kwargs)).mermaid
-
-    def _all(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the positional arguments of the function for those of a call."""
-        return args
 
     @overload
     def __get__(

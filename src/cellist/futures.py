@@ -52,6 +52,11 @@ class PrefectFuture(Promise, Generic[R_co]):
         """The run's name."""
         return self.run.name
 
+    @property
+    def why(self) -> Any:
+        """Why the run was a hit or a miss (a `Reason`), `None` as long as that is open."""
+        return self.run.why
+
     def done(self) -> bool:
         """Whether the run has ended."""
         return self.outcome is not None

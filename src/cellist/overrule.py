@@ -27,7 +27,8 @@ from cellist.exceptions import ObjectNotFound
 from cellist.history.decisions import Decision
 from cellist.history.frames import decisions_frame
 from cellist.key_requests import KeyRequest
-from cellist.model.reasons import Change, Component, Reason, diff
+from cellist.model.reason_text import change_lines
+from cellist.model.reasons import Change, Component, Reason
 from cellist.persistence import CachePlan
 from cellist.session import get_session
 from cellist.tasks import Task
@@ -51,11 +52,7 @@ class Outcome(NamedTuple):
     changes: tuple[Change, ...] = ()
 
     def __repr__(self) -> str:
-        lines = [self.message]
-        for change in self.changes:
-            lines.append(f"  - {change.summary}")
-            lines += [f"      {line}" for line in diff(change).splitlines()]
-        return "\n".join(lines)
+        return "\n".join([self.message, *change_lines(self.changes)])
 
     __str__ = __repr__
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from cellist.caching.acceptances import Acceptance, Acceptances, sources_of, with_sources
+from cellist.caching.aside import Readable
 from cellist.caching.envelope import Header
 from cellist.caching.found import Found, Missing
-from cellist.caching.stores import AnyStore
 from cellist.key_requests import KeyRequest, join
 from cellist.model.reasons import Component
 from cellist.persistence import CachePlan
@@ -38,7 +38,7 @@ class Overruled:
 
     def judge(
         self,
-        store: AnyStore,
+        store: Readable,
         plan: CachePlan,
         components: Sequence[Component],
         found: Found | Missing,
@@ -57,7 +57,7 @@ class Overruled:
         return asked > 0.0 and header.get("began", 0.0) <= asked
 
     def _accepted(
-        self, store: AnyStore, plan: CachePlan, components: Sequence[Component]
+        self, store: Readable, plan: CachePlan, components: Sequence[Component]
     ) -> Found | Missing | None:
         """Return the result under an accepted former source, or that it has expired."""
         if not self.acceptances.are_possible():

@@ -1,4 +1,4 @@
-"""What a task gives while its flow is only drawn: a stand-in that remembers where it came from.
+"""What a task gives while its flow is only drawn or planned: a stand-in that knows its origin.
 
 Attributes, elements, calls and arithmetic of a placeholder give another one with the same origin,
 so `page.text` or `frame[frame.price > 0]` keeps its link. A loop over it runs once, for all its
@@ -135,8 +135,8 @@ def _operator(template: str) -> Callable[..., Placeholder]:
 def _refusal(unknown: str) -> Callable[..., NoReturn]:
     def refuse(self: Placeholder, *_: Any) -> NoReturn:
         message = (
-            f"{_shown(self)} is a placeholder, for the flow is only being drawn: {unknown} is not "
-            f"known. Give its task a value to draw with: {REMEDY}."
+            f"{_shown(self)} is a placeholder, for its task does not run here: {unknown} is not "
+            f"known. Give the task a value to go on with: {REMEDY}."
         )
         raise FlowVisualizationError(message)
 

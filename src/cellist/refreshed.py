@@ -11,6 +11,7 @@ from typing import Any
 from cellist.cache_notes import Note
 from cellist.caching.digests import digest_value
 from cellist.caching.envelope import Header
+from cellist.caching.found import Missing
 from cellist.caching.memory import Entry
 from cellist.caching.reasons import also, time_of
 from cellist.exceptions import HashError
@@ -55,7 +56,7 @@ def compare_with_stored(
     `is_comparable` says whether what this serializer stored can be. Raises what these raise.
     """
     stored = note.store.peek(note.key)
-    if stored is None:
+    if isinstance(stored, Missing):
         return why, False
     header = stored.header
     differs = bool(header.get("differs"))  # one more run that agrees takes nothing back

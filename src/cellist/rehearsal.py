@@ -11,10 +11,10 @@ import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from cellist.engine.commands import Ok
-from cellist.engine.execution import FlowExecution, active_tags
+from cellist.engine.execution import FlowExecution, active_tags, current
 from cellist.engine.inputs import ATOMS, is_closed, parts
 from cellist.engine.promise import Promise
 from cellist.exceptions import MappingMissingIterable
@@ -23,6 +23,7 @@ from cellist.mapping import spread
 from cellist.model.annotations import NOT_SET, BaseAnnotation, unmapped
 from cellist.model.runs import FlowRun, Run, TaskRun
 from cellist.model.states import COMPLETED, RUNNING, State
+from cellist.persistence import inherit
 from cellist.placeholders import Origin, Placeholder, element_of, origin_of
 
 
@@ -33,22 +34,68 @@ class Call:
     run: Run
     is_many: bool
     """Whether it stands for the runs of a map of unknown length."""
-    gave_placeholder: bool
     sources: dict[int, dict[str, None]]
     """Numbers of the runs it depends on, with the parameters that came from them."""
+    value: Any = NOT_SET
+    """What it gives; `NOT_SET` for a placeholder."""
+    is_own: bool = False
+    """Whether nobody else holds that value, so that the flow's code may have it itself."""
+
+    @property
+    def gave_placeholder(self) -> bool:
+        """Whether what it gave only stands for a value."""
+        return self.value is NOT_SET
+
+
+class Script(Protocol):
+    """What decides what calls give; without one it is the `viz_return_value` of the task."""
+
+    def answer(
+        self, rehearsal: "Rehearsal", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Set the value of a call that was just noted."""
+        ...
+
+    def play(
+        self,
+        rehearsal: "Rehearsal",
+        flow: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wait_for: Any,
+        return_state: bool,
+    ) -> Any:
+        """Return what the call of a subflow gives; of an async one an awaitable."""
+        ...
 
 
 class Rehearsal(FlowExecution):
     """A flow whose code runs without its tasks."""
 
-    __slots__ = ("_known", "_lock", "_names", "calls")
+    __slots__ = ("_known", "_lock", "_names", "calls", "script")
 
-    def __init__(self, flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        flow: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        script: Script | None = None,
+        outer: "Rehearsal | None" = None,
+    ) -> None:
         plan = flow.plan()
         plan.shape.check(args, kwargs)
-        run = FlowRun(flow, None, None, (), plan.tags | active_tags.get())
-        super().__init__(run, flow, plan, args, kwargs, None, None, None)
+        above = outer.flow_run if outer is not None else None
+        run = FlowRun(flow, above, above, (), plan.tags | active_tags.get())
+        super().__init__(run, flow, plan, args, kwargs, outer, outer, None)
+        around = current.get()
+        _, self.keeping = inherit(plan, around.keeping if around is not None else None)
         self.log_prints = False
+        self.script = script
+        if outer is not None:
+            self.calls, self._names = outer.calls, outer._names
+            self._known, self._lock = outer._known, outer._lock
+            run.enter(RUNNING)
+            return
         self.calls: dict[int, Call] = {}
         self._names: Counter[str] = Counter()
         self._known: dict[int, tuple[Any, int]] = {}
@@ -65,15 +112,17 @@ class Rehearsal(FlowExecution):
         return_state: bool,
     ) -> Any:
         """Note a direct call and return what stands for its value."""
+        if self.script is not None and definition.noun == "flow" and not definition.isgenerator:
+            return self.script.play(self, definition, args, kwargs, wait_for, return_state)
         definition.shape.check(args, kwargs)
         if definition.isasync and not definition.isgenerator:
             return self._awaited(definition, args, kwargs, wait_for, return_state)
-        run = self._noted(definition, args, kwargs, wait_for)
+        run = self.noted(definition, args, kwargs, wait_for)
         if definition.isgenerator:
             stream = self._stream_async(run) if definition.isasync else self._stream(run)
             self._known[id(stream)] = stream, run.number
             return stream
-        return self._given(run, return_state)
+        return self.given(run, return_state)
 
     async def _awaited(
         self,
@@ -83,9 +132,10 @@ class Rehearsal(FlowExecution):
         wait_for: Any,
         return_state: bool,
     ) -> Any:
-        return self._given(self._noted(definition, args, kwargs, wait_for), return_state)
+        return self.given(self.noted(definition, args, kwargs, wait_for), return_state)
 
-    def _given(self, run: Run, return_state: bool) -> Any:
+    def given(self, run: Run, return_state: bool) -> Any:
+        """Return what a direct call that was noted gives."""
         value = self._value(run)
         return run.public_state(value) if return_state else value
 
@@ -101,7 +151,7 @@ class Rehearsal(FlowExecution):
     ) -> PrefectFuture[Any]:
         """Note a submission and return its future, settled."""
         definition.shape.check(args, kwargs)
-        return self._future(self._noted(definition, args, kwargs, wait_for))
+        return self._future(self.noted(definition, args, kwargs, wait_for))
 
     def map(
         self, definition: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
@@ -115,7 +165,8 @@ class Rehearsal(FlowExecution):
         runs, is_many = self._spread(definition, args, kwargs)
         futures: PrefectFutureList[Any] = PrefectFutureList()
         for parameters in runs:
-            run = self._note(definition, parameters.items(), wait_for, is_many, whole)
+            one, names = definition.shape.call_of(parameters)
+            run = self._note(definition, one, names, wait_for, is_many, whole)
             futures.append(self._future(run))
         return futures
 
@@ -154,22 +205,24 @@ class Rehearsal(FlowExecution):
             return call is not None and call.is_many
         return isinstance(value, Placeholder) and origin_of(value).is_many
 
-    def _noted(
+    def noted(
         self, definition: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
     ) -> Run:
-        return self._note(definition, definition.shape.named(args, kwargs), wait_for, False, {})
+        """Note one call, and return the run that stands for it."""
+        return self._note(definition, args, kwargs, wait_for, False, {})
 
     def _note(
         self,
         definition: Any,
-        named: Iterable[tuple[str, Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         wait_for: Any,
         is_many: bool,
         whole: dict[int, dict[str, None]],
     ) -> Run:
         """Note one call, with what it depends on."""
         sources = {number: dict(names) for number, names in whole.items()}
-        for name, value in (*named, ("wait_for", wait_for)):
+        for name, value in (*definition.shape.named(args, kwargs), ("wait_for", wait_for)):
             for number in self._sources_in(value):
                 sources.setdefault(number, {})[name] = None
         make = FlowRun if definition.noun == "flow" else TaskRun
@@ -178,10 +231,18 @@ class Rehearsal(FlowExecution):
             run.name = f"{definition.name}-{self._names[definition.name]}"
             self._names[definition.name] += 1
             known = {number: names for number, names in sources.items() if number in self.calls}
-            gave = _given_value(run) is NOT_SET
-            self.calls[run.number] = Call(run, is_many, gave, known)
+            call = self.calls[run.number] = Call(run, is_many, known)
+        if self.script is None:
+            call.value = value_to_draw_with(definition)
+        else:
+            self.script.answer(self, call, args, kwargs)
         run.enter(COMPLETED)
         return run
+
+    def holds_placeholder(self, value: Any) -> bool:
+        """Whether the value, or anything inside it, only stands for one."""
+        found = [self.calls.get(number) for number in self._sources_in(value)]
+        return any(call.gave_placeholder for call in found if call is not None)
 
     def _sources_in(self, value: Any) -> Iterable[int]:
         """Yield the numbers of the runs that gave the value or anything inside it."""
@@ -192,8 +253,11 @@ class Rehearsal(FlowExecution):
             if item.__class__ in ATOMS or id(item) in seen:
                 continue
             seen.add(id(item))
-            yield from self._numbers_of(item)
-            if isinstance(item, BaseAnnotation):
+            numbers = self._numbers_of(item)
+            yield from numbers
+            if isinstance(item, State) and not self.calls.keys() & set(numbers):
+                stack.append(item.data)  # that of a flow whose calls were noted one by one
+            elif isinstance(item, BaseAnnotation):
                 note = cast("BaseAnnotation[Any]", item)
                 stack += () if is_closed(note) else (note.unwrap(),)
             elif not isinstance(item, (Promise, State, Placeholder)):
@@ -220,16 +284,16 @@ class Rehearsal(FlowExecution):
 
     def _value(self, run: Run) -> Any:
         """Return what stands for the value of a run."""
-        given = _given_value(run)
-        if given is NOT_SET:
-            return self._placeholder(run, run.name, self.calls[run.number].is_many)
-        value = _fresh(given)
-        self._keep(value, run, {id(part) for part in parts(given)})
+        call = self.calls[run.number]
+        if call.gave_placeholder:
+            return self._placeholder(run, run.name, call.is_many)
+        value = call.value if call.is_own else _fresh(call.value)
+        self._keep(value, run, set() if call.is_own else {id(part) for part in parts(call.value)})
         return value
 
     def _values(self, run: Run) -> Iterable[Any]:
         """Return what stands for the values of a generator."""
-        if _given_value(run) is NOT_SET:
+        if self.calls[run.number].gave_placeholder:
             return [self._placeholder(run, f"a value of {run.name}", True)]
         value = self._value(run)
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
@@ -249,9 +313,9 @@ class Rehearsal(FlowExecution):
                 self._known[id(part)] = part, run.number
 
 
-def _given_value(run: Run) -> Any:
+def value_to_draw_with(definition: Any) -> Any:
     """Return the `viz_return_value` of a task, `NOT_SET` if it has none."""
-    return cast("Any", run.definition).options.get("viz_return_value", NOT_SET)
+    return definition.options.get("viz_return_value", NOT_SET)
 
 
 def _fresh(value: Any) -> Any:

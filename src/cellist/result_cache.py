@@ -10,11 +10,12 @@ and unless such work is over in no time, a lease that other kernels see (`cachin
 import re
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from cellist import sentinel
 from cellist.cache_notes import Note
 from cellist.caching.acceptances import Acceptances
+from cellist.caching.aside import Onlooker, Readable
 from cellist.caching.digests import digest_value
 from cellist.caching.found import Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
@@ -34,6 +35,15 @@ from cellist.persistence import CachePlan
 from cellist.replaying import Owner, Replay
 from cellist.result_keeping import DURABLE_AFTER, Keeper
 from cellist.turns import Turn, Turns, gives_result
+
+
+class Foreseen(NamedTuple):
+    """What a look-up would come to."""
+
+    reason: Reason
+    ident: Any = None
+    """What tells the key from the same one in another store; `None` if nothing is kept under it."""
+    found: Found | None = None
 
 
 class Cache:
@@ -73,7 +83,7 @@ class Cache:
             x.run.why = self._broken(x, plan, error)
             return None
         if key is None:
-            x.run.why = Reason("off", "no_key", "ran: the cache policy gave no key for this call")
+            x.run.why = _NO_KEY
             return None
         x.run.cache_key = key
         ident: Any = key if store is self.stores.default else (store.directory, key)
@@ -89,6 +99,37 @@ class Cache:
         note = x.cache_note = Note(key, ident, components, request, store)
         note.found = found
         return self._take_turn(x, plan, note, landings)
+
+    def foresee(self, x: Execution) -> Foreseen:
+        """Return what `look_up` would find now: nothing is counted, kept, waited for or warned of.
+
+        `x` is thrown away afterwards.
+        """
+        plan: CachePlan = x.plan.cache
+        try:
+            request = self._request(x, plan)
+            key, components = self._key(plan, request)
+            store = self._store(plan)
+        except HashError as error:
+            return Foreseen(_no_digest(plan, error))
+        except Exception as error:
+            return Foreseen(_no_way(error))
+        if key is None:
+            return Foreseen(_NO_KEY)
+        ident: Any = key if store is self.stores.default else (store.directory, key)
+        note = Note(key, ident, components, request, store)
+        flight = self.flights.up.get(ident)
+        if flight is not None:
+            request.notes.append(f"`{flight.holder.run.name}` is computing it right now")
+        if not plan.refresh:
+            found = self._get(Onlooker(store), key, plan, components)
+            if isinstance(found, Found):
+                if request.packages:
+                    request.notes += upgrades(request.packages, found.header)
+                return Foreseen(reused(found.header, tuple(request.notes)), ident, found)
+            note.found = found
+        self._explain(x, plan, note, self._known(plan, note))
+        return Foreseen(x.run.why, ident)
 
     def _look_again(self, x: Execution, plan: CachePlan, note: Note) -> Ok | Flight | float | None:
         """Look for what the call has waited for."""
@@ -126,6 +167,8 @@ class Cache:
                 return self._hit(x, plan, note, found)
             note.found = found
         self._explain(x, plan, note, known)
+        sentinel.watch(x, note, known)
+        self.replay.begin(x, plan, note)
         return None
 
     def _explain(self, x: Execution, plan: CachePlan, note: Note, known: list[Known]) -> None:
@@ -138,8 +181,6 @@ class Cache:
         x.asked = False  # by functions that name the run or make its key
         note.digests = {(one.kind, one.name): one.digest for one in note.components}
         x.run.why = self._miss(note, known)
-        sentinel.watch(x, note, known)
-        self.replay.begin(x, plan, note)
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""
@@ -210,13 +251,13 @@ class Cache:
         return join(components), components
 
     def _get(
-        self, store: AnyStore, key: str, plan: CachePlan, components: list[Component]
+        self, store: Readable, key: str, plan: CachePlan, components: list[Component]
     ) -> Found | Missing:
         try:
             found = store.get(key, in_memory=plan.in_memory)
-            if isinstance(found, Missing) and isinstance(store, ResultStore):
-                bundles, copy = self.stores.bundles, not plan.readonly
-                found = bundles.fetch(store, key, plan.in_memory, copy=copy) or found
+            if isinstance(found, Missing) and isinstance(store, ResultStore | Onlooker):
+                target = store if isinstance(store, ResultStore) and not plan.readonly else None
+                found = self.stores.bundles.fetch(target, key, plan.in_memory) or found
             if found.__class__ is Found and not self.overruled.refreshes:
                 return found
             return self.overruled.judge(store, plan, components, found)
@@ -248,22 +289,20 @@ class Cache:
 
     def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Err | None:
         if plan.terms.strict:
-            x.run.why = Reason("off", "unstable", f"did not run: {error}")
+            x.run.why = _no_digest(plan, error)
             message = f"Task `{x.definition.name}` is strict and was not run: {error}"
             return Err(HashError(message, error.path))
         argument = re.split(r"[.\[({]", error.path, maxsplit=1)[0]
         message = f"Task `{plan.identity}` is not cached: {error}"
         self.owner.warn(message, once=("unstable", plan.identity, x.definition.name, argument))
-        name = f"`{error.path}` has" if error.path else "an argument has"
-        sentence = f"ran: {name} no stable digest"
-        x.run.why = Reason("off", "unstable", sentence, notes=(str(error),))
+        x.run.why = _no_digest(plan, error)
         return None
 
     def _broken(self, x: Execution, plan: CachePlan, error: Exception) -> Reason:
         text = f"{type(error).__name__}: {one_line(error)}"
         message = f"Task `{plan.identity}` is not cached: computing its key failed: {text}"
         self.owner.warn(message, once=("key", plan.identity, x.definition.name))
-        return Reason("off", "key_error", f"ran: computing the cache key failed ({text})")
+        return _no_way(error)
 
     def _tell(self, message: str) -> None:
         self.owner.warn(message)
@@ -274,6 +313,21 @@ def _explained(components: list[Component], known: list[Known], notes: tuple[str
         return explain(components, known, notes)
     except Exception:
         return explain(components, [], notes)
+
+
+_NO_KEY = Reason("off", "no_key", "ran: the cache policy gave no key for this call")
+
+
+def _no_digest(plan: CachePlan, error: HashError) -> Reason:
+    if plan.terms.strict:
+        return Reason("off", "unstable", f"did not run: {error}")
+    name = f"`{error.path}` has" if error.path else "an argument has"
+    return Reason("off", "unstable", f"ran: {name} no stable digest", notes=(str(error),))
+
+
+def _no_way(error: Exception) -> Reason:
+    text = f"{type(error).__name__}: {one_line(error)}"
+    return Reason("off", "key_error", f"ran: computing the cache key failed ({text})")
 
 
 def _is_quick(known: list[Known]) -> bool:

@@ -5,6 +5,7 @@ data the task reads, is not what it was, it is not stored at all. Nothing here r
 be kept is one sentence on the run and one warning.
 """
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,9 @@ _READONLY = "its result is not kept (CELLIST_CACHE=readonly)"
 _RUN_READ = "it asked which run it is part of, so the result is not kept by default"
 DURABLE_AFTER = 0.05
 """Seconds of work after which a result is on disk before Completed is announced."""
+
+_NOT_STORED = re.compile(r"^the result is not stored( on disk)?: ")
+"""How a store begins what is said here in other words."""
 
 _Sealed = Entry | str | None
 """A result ready for the store, one sentence why it cannot be kept, or nothing to be kept."""
@@ -126,9 +130,10 @@ class Keeper:
         except Exception as error:
             problem = f"{type(error).__name__}: {one_line(error)}"
         if problem is not None:
+            said = _NOT_STORED.sub("", problem)
             run = x.run
-            run.why = also(run.why, "not_kept", f"its result is not kept: {problem}")
-            message = f"The result of task `{x.definition.name}` is not kept: {problem}"
+            run.why = also(run.why, "not_kept", f"its result is not kept: {said}")
+            message = f"The result of task `{x.definition.name}` is not kept: {said}"
             if not isinstance(problem, Told):
                 self.owner.warn(message, once=("not kept", plan.identity, x.definition.name))
         self._settle(x, is_kept=problem is None)

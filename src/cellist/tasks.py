@@ -40,6 +40,7 @@ from cellist.definitions import (
 from cellist.dependencies import keep_key_options
 from cellist.engine.execution import current
 from cellist.engine.plan import Plan
+from cellist.explaining import Explained
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.mapping import spread
 from cellist.model.annotations import NOT_SET, unmapped
@@ -57,7 +58,7 @@ X = TypeVar("X")
 _log = logging.getLogger("cellist")
 
 
-class Task(Decorated[P, R_co]):
+class Task(Decorated[P, R_co], Explained):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
 
     noun = "task"
@@ -83,7 +84,7 @@ class Task(Decorated[P, R_co]):
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
-        self.shape = shape_of(plain, "task")
+        self.shape = shape_of(plain, "task", self.name)
         self._keep_retries(owner)
         self.retry_condition_fn = check_condition(given["retry_condition_fn"], owner)
         self._init_cache(owner)
@@ -123,9 +124,8 @@ class Task(Decorated[P, R_co]):
         self._init_storage(owner, isinstance(policy, CachePolicy) and policy != NONE)
 
     def _init_storage(self, owner: str, has_policy: bool) -> None:
-        given = self.options
-        self.result_storage_key = given["result_storage_key"]
-        keep_options(self, given, owner)
+        self.result_storage_key = self.options["result_storage_key"]
+        keep_options(self, self.options, owner)
         if self.persist_result is None and (has_policy or self.result_storage_key is not None):
             self.persist_result = True  # who says how to cache wants it
         if self.persist_result is False:
@@ -145,10 +145,7 @@ class Task(Decorated[P, R_co]):
         """What identifies the task across kernels: its qualified name and a digest of its code."""
         return task_key_of(self)
 
-    @property
-    def task_key(self) -> str:
-        """What identifies the task across kernels: its qualified name and a digest of its code."""
-        return task_key_of(self)
+    task_key = key
 
     @property
     def source_code(self) -> str | None:
@@ -335,6 +332,9 @@ class BoundTask(Task[P, R_co]):
         """Submit the task with the instance as its first argument."""
         base: Any = self._base
         return base.submit(self._instance, *args, **kwargs)
+
+    def _all(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self._instance, *args)
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """Map the task with the instance as the first argument of every run."""

@@ -12,21 +12,15 @@ from collections import Counter
 from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from cellist import settings
 from cellist.drawing.chart import Chart, Edge, Node
 from cellist.drawing.flowchart import flowchart_html, flowchart_svg
 from cellist.drawing.mermaid import mermaid
-from cellist.engine.errors import own_frame, trim
-from cellist.engine.execution import Execution, current
-from cellist.engine.inputs import find_upstream, resolve, value_of
-from cellist.engine.promise import Promise
-from cellist.engine.waiting import run_awaitable, wait_all
-from cellist.exceptions import FlowVisualizationError
-from cellist.placeholders import REMEDY, Placeholder, origin_of
-from cellist.rehearsal import Call, Rehearsal
+from cellist.engine.waiting import run_awaitable
+from cellist.rehearsal import Call
+from cellist.staging import Stage
 
 MOST_ALIKE = 10
 """Calls of one task with the same upstream tasks that are drawn one by one."""
@@ -144,76 +138,6 @@ def _publish(bundle: dict[str, str]) -> None:
     display.display(bundle, raw=True)
 
 
-class _Stage:
-    """The context in which a flow's code runs without its tasks."""
-
-    def __init__(self, flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        settings.refresh()
-        self._before: Execution | None = None
-        self.rehearsal = Rehearsal(flow, args, kwargs)
-        _resolve_inputs(self.rehearsal)
-        assert self.rehearsal.plan.prepare is not None  # every flow has its parameters checked
-        self.rehearsal.plan.prepare(self.rehearsal)
-
-    def begin(self) -> Any:
-        """Call the flow's function."""
-        x = self.rehearsal
-        return x.fn(*x.args, **x.kwargs)
-
-    def __enter__(self) -> Self:
-        self._before = current.get()
-        current.set(self.rehearsal)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        current.set(self._before)
-        if isinstance(error, Exception):
-            _explain(error, self.rehearsal)
-            trim(error)
-
-
-def _resolve_inputs(x: Rehearsal) -> None:
-    """Wait for futures among the arguments and put values in their place, as a run does."""
-    found, treated = find_upstream(x.plan.shape.named(x.args, x.kwargs))
-    if treated:
-        wait_all([one.source for one in found if isinstance(one.source, Promise)])
-        x.args, x.kwargs = resolve((x.args, x.kwargs), value_of)
-
-
-def _explain(error: Exception, rehearsal: Rehearsal) -> None:
-    """Add to an error of the flow's code which placeholders it had to do with, and the remedy."""
-    if isinstance(error, FlowVisualizationError):
-        return
-    names = _culprits(error.__traceback__, rehearsal)
-    if names:
-        error.add_note(
-            f"The flow is only being drawn: {', '.join(names)} gave a placeholder. If the code "
-            f"needs a value there, give the task one to draw with: {REMEDY}."
-        )
-
-
-def _culprits(traceback: TracebackType | None, rehearsal: Rehearsal) -> list[str]:
-    """Return the calls whose placeholders the failing code held; all of them if it held none."""
-    calls = rehearsal.calls
-    found: dict[int, None] = {}
-    while traceback is not None:
-        frame = traceback.tb_frame
-        if not own_frame(frame.f_code.co_filename):
-            values = list(frame.f_locals.values())
-            held = [origin_of(value) for value in values if isinstance(value, Placeholder)]
-            inner = dict.fromkeys(number for origin in held for number in origin.numbers)
-            found = inner or found  # the innermost frame that holds any
-        traceback = traceback.tb_next
-    if not found:
-        found = dict.fromkeys(n for n, call in calls.items() if call.gave_placeholder)
-    return [calls[number].run.name for number in found if number in calls]
-
-
 def _warn() -> None:
     """Warn once that the code of a flow runs."""
     global _warned  # noqa: PLW0603 - once in a process
@@ -226,7 +150,7 @@ def visualize(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Visua
     """Return the graph of a flow called with these arguments."""
     __tracebackhide__ = True
     _warn()
-    with _Stage(flow, args, kwargs) as stage:
+    with Stage(flow, args, kwargs) as stage:
         given = stage.begin()
         if flow.isasync:
             run_awaitable(given, None)
@@ -237,7 +161,7 @@ async def avisualize(flow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     """Return the graph of a flow called with these arguments; async code runs on this loop."""
     __tracebackhide__ = True
     _warn()
-    with _Stage(flow, args, kwargs) as stage:
+    with Stage(flow, args, kwargs) as stage:
         given = stage.begin()
         if flow.isasync:
             await given

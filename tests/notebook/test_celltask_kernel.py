@@ -67,7 +67,7 @@ def test_a_hit_after_a_restart_shows_everything_again(tmp_path):
         assert one.run("plt.get_fignums(), len(fig.axes)").result == "([], 1)"
         shown = one.run("cellist.runs(kind='task', limit=1).iloc[0][['name', 'state']].tolist()")
         assert shown.result == "['rich', 'Cached']"
-        assert "reused" in one.run("%cellist why rich").stdout
+        assert "reused" in (one.run("%cellist why rich").result or "")
 
 
 @pytest.mark.parametrize("body", ["time.sleep(20)", "await asyncio.sleep(20)"])

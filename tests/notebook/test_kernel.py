@@ -256,7 +256,7 @@ def test_results_outlive_the_kernel_and_an_edit_is_a_miss(tmp_path) -> None:
         one.run("def helper(x):\n    return x + 2")
         edited = one.run("state = double(5, return_state=True); state.name, state.result()")
         assert edited.result == "('Completed', 14)"
-        why = one.run("%cellist why double").stdout
+        why = one.run("%cellist why double").result or ""
         assert "helper `helper` changed" in why
         assert "return x + 2" in why
 

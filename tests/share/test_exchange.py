@@ -10,8 +10,9 @@ import pytest
 
 import cellist
 from cellist import flow, task
+from cellist.caching.bundles import Bundles
 from cellist.exceptions import BundleError, ObjectNotFound
-from cellist.session import CellistWarning
+from cellist.session import CellistWarning, get_session
 from cellist.share import exchange
 from tests.bundles import bundle_of, digest_of, lie, members_of
 from tests.kernels import kernel
@@ -390,16 +391,32 @@ def test_a_notebook_and_its_task_cells_in_a_kernel(author, reader):
         assert "Cached" in said[2].stdout
         assert "computed" in said[3].stdout
         assert "needs trust" in said[3].stderr
-        why = one.run("%cellist why table").stdout
+        why = one.run("%cellist why table").result
         assert "needs trust: `%cellist trust analysis.cellist`" in why
         assert "1 is a pickle" in (one.run("%cellist trust analysis.cellist").result or "")
         one.run("import cellist\ncellist.cache.clear()")
         one.restart()
         said = [one.run(cell) for cell in cells]
         assert said[3].error is None
-        assert "bundle `analysis.cellist`" in one.run("%cellist why table").stdout
+        assert "bundle `analysis.cellist`" in one.run("%cellist why table").result
         assert one.run("print(total)").stdout.strip() == "7"
         assert "not trusted any more" in one.run("%cellist untrust analysis.cellist").stdout
         wrong = one.run("%cellist trust nothing.cellist")
         assert wrong.error is None or wrong.error[0] == "UsageError"
         assert "There is no bundle" in wrong.stderr + wrong.traceback
+
+
+def test_looking_ahead_finds_what_a_bundle_has_and_takes_nothing(tmp_path, monkeypatch):
+    @task
+    def fit(n):
+        return {"n": n}
+
+    monkeypatch.chdir(tmp_path)
+    fit(3)
+    cellist.bundle("a.cellist", [fit])
+    get_session().store.clear()
+    get_session().stores.bundles = Bundles(get_session().store.directory, lambda *_: None)
+    why = cellist.why(fit, 3)
+    assert why.outcome == "hit"
+    assert "from bundle `a.cellist`" in why.sentence
+    assert get_session().store.entries() == []

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.drawing.markup import clipped
-from cellist.model.reasons import diff
 from cellist.model.runs import Run
 from cellist.model.states import (
     CANCELLED,
@@ -143,7 +142,7 @@ def reason_or_error(run: Run) -> str | None:
 def diffs(run: Run) -> str:
     """Return what changed in the code since the last result, as unified diffs; lines stay lines."""
     changes = run.why.changes if run.why is not None else ()
-    found = [f"{change.name}\n{text}" for change in changes if (text := diff(change))]
+    found = [f"{change.name}\n{text}" for change in changes if (text := change.diff)]
     text = "\n".join(found)
     return text if len(text) <= DIFF_LIMIT else f"{text[:DIFF_LIMIT]}…"
 

@@ -1,11 +1,11 @@
 """Looks into a result store that are no use of a result: they move no count and no order."""
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
-from cellist.caching.envelope import Header
+from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.formats import Encoded, decode
-from cellist.caching.found import Found
+from cellist.caching.found import ABSENT, Found, Missing, undecodable
 from cellist.caching.memory import Memory
 from cellist.caching.shelf import Shelf
 from cellist.caching.shown import split
@@ -24,20 +24,31 @@ class Aside:
     _misses: int
     _saved: float
 
-    def peek(self, key: str) -> Found | None:
-        """Return the result under a key, `None` without a usable one; nothing is counted.
+    def _heed_others(self) -> None:
+        """Forget what memory holds if another kernel had results forgotten."""
 
-        Raises whatever keeps it from being read.
+    def peek(self, key: str) -> Found | Missing:
+        """Return what `get` would, but count nothing, keep nothing in memory and warn of nothing.
+
+        The value is read all the same: one that cannot be is a miss.
         """
+        self._heed_others()
         entry = self._memory.get(key) or self._writer.find(key)
-        if entry is not None and (entry.expires is None or entry.expires > time.time()):
-            return Found(entry.fresh(), entry.header, "memory", shown=entry.shown)
-        loaded = self._shelf.load(key)
-        if loaded is None or loaded.parts is None:
-            return None
-        sealed = loaded.sealed
-        parts, shown = split(sealed.header, loaded.parts)
-        value: Any = decode(sealed.format, sealed.meta, parts, private=loaded.private)
+        try:
+            if entry is not None and (entry.expires is None or entry.expires > time.time()):
+                return Found(entry.fresh(), entry.header, "memory", shown=entry.shown)
+            loaded = self._shelf.load(key)
+            if loaded is None:
+                return Missing("expired", "it has expired", entry.header) if entry else ABSENT
+            sealed = loaded.sealed
+            if loaded.parts is None:
+                return Missing("expired", "it has expired", sealed.header)
+            parts, shown = split(sealed.header, loaded.parts)
+            value: Any = decode(sealed.format, sealed.meta, parts, private=loaded.private)
+        except BadEntry as bad:
+            return Missing(bad.code, str(bad))
+        except Exception as error:  # the value's own classes run here
+            return Missing("unreadable", undecodable(error))
         return Found(value, sealed.header, "disk", shown=shown)
 
     def disown(self, found: Found) -> None:
@@ -69,3 +80,38 @@ class Aside:
         if loaded is None or (parts := loaded.parts) is None:
             return None
         return loaded.sealed.header, Encoded(loaded.sealed.format, loaded.sealed.meta, parts)
+
+
+class Peekable(Protocol):
+    """What can be looked into without using it."""
+
+    def peek(self, key: str) -> Found | Missing:
+        """Return what is stored under a key."""
+        ...
+
+
+class Readable(Protocol):
+    """What a look-up reads from."""
+
+    def get(self, key: str, *, in_memory: bool = True) -> Found | Missing:
+        """Return what is stored under a key."""
+        ...
+
+    def disown(self, found: Found) -> None:
+        """Count a result that `get` gave, but that is not used, as one that was not found."""
+        ...
+
+
+class Onlooker:
+    """A store for who only looks: the same look-up leaves no trace in it."""
+
+    def __init__(self, store: Peekable) -> None:
+        self._store = store
+
+    def get(self, key: str, *, in_memory: bool = True) -> Found | Missing:
+        """Return what is stored under a key."""
+        del in_memory
+        return self._store.peek(key)
+
+    def disown(self, found: Found) -> None:
+        """Do nothing: nothing was counted."""

@@ -110,11 +110,11 @@ class Bundles:
         self._lock = Lock()
 
     def fetch(
-        self, store: Target, key: str, in_memory: bool = True, *, copy: bool = True
+        self, store: Target | None, key: str, in_memory: bool = True
     ) -> Found | Missing | None:
         """Return the result under a key, or why it cannot be used; None if no bundle has it.
 
-        With `copy` it is copied into the store.
+        It is copied into the store, if one is given.
         """
         missing: Missing | None = None
         for bundle, line in self._having(key):
@@ -126,7 +126,7 @@ class Bundles:
                 missing = Missing("expired", "it has expired", line.header)
                 continue
             try:
-                found = _take(store if copy else None, bundle, line, in_memory)
+                found = _take(store, bundle, line, in_memory)
             except Exception as error:  # a damaged file, a hostile one, or classes not defined here
                 problem = str(error) if isinstance(error, BundleError) else undecodable(error)
                 message = f"A result in bundle `{bundle.name}` was not used: {problem}."

@@ -18,6 +18,8 @@ from cellist.caching.serializers import Serializer
 from cellist.caching.store import ResultStore
 
 _RECORD = "storage_key"
+_ASTRAY = "its record does not say where it lies"
+_GONE = "its record is there, but its value is gone"
 
 
 class Place(NamedTuple):
@@ -120,6 +122,13 @@ class Stores:
             store.close()
 
 
+def _target(record: Found) -> str | None:
+    """Return the key that a record leads to, `None` if it does not say."""
+    value: Any = record.value
+    target: Any = cast("dict[str, Any]", value).get(_RECORD) if type(value) is dict else None
+    return target if isinstance(target, str) else None
+
+
 class LinkedStore:
     """Results in one store, found through records in another: without its record one is gone."""
 
@@ -142,21 +151,26 @@ class LinkedStore:
         record = self.records.get(key, in_memory=False)
         if isinstance(record, Missing):
             return record
-        value: Any = record.value
-        target: Any = cast("dict[str, Any]", value).get(_RECORD) if type(value) is dict else None
-        if not isinstance(target, str):
-            return self.records.refuse("unreadable", "its record does not say where it lies")
+        target = _target(record)
+        if target is None:
+            return self.records.refuse("unreadable", _ASTRAY)
         found = self.results.get(target, in_memory=in_memory)
         if isinstance(found, Missing) and found.code == "absent":
-            return self.results.refuse("unreadable", "its record is there, but its value is gone")
+            return self.results.refuse("unreadable", _GONE)
         return found
 
-    def peek(self, key: str) -> Found | None:
-        """Return the result that the record under a key leads to; see `ResultStore.peek`."""
+    def peek(self, key: str) -> Found | Missing:
+        """Return what `get` would without leaving a trace, see `Aside`."""
         record = self.records.peek(key)
-        value: Any = record.value if record is not None else None
-        target: Any = cast("dict[str, Any]", value).get(_RECORD) if type(value) is dict else None
-        return self.results.peek(target) if isinstance(target, str) else None
+        if isinstance(record, Missing):
+            return record
+        target = _target(record)
+        if target is None:
+            return Missing("unreadable", _ASTRAY)
+        found = self.results.peek(target)
+        if isinstance(found, Missing) and found.code == "absent":
+            return Missing("unreadable", _GONE)
+        return found
 
     def disown(self, found: Found) -> None:
         """Count a result that `get` gave, but that is not used, as one that was not found."""

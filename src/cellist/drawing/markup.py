@@ -1,15 +1,8 @@
-"""The one place where text becomes HTML or SVG, and where long text is cut."""
+"""Where text becomes fit for HTML or SVG, and where long text is cut."""
 
 import base64
-import html
-import re
 
-_NOT_PRINTABLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
-
-
-def escaped(text: str) -> str:
-    """Return text fit for HTML, XML and quoted attributes, without control characters."""
-    return html.escape(re.sub(_NOT_PRINTABLE, "�", text), quote=True)
+from cellist.model.markup import escaped
 
 
 def clipped(text: str, limit: int) -> str:
@@ -23,3 +16,6 @@ def clipped(text: str, limit: int) -> str:
 def data_uri(svg: str) -> str:
     """Return a picture as a data URI."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+__all__ = ["clipped", "data_uri", "escaped"]

@@ -37,14 +37,17 @@ class Shape:
         "names",
         "needed",
         "needs_keywords",
+        "owner",
         "positional",
         "rest",
         "signature",
         "star",
     )
 
-    def __init__(self, signature: inspect.Signature) -> None:
+    def __init__(self, signature: inspect.Signature, owner: str = "the function") -> None:
         self.signature = signature
+        self.owner = owner
+        """Whose it is, for errors: `task 'fetch'`."""
         parameters = signature.parameters.values()
         positional = [p for p in parameters if p.kind in _POSITIONAL]
         self.needed = sum(p.default is p.empty for p in positional)
@@ -64,6 +67,11 @@ class Shape:
         fits = not kwargs and not self.needs_keywords and self.needed <= len(args) <= self.most
         if not fits:
             self._bind(args, kwargs)
+
+    @property
+    def may_be_called_bare(self) -> bool:
+        """Whether a call without arguments fits."""
+        return not self.needed and not self.needs_keywords
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, defaults filled in."""
@@ -113,7 +121,7 @@ class Shape:
             return self.signature.bind(*args, **kwargs)
         except TypeError as error:
             message = (
-                f"Error binding parameters: {error}. The function takes {self.signature}, "
+                f"Error binding parameters of {self.owner}: {error}. It takes {self.signature}, "
                 f"the call gave {len(args)} positional argument(s)"
                 + (f" and the names {', '.join(map(repr, kwargs))}." if kwargs else ".")
             )

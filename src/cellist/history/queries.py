@@ -114,11 +114,10 @@ class Reader:
             rows = self._read(
                 "SELECT * FROM runs WHERE id LIKE ? || '%' ORDER BY id DESC LIMIT 1", [text]
             )
-        if not rows:
-            rows = self._read("SELECT * FROM runs WHERE name = ? ORDER BY id DESC LIMIT 1", [which])
-        if not rows:
+        if not rows:  # a run outside flows has the name of its task, and need not be the latest
             rows = self._read(
-                "SELECT * FROM runs WHERE definition = ? ORDER BY id DESC LIMIT 1", [which]
+                "SELECT * FROM runs WHERE name = ? OR definition = ? ORDER BY id DESC LIMIT 1",
+                [which, which],
             )
         if not rows:
             raise ObjectNotFound(self._not_found(which))
@@ -144,12 +143,15 @@ class Reader:
         rows = self._read(f"SELECT {names} FROM decisions ORDER BY at DESC, rowid DESC")  # noqa: S608 - constants
         return [Decision(**row) for row in rows]
 
-    def durations(self, name: str, limit: int = 8) -> list[float]:
-        """Return how long the latest completed runs of a task or flow took, in seconds."""
+    def durations(self, name: str, limit: int = 8, kind: str = "%") -> list[float]:
+        """Return how long the latest completed runs of a task or flow took, in seconds.
+
+        Those that were reused do not count. `kind` is `task` or `flow`, by default both.
+        """
         rows = self._read(
             "SELECT started, ended FROM runs WHERE definition = ? AND state = 'Completed' "
-            "AND started IS NOT NULL ORDER BY id DESC LIMIT ?",
-            [name, limit],
+            "AND kind LIKE ? AND started IS NOT NULL ORDER BY id DESC LIMIT ?",
+            [name, kind, limit],
         )
         return [(row["ended"] - row["started"]) / 1e9 for row in rows if row["ended"]]
 

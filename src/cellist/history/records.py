@@ -4,6 +4,9 @@ import html
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from cellist.model.reason_text import html_of
+from cellist.model.reasons import Reason
+
 
 class StateRecord(NamedTuple):
     """One state of a run's history."""
@@ -48,7 +51,9 @@ class RunRecord:
         self.tags: list[str] = row.get("tags") or []
         self.inputs: dict[str, str] = row.get("inputs") or {}
         self.upstream: dict[str, list[str]] = row.get("upstream") or {}
-        self.why: dict[str, Any] | None = row.get("why")
+        why: dict[str, Any] | None = row.get("why")
+        self.why = Reason.from_dict(why) if why else None
+        """Why a task run was a hit or a miss."""
         self.cache_key: str | None = row.get("cache_key")
         self.result: str | None = row.get("result")
         self.where: str | None = row.get("where")
@@ -104,14 +109,14 @@ class RunRecord:
             "state": self.state,
             "seconds": self.seconds,
             "attempts": len(self.attempts),
-            "why": self.why["sentence"] if self.why else None,
+            "why": self.why.sentence if self.why else None,
             "cache key": self.cache_key,
             "error": ": ".join(self.error[:2]) if self.error else None,
             "tags": ", ".join(self.tags) or None,
         }
         found.update({f"input {name}": text for name, text in self.inputs.items()})
         for child in self.children:
-            sentence = child.why["sentence"] if child.why else None
+            sentence = child.why.sentence if child.why else None
             found.setdefault(f"{child.definition}: {child.inputs}", (child.state, sentence))
         return found
 
@@ -120,7 +125,7 @@ class RunRecord:
             ("state", " → ".join(state.name for state in self.states)),
             ("started", f"{self.states[0].at:%Y-%m-%d %H:%M:%S} UTC" if self.states else ""),
             ("took", f"{self.seconds:.3f} s" if self.seconds is not None else ""),
-            ("why", self.why["sentence"] if self.why else ""),
+            ("why", self.why.sentence if self.why else ""),
             ("inputs", ", ".join(f"{name}={text}" for name, text in self.inputs.items())),
             ("result", self.result or ""),
             ("ran in", self.where or ""),
@@ -136,8 +141,9 @@ class RunRecord:
         return f"{self.kind} run {self.name}\n{body}"
 
     def _repr_html_(self) -> str:
+        rich = {"why": html_of(self.why)} if self.why else {}
         cells = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            f"<tr><th>{html.escape(name)}</th><td>{rich.get(name) or html.escape(text)}</td></tr>"
             for name, text in self._lines()
         )
         title = f"<th colspan=2>{html.escape(f'{self.kind} run {self.name}')}</th>"

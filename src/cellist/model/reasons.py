@@ -1,9 +1,11 @@
 """Why a task run was a hit or a miss: the named parts of a cache key, and what is said of them."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
+
+from cellist.model.reason_text import html_of, text_of
 
 
 class Component(NamedTuple):
@@ -44,6 +46,10 @@ _LABELS = {
 }
 
 
+CODE_KINDS = frozenset({"source", "function", "class", "module"})
+"""Kinds of components whose text is source code."""
+
+
 class Change(NamedTuple):
     """What differs between two keys in one component; `before` or `after` is empty if absent."""
 
@@ -52,6 +58,18 @@ class Change(NamedTuple):
     before: str
     after: str
     summary: str
+
+    @property
+    def diff(self) -> str:
+        """A unified diff of a changed code or text of a file, empty for other changes."""
+        if self.kind in CODE_KINDS:
+            old, new = self.before, self.after
+        else:
+            old, new = (text.partition("\n")[2] for text in (self.before, self.after))
+            if not (old and new):
+                return ""
+        sides = old.splitlines(), new.splitlines()
+        return "\n".join(difflib.unified_diff(*sides, "before", "after", lineterm="", n=2))
 
 
 class _Later:
@@ -63,7 +81,7 @@ class _Later:
 
 @dataclass(frozen=True, slots=True)
 class Reason(_Later):
-    """Why a run was a hit or a miss, as data and as one sentence.
+    """Why a run was a hit or a miss, as data and as one sentence; shown with its changes.
 
     `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused, accepted,
     first_run, changed, expired, refreshed, not_deterministic, unreadable, evicted, no_cache,
@@ -81,6 +99,21 @@ class Reason(_Later):
 
     def __str__(self) -> str:
         return self.sentence
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a part by its name in `as_dict`."""
+        return self.as_dict()[name]
+
+    @property
+    def text(self) -> str:
+        """The sentence and below it what changed, with diffs of code, and the notes."""
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": self.text, "text/html": self._repr_html_()}
 
     @staticmethod
     def later(make: "Callable[[], Reason]") -> "Reason":
@@ -110,29 +143,27 @@ class Reason(_Later):
             "outcome": self.outcome,
             "code": self.code,
             "sentence": self.sentence,
-            "changes": [{**change._asdict(), "diff": diff(change)} for change in self.changes],
+            "changes": [{**change._asdict(), "diff": change.diff} for change in self.changes],
             "recorded_at": self.recorded_at,
             "saved": self.saved,
             "notes": list(self.notes),
         }
 
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> "Reason":
+        """Return the reason that `as_dict` was made of."""
+        return cls(
+            told["outcome"],
+            told["code"],
+            told["sentence"],
+            tuple(
+                Change(*(one[name] for name in Change._fields)) for one in told.get("changes") or ()
+            ),
+            told.get("recorded_at"),
+            told.get("saved"),
+            tuple(told.get("notes") or ()),
+        )
+
 
 _FIELDS = tuple(one.name for one in fields(Reason))
 _new, _set, _get = object.__new__, object.__setattr__, object.__getattribute__
-
-CODE_KINDS = frozenset({"source", "function", "class", "module"})
-"""Kinds of components whose text is source code."""
-
-
-def diff(change: Change) -> str:
-    """Return a unified diff of a changed code or text of a file, empty for other changes."""
-    if change.kind in CODE_KINDS:
-        old, new = change.before, change.after
-    else:
-        old, new = (text.partition("\n")[2] for text in (change.before, change.after))
-        if not (old and new):
-            return ""
-    lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), "before", "after", lineterm="", n=2
-    )
-    return "\n".join(lines)

@@ -1,14 +1,15 @@
 """The line magic `%cellist`: what is asked of cellist, and told to it, in one line."""
 
+import difflib
 import platform
 import shlex
 import sys
-import textwrap
 from argparse import ArgumentParser
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
+from IPython.core import magic
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 
@@ -16,9 +17,11 @@ from cellist import api, overrule, settings
 from cellist.caching.reasons import seconds_text
 from cellist.exceptions import CellistError
 from cellist.notebook.kernel import in_kernel, ui_for
+from cellist.notebook.questions import QUESTIONS, expanded
 from cellist.session import get_session
 from cellist.share import exchange
 
+_magic = cast("Any", magic)  # IPython does not say its types
 _SHOWN = [
     "name",
     "kind",
@@ -43,12 +46,16 @@ _PACKAGES = (
 )
 
 
-def cellist_magic(line: str) -> Any:
+@_magic.no_var_expand
+@_magic.needs_local_scope
+def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     """Ask cellist, or tell it.
 
     %cellist status          what runs now, and what the cache holds
     %cellist runs [N]        the latest N runs (20) as a table
     %cellist why NAME        why a run or the latest run of a task was reused or ran
+    %cellist why TASK(X)     why a call would be reused or would run; it does not run
+    %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
     %cellist cancel [RUN]    cancel a run, or all that are live
     %cellist cache           the entries of the result store as a table
     %cellist refresh NAME    let a task or cell compute anew at its next call
@@ -62,17 +69,28 @@ def cellist_magic(line: str) -> Any:
     %cellist untrust FILE    load them no more
     %cellist doctor          versions, places and the health of the store
     """
-    words = shlex.split(line)
+    shell: Any = get_ipython()
+    names: dict[str, Any] = dict(shell.user_ns) if shell is not None else {}
+    names.update(local_ns or {})
+    verb, *rest = line.split(maxsplit=1) or [""]
+    if verb in QUESTIONS:  # what follows may be Python, so it is taken as it is written
+        return _told(verb, QUESTIONS[verb], "".join(rest).strip(), names)
+    words = shlex.split(expanded(line, names))
+    known = ", ".join(sorted({**_COMMANDS, **QUESTIONS}))
     if not words:
-        raise UsageError(f"%cellist needs a command: {', '.join(sorted(_COMMANDS))}")
+        raise UsageError(f"%cellist needs a command: {known}")
     command = _COMMANDS.get(words[0])
     if command is None:
-        message = f"%cellist has no command {words[0]!r}; it has {', '.join(sorted(_COMMANDS))}"
-        raise UsageError(message)
+        raise UsageError(f"%cellist has no command {words[0]!r}; it has {known}")
+    return _told(words[0], command, words[1:])
+
+
+def _told(verb: str, command: Callable[..., Any], *given: Any) -> Any:
+    """Carry out a command; what is wrong with it is said without a traceback."""
     try:
-        return command(words[1:])
+        return command(*given)
     except CellistError as error:
-        raise UsageError(f"%cellist {words[0]}: {error}") from None
+        raise UsageError(f"%cellist {verb}: {error}") from None
 
 
 def _say(text: str) -> None:
@@ -108,23 +126,6 @@ def _number(text: str, command: str) -> int:
     return int(text)
 
 
-def _why(words: list[str]) -> Any:
-    if not words:
-        raise UsageError("%cellist why needs the name of a task or run")
-    record = api.run(" ".join(words))
-    reason = record.why
-    if reason is None:
-        _say(f"{record.name}: nothing was looked up in the cache.")
-        return
-    _say(f"{record.name} {reason['sentence']}")
-    for change in reason["changes"]:
-        _say(f"  - {change['summary']}")
-        if change["diff"]:
-            _say(textwrap.indent(change["diff"], "      "))
-    for note in reason["notes"]:
-        _say(f"  note: {note}")
-
-
 def _cancel(words: list[str]) -> None:
     session = get_session()
     if words:
@@ -142,9 +143,20 @@ def _cache(words: list[str]) -> Any:
 
 
 def _clear(words: list[str]) -> None:
-    gone = api.cache.invalidate(" ".join(words)) if words else api.cache.clear()
-    what = f"of task {' '.join(words)!r}" if words else "in all"
-    _say(f"Deleted {gone} result(s) {what}.")
+    if not words:
+        _say(f"Deleted {api.cache.clear()} result(s) in all.")
+        return
+    name = " ".join(words)
+    gone = api.cache.invalidate(name)
+    _say(f"Deleted {gone} result(s) of task {name!r}." if gone else _nothing_of(name))
+
+
+def _nothing_of(name: str) -> str:
+    """Return that no task of a name has results, and which of a similar name have."""
+    known = sorted({str(entry["task"]) for entry in get_session().store.entries()})
+    near = difflib.get_close_matches(name, known, 5, 0.5)
+    hint = f" Near to it: {', '.join(near)}." if near else " `%cellist cache` lists all results."
+    return f"No task {name!r} has results, so none was deleted.{hint}"
 
 
 def _bundle(words: list[str]) -> Any:
@@ -237,5 +249,4 @@ _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "status": _status,
     "trust": _trust,
     "untrust": _untrust,
-    "why": _why,
 }

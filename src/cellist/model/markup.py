@@ -1,0 +1,11 @@
+"""Text that becomes part of HTML or XML."""
+
+import html
+import re
+
+_NOT_PRINTABLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+
+
+def escaped(text: str) -> str:
+    """Return text fit for HTML, XML and quoted attributes, without control characters."""
+    return html.escape(re.sub(_NOT_PRINTABLE, "�", text), quote=True)

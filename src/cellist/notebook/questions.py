@@ -1,0 +1,159 @@
+"""The questions of `%cellist` that take Python: why a call would run, what a flow would do.
+
+    %cellist why fetch            of the latest run of `fetch`
+    %cellist why fetch(url)       of a call that has not been made
+    %cellist plan crawl(urls)     of a flow, before it runs
+
+The arguments are evaluated among the user's names; the call itself is not made.
+"""
+
+import ast
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+
+from IPython.core.error import UsageError
+from IPython.core.getipython import get_ipython
+from IPython.utils.text import DollarFormatter
+
+from cellist import api, settings
+from cellist.exceptions import ObjectNotFound
+from cellist.flows import Flow
+from cellist.model.reason_text import html_of, text_of
+from cellist.model.reasons import Reason
+from cellist.notebook.kernel import ui_for
+from cellist.planning import plan
+from cellist.tasks import Task
+
+Names = dict[str, Any]
+
+
+class Answer:
+    """The reason of one run or call, shown with its name."""
+
+    def __init__(self, subject: str, reason: Reason) -> None:
+        self.subject = subject
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return text_of(self.reason, self.subject)
+
+    def _repr_html_(self) -> str:
+        return html_of(self.reason, self.subject)
+
+
+class _Call(NamedTuple):
+    """A call as the user wrote it, with its arguments evaluated."""
+
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: Names
+    text: str
+
+
+def _why(line: str, names: Names) -> Any:
+    """Tell why a run was reused or ran, or why a call would be."""
+    if not line:
+        raise UsageError("%cellist why needs the name of a task or run, or a call of a task")
+    call = _call_in(line, names, "why")
+    if call is None:
+        return _why_of_run(expanded(line, names))
+    task = call.target
+    if not isinstance(call.target, Task):
+        hint = " `%cellist plan` does that for flows." if isinstance(call.target, Flow) else ""
+        raise UsageError(f"%cellist why: {call.text} is not a call of a task.{hint}")
+    return _shown(Answer(call.text, task.why(*call.args, **call.kwargs)))
+
+
+def _why_of_run(name: str) -> Any:
+    record = api.run(name.strip("\"'"))
+    if record.why is not None:
+        return _shown(Answer(record.name, record.why))
+    hint = f" `%cellist plan {record.definition}` looks ahead." if record.kind == "flow" else ""
+    sys.stdout.write(f"{record.name}: nothing was looked up in the cache.{hint}\n")
+    return None
+
+
+def _plan(line: str, names: Names) -> Any:
+    """Tell what a flow would reuse and what it would run."""
+    if not line:
+        raise UsageError("%cellist plan needs a flow, or a call of one: %cellist plan crawl(urls)")
+    call = _call_in(line, names, "plan") or _flow_named(expanded(line, names), names)
+    target = call.target
+    if isinstance(target, Task):
+        raise UsageError(
+            f"%cellist plan: `{call.text}` is a task; `%cellist why` tells about a call of it."
+        )
+    if not isinstance(target, Flow):
+        raise UsageError(f"%cellist plan: `{call.text}` is not a flow. Make it one with @flow.")
+    return _shown(plan(target, *call.args, **call.kwargs))
+
+
+def _flow_named(name: str, names: Names) -> _Call:
+    """Return a call without arguments of the flow that a name means."""
+    if name.isidentifier() and name in names:
+        return _Call(names[name], (), {}, name)
+    for value in names.values():
+        if isinstance(value, Flow) and value.name == name:
+            return _Call(value, (), {}, name)
+    try:
+        is_cell = api.run(name).kind == "flow"
+    except ObjectNotFound:
+        is_cell = False
+    if is_cell:
+        raise UsageError(
+            f"%cellist plan: flow {name!r} is the body of a %%flow cell, which is gone once it "
+            f"has run. Put its lines into a function with @flow to plan it; `%cellist why TASK` "
+            f"tells about the tasks it ran."
+        )
+    raise UsageError(f"%cellist plan: there is no flow {name!r} among your names.")
+
+
+def expanded(line: str, names: Names) -> str:
+    """Return the line with `{name}` and `$name` replaced, as IPython does for other magics."""
+    try:
+        return cast("Any", DollarFormatter()).vformat(line, (), names)
+    except Exception:  # also as IPython does: what cannot be replaced stays
+        return line
+
+
+def _call_in(line: str, names: Names, verb: str) -> _Call | None:
+    """Return the call that a line is, `None` if it is the name of something."""
+    try:
+        node = ast.parse(line, mode="eval").body
+    except SyntaxError as error:
+        if "(" in line:
+            raise UsageError(f"%cellist {verb}: {line} is not Python: {error.msg}") from None
+        return None  # names of runs may have dashes, dots and blanks
+    if not isinstance(node, ast.Call):
+        return None
+
+    def value(inner: ast.expr) -> Any:
+        code = compile(ast.Expression(inner), f"<%cellist {verb}>", "eval")
+        return eval(code, names)  # noqa: S307 - the user's own line, as in a cell
+
+    args: list[Any] = []
+    for one in node.args:
+        if isinstance(one, ast.Starred):
+            args += value(one.value)
+        else:
+            args.append(value(one))
+    kwargs: Names = {}
+    for one in node.keywords:
+        kwargs.update({one.arg: value(one.value)} if one.arg is not None else value(one.value))
+    return _Call(value(node.func), tuple(args), kwargs, line)
+
+
+def _shown(answer: Any) -> Any:
+    """Return what a notebook displays; print it where there is only text."""
+    shell = get_ipython()
+    if ui_for(shell, settings.refresh().ui) in ("widget", "html"):
+        return answer
+    sys.stdout.write(f"{answer}\n")
+    return None
+
+
+QUESTIONS: Mapping[str, Callable[[str, Names], Any]] = {"plan": _plan, "why": _why}
+"""By its word, what answers a question: a function of the rest of the line and the user's names."""
+
+__all__ = ["QUESTIONS", "Answer", "expanded"]

@@ -1,0 +1,190 @@
+"""`%cellist why` and `%cellist plan`: of names and of calls, in a notebook and as text."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.error import UsageError
+
+from tests.kernels import kernel
+from tests.shells import Shell, shell
+
+SETUP = """
+import cellist
+from cellist import flow, task
+
+ran = []
+
+@task(version="1")
+def fetch(url, n=1):
+    return url * n
+
+@task
+def say(what):
+    print(what)
+
+@flow
+def crawl(urls=("a",)):
+    return fetch.map(list(urls))
+
+@flow(name="two-names")
+def other():
+    return fetch("a")
+
+class Job:
+    @task
+    def size(self, x):
+        return x
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """Give one shell to all tests here: what it asks leaves nothing behind."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CELLIST_SECRET_DIR", str(tmp_path_factory.mktemp("secret")))
+    with shell(tmp_path_factory.mktemp("shell")) as one:
+        assert one.run(SETUP).error is None
+        assert one.run("fetch('a')").error is None
+        assert one.run("crawl(['b'])").error is None
+        assert one.run("%%flow celled\nfetch('c')").error is None
+        one.shell.user_ns["Job"] = None
+        yield one
+    patch.undo()
+
+
+PLAN = r"Plan of flow `{}`: 1 would be reused \(.* saved\){}\.\n\ntask .*\nfetch-0  reused .*{}"
+ANSWERS = {  # line of the user, pattern of the answer
+    "why fetch": r"fetch(-\w+)? ran: argument `url`: '.' → 'c'",
+    "why 'fetch'": r"fetch(-\w+)? ran: .*",
+    "why {fetch.name}": r"fetch(-\w+)? ran: .*",
+    "why $name": r"fetch(-\w+)? ran: .*",
+    "why fetch('a')": r"fetch\('a'\) would be reused from \d\d:\d\d, saves .*",
+    "why fetch(url='b')": r"fetch\(url='b'\) would be reused from .*",
+    "why  fetch( 'z', **{'n': 1} ) ": r"fetch\( 'z', .*\) would run: argument `url`: '.' → 'z'",
+    "why fetch('a', n=2)": r"fetch\('a', n=2\) would run: argument `n`: 1 → 2",
+    "why fetch(*['a'], n=1)": r"fetch\(\*\['a'\], n=1\) would be reused from .*",
+    "why fetch(','.join(['a']))": r"fetch\(','\.join\(\['a'\]\)\) would be reused from .*",
+    "why say(1)": r"say\(1\) would run: it returns None, which is not kept by default",
+    "why crawl": r"[\w-]+: nothing was looked up .*\. `%cellist plan crawl` looks ahead\.",
+    "plan crawl": PLAN.format("crawl", "", ""),
+    "plan crawl(['a', 'k'])": PLAN.format("crawl", r", 1 would run.*", r"\nfetch-1  runs .*"),
+    "plan two-names": PLAN.format("two-names", "", ""),
+    "plan other": PLAN.format("two-names", "", ""),
+}
+
+
+@pytest.mark.parametrize("line", ANSWERS)
+def test_an_answer_in_a_terminal_is_text(line: str, shared: Shell) -> None:
+    shared.shell.user_ns["name"] = "fetch"
+    shared.session.history.flush(5)
+    runs = len(shared.session.history.runs())
+    cell = shared.run(f"%cellist {line}")
+    assert cell.error is None
+    assert re.fullmatch(ANSWERS[line], cell.out.rstrip("\n")), cell.out
+    assert cell.result is None
+    assert cell.run is None
+    assert len(shared.session.history.runs()) == runs
+
+
+REFUSED = {  # line of the user, what is said
+    "why": "needs the name of a task or run, or a call of a task",
+    "plan": "needs a flow, or a call of one",
+    "why nothere": "There is no run with the id or name 'nothere'",
+    "why fetc": "Near to it: fetch",
+    "why len('a')": r"len\('a'\) is not a call of a task",
+    "why crawl()": "`%cellist plan` does that for flows",
+    "why fetch()": r"Error binding parameters of task 'fetch': missing .* 'url'",
+    "why fetch('a'": "is not Python",
+    "plan fetch('a')": r"is a task; `%cellist why` tells about a call of it",
+    "plan ran": "`ran` is not a flow. Make it one with @flow",
+    "plan nothere": "there is no flow 'nothere' among your names",
+    "plan celled": "flow 'celled' is the body of a %%flow cell",
+    "plan crawl(1, 2)": "Error binding parameters of flow 'crawl': too many",
+    "nonsense": "has no command 'nonsense'; it has accept, .*plan, .*why",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_cannot_be_answered_is_said(line: str, shared: Shell) -> None:
+    error = shared.run(f"%cellist {line}").error
+    assert isinstance(error, UsageError)
+    assert re.search(REFUSED[line], str(error)), str(error)
+
+
+def test_an_error_in_an_argument_is_the_users(shared: Shell) -> None:
+    assert isinstance(shared.run("%cellist why fetch(undefined)").error, NameError)
+
+
+def test_names_inside_a_function_count(shared: Shell) -> None:
+    code = """
+def ask():
+    place = "a"
+    get_ipython().run_line_magic("cellist", "why fetch(place)")
+ask()
+"""
+    cell = shared.run(code)
+    assert cell.error is None
+    assert cell.out.startswith("fetch(place) would be reused from")
+
+
+def test_clearing_what_is_not_there_names_what_is(tmp_path: Path) -> None:
+    with shell(tmp_path) as one:
+        one.run(f"{SETUP}\nfetch('a')")
+        assert one.run("%cellist clear fetchh").out == (
+            "No task 'fetchh' has results, so none was deleted. Near to it: fetch.\n"
+        )
+        assert one.run("%cellist clear zzz").out == (
+            "No task 'zzz' has results, so none was deleted. `%cellist cache` lists all results.\n"
+        )
+        assert one.run("%cellist clear fetch").out == "Deleted 1 result(s) of task 'fetch'.\n"
+        assert one.run("%cellist clear").out == "Deleted 0 result(s) in all.\n"
+
+
+EDIT = """
+def clean(text):
+    return text.strip()
+
+@task
+def count(text):
+    return len(clean(text))
+
+@flow
+def whole(text):
+    return count(text)
+"""
+
+
+def test_in_a_notebook_answers_are_rich(tmp_path: Path) -> None:
+    env = {"CELLIST_HOME": str(tmp_path / "home"), "CELLIST_SECRET_DIR": str(tmp_path / "secret")}
+    with kernel(env, str(tmp_path)) as one:
+        for cell in ("%load_ext cellist\nfrom cellist import flow, task", EDIT, "count(' a ')"):
+            assert one.run(cell).error is None
+        one.run("def clean(text):\n    return text.strip().lower()")
+        why = one.run("%cellist why count(' a ')")
+        assert why.stdout == ""
+        assert why.result == (
+            "count(' a ') would run: helper `clean` changed "
+            "(line 2: `return text.strip().lower()`)\n"
+            "      --- before\n"
+            "      +++ after\n"
+            "      @@ -1,2 +1,2 @@\n"
+            "       def clean(text):\n"
+            "      -    return text.strip()\n"
+            "      +    return text.strip().lower()"
+        )
+        html = one.run("answer = %cellist why count(' a ')\ndisplay(answer)").html
+        assert "<b>count(&#x27; a &#x27;)</b> would run: helper" in html
+        assert ">+    return text.strip().lower()</span>" in html
+        plan = one.run("%cellist plan whole(' a ')")
+        assert plan.stdout == ""
+        assert plan.shown == []  # and no board
+        assert "Plan of flow `whole`: 1 would run" in (plan.result or "")
+        assert "from 1 run" in (plan.result or "")
+        shown = one.run("plan = %cellist plan whole(' a ')\ndisplay(plan)").html
+        assert "<table>" in shown
+        assert "<details open><summary>helper `clean` changed" in shown
+        assert one.run("display(count.why(' a '))").html.count("cellist-why") == 1
+        runs = one.run("import cellist; len(cellist.runs())")
+        assert runs.result == "1"
