@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import traceback
+import types
 from pathlib import Path
 
 
@@ -80,6 +81,12 @@ def shell():
     return _shells[0]
 
 
+def is_in(folder: str, module: str) -> bool:
+    """Whether a module, or the parts of a package without a file, lie in a folder."""
+    loaded = vars(sys.modules[module])
+    return folder in f"{loaded.get('__file__')} {list(loaded.get('__path__') or ())}"
+
+
 def digest(number: int, text: str, seed: str, how: str) -> dict[str, object]:
     """Return what `closure_of` says of the task `f`, or the error."""
     from cellist.caching.packages import distribution_of
@@ -118,15 +125,14 @@ def digest(number: int, text: str, seed: str, how: str) -> dict[str, object]:
             namespace.clear()
             namespace.update(saved)
             sys.path.remove(folder)
-            for module in set(sys.modules) - before:
-                if getattr(sys.modules[module], "__file__", None) and folder in str(
-                    sys.modules[module].__file__
-                ):
-                    del sys.modules[module]
+            for module in [one for one in set(sys.modules) - before if is_in(folder, one)]:
+                del sys.modules[module]
 
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
+    _own = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")  # for cells, without names from here
     how, seed = sys.argv[1], os.environ["PYTHONHASHSEED"]
     texts = json.load(sys.stdin)
     found = [digest(number, text, seed, how) for number, text in enumerate(texts)]

@@ -9,8 +9,10 @@ No library is imported here: the tables of rules go by `package.Qualname` (see `
 and numpy is taken from where it is loaded if one of its values is met.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Generator, Iterator
+from types import FunctionType
 from typing import Any
 
 from cellist.caching.encoding import bulk, head, integer, leaf, node, stream, text
@@ -167,11 +169,18 @@ def _seeds(value: Any) -> Rule:
 
 
 def _random_state(value: Any) -> Rule:
+    if value is getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None):
+        return node("RandomState", text("shared"))  # which `np.random.random` draws from, too
     return node("RandomState", (yield ".get_state()", value.get_state(legacy=False)))
 
 
-def _ufunc(value: Any) -> bytes:
-    return node("ufunc", text(value.__name__), integer(value.nin), integer(value.nout))
+def _ufunc(value: Any) -> Rule:
+    tokens = [text(value.__name__), integer(value.nin), integer(value.nout)]
+    # `frompyfunc` does not say of which function.
+    made_of = [one for one in gc.get_referents(value) if type(one) is FunctionType]
+    if made_of:
+        tokens.append((yield ".__wrapped__", made_of))
+    return node("ufunc", *tokens)
 
 
 def _sparse(value: Any) -> Rule:

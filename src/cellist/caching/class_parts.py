@@ -5,6 +5,7 @@ decorators and metaclasses did is only in the object. Methods that a library gen
 the fields and are left out; so is everything Python keeps in a class for itself.
 """
 
+import abc
 import dataclasses
 import enum
 import sys
@@ -62,18 +63,50 @@ _FIELD_FLAGS = ("init", "repr", "hash", "compare", "kw_only")
 _PARAMS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 
 
-def class_parts(cls: type[Any]) -> Iterator[Part]:
-    """Yield bases, metaclass, entries and fields of a class. The order is by label."""
+def class_parts(cls: type[Any], *, family: bool = False) -> Iterator[Part]:
+    """Yield bases, metaclass, entries and fields of a class, and with `family` its subclasses."""
     for number, base in enumerate(cls.__bases__):
         if base is not object:
             yield Part("inner", f"base {number}", base)
     if type(cls) is not type:
         yield Part("inner", "metaclass", type(cls))
+    yield from _relations(cls)
+    if family:
+        for number, subclass in enumerate(filter(_is_current, type.__subclasses__(cls))):
+            yield Part("inner", f"subclass {number}", subclass)
     yield from _entries(cls)
     yield from _annotations(cls)
     yield from _dataclass_parts(cls)
     yield from _model_parts(cls)
     yield from _attrs_parts(cls)
+
+
+def _relations(cls: type[Any]) -> Iterator[Part]:
+    """Yield what generic bases were given, and who was registered with an abstract class."""
+    for number, base in enumerate(vars(cls).get("__orig_bases__") or ()):
+        if hasattr(base, "__origin__"):
+            yield Part("inner", f"base {number} as written", base)
+    if isinstance(cls, abc.ABCMeta):
+        for number, registered in enumerate(_registered(cls)):
+            yield Part("inner", f"registered {number}", registered)
+
+
+def _registered(cls: type[Any]) -> list[type[Any]]:
+    """Return the classes registered as virtual subclasses of an abstract one."""
+    dump: Any = getattr(abc, "_get_dump", None)  # CPython only, and only for `_abc` in C
+    found = [reference() for reference in dump(cls)[0]] if dump is not None else []
+    current = (one for one in found if one is not None and _is_current(one))
+    return sorted(current, key=lambda one: (one.__module__, one.__qualname__))
+
+
+def _is_current(cls: type[Any]) -> bool:
+    """Whether a class is what its name stands for, and no earlier version that still lingers."""
+    found: Any = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        if name == "<locals>":
+            return True
+        found = getattr(found, name, None)
+    return found is cls
 
 
 def _entries(cls: type[Any]) -> Iterator[Part]:
@@ -83,6 +116,9 @@ def _entries(cls: type[Any]) -> Iterator[Part]:
         for name, member in members.items():
             yield Part("global", name, member.value)
         yield Part("inner", "member order", tuple(members))
+        boundary = vars(cls).get("_boundary_")
+        if boundary is not None:
+            yield Part("inner", "boundary", str(boundary.name))
     for name, value in sorted(vars(cls).items(), key=itemgetter(0)):
         if name in _BOOKKEEPING or name.startswith("__pydantic_"):
             continue
@@ -168,6 +204,8 @@ def _attrs_parts(cls: type[Any]) -> Iterator[Part]:
             nothing = type(value).__name__ in {"_Nothing", "NothingType"}
             label = f"{attribute.name} {what}"
             yield Part("global", label, "nothing" if nothing else factory or value)
+        if attribute.metadata:
+            yield Part("inner", f"metadata {attribute.name}", dict(attribute.metadata))
 
 
 def _of_the_user(name: str, value: Any) -> bool:
@@ -183,11 +221,14 @@ def _is_generated(cls: type[Any], name: str, value: Any) -> bool:
     if isinstance(value, _SLOTS) or type(value).__name__ == "_tuplegetter":
         return True
     function = getattr(value, "__func__", value)
-    function = getattr(function, "__wrapped__", function)
+    if not (is_function(function) and home_of_globals(function.__globals__).tracked):
+        function = getattr(function, "__wrapped__", function)
     if not is_function(function):
         if name == "__init__" and value is object.__init__:
             return True  # put there by Protocol when the first instance is made
         return name == "__hash__" and value is None and "__eq__" in vars(cls)
+    if name == "__replace__" and not home_of_globals(function.__globals__).tracked:
+        return True  # from Python 3.13 on
     filename = function.__code__.co_filename
     if filename.startswith("<attrs generated"):
         return True

@@ -7,102 +7,54 @@ their labels, and each adds its own digest and its edges to the digest of the wh
 mutual recursion need no special case, and neither do data that hold functions.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from blake3 import blake3
 
 from cellist.caching import code_text, packages
-from cellist.caching.class_parts import class_parts
 from cellist.caching.declared import component_of, told
 from cellist.caching.dependencies import Dependency
 from cellist.caching.digests import Digester
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import Kind, kind_of
+from cellist.caching.nodes import Graph, Node, parts_of
+from cellist.caching.places import Places
 from cellist.caching.reach import (
     Part,
-    Reference,
-    Wrapper,
     cell_value,
-    function_extras,
-    module_parts,
     plan_of,
-    resolve,
 )
 from cellist.caching.refusals import told_by, type_name
-from cellist.caching.syntax import DOCS, NAMES
+from cellist.caching.syntax import DOCS, NAMES, SOURCES
 from cellist.caching.values import Signature, signature_of
 from cellist.exceptions import HashError
 from cellist.model.reasons import Component
 
 
-class Node:
-    """One thing of the user's that is reached: a function, class, module, wrapper or value."""
-
-    __slots__ = (
-        "annotated",
-        "code",
-        "edges",
-        "extra",
-        "kind",
-        "local",
-        "name",
-        "plan",
-        "scope",
-        "signatures",
-        "soft",
-        "text",
-        "thing",
-        "values",
-        "what",
-    )
-
-    def __init__(self, thing: Any, what: str, kind: str, name: str) -> None:
-        self.thing = thing
-        self.what = what
-        self.kind = kind
-        self.name = name
-        self.local = ""
-        self.text = ""
-        self.scope = ""
-        """Module the thing's globals are those of; names of the root's need no prefix."""
-        self.soft = False
-        self.annotated = False
-        self.extra: tuple[str, ...] = ()
-        """Docstrings; they count if something reachable reads docstrings."""
-        self.code: code_text.CodeText | None = None
-        self.plan: tuple[Reference, ...] = ()
-        self.edges: list[tuple[str, str | int]] = []
-        self.values: list[tuple[str, Any]] = []
-        self.signatures: dict[str, Signature] = {}
-
-
-class Graph(NamedTuple):
-    """What was found: the digest of the whole, its parts, and the nodes for later checks."""
-
-    digest: str
-    components: tuple[Component, ...]
-    untracked: tuple[str, ...]
-    notes: tuple[str, ...]
-    nodes: tuple[Node, ...]
-    reads: frozenset[str]
-
-
 class Builder:
-    """Builds one graph. `annotations` follows the annotations of every signature, too."""
+    """Builds one graph.
 
-    def __init__(self, versions: packages.Versions, *, annotations: bool = False) -> None:
+    `annotations` follows the annotations of every signature, too, `family` every subclass.
+    """
+
+    def __init__(
+        self, versions: packages.Versions, *, annotations: bool = False, family: bool = False
+    ) -> None:
         self.versions = versions
         self.annotations = annotations
+        self.family = family
         self.nodes: list[Node] = []
         self.components: dict[tuple[str, str], Component] = {}
         self.untracked: dict[str, None] = {}
         self.notes: dict[str, None] = {}
         self.packages: set[str] = set()
         self.reads: set[str] = set()
-        self._numbers: dict[tuple[int, bool], int] = {}
+        self._numbers: dict[tuple[Any, bool], int] = {}
         self._root_scope = ""
         self._shown: dict[str, str] = {}
+        self._places = Places()
 
     def build(self, role: str, root: Any, depends_on: Sequence[Dependency]) -> Graph:
         """Return the graph that starts at `root`, in the role of a task's `source` or `inner`.
@@ -162,13 +114,14 @@ class Builder:
             # A bound method as a task: its function is the task's own source.
             node.kind == "source" and node.local in _TRANSPARENT and part.name == "func"
         )
-        key = (id(part.value), is_root)
+        key = (_identity(part.value, kind), is_root)
         found = self._numbers.get(key)
         if found is not None:
             return found
         component = "source" if is_root else {"wrapper": "function"}.get(kind.what, kind.what)
         new = Node(part.value, kind.what, component, name)
         new.annotated = self.annotations or (node.soft and kind.what == "function")
+        new.family = self.family
         self._describe(new, kind)
         self._numbers[key] = len(self.nodes)
         self.nodes.append(new)
@@ -203,10 +156,12 @@ class Builder:
 
     def _data(self, node: Node, part: Part, label: str) -> str | int:
         name = self._display(node, part)
-        signature = signature_of(part.value, name, shallow)
+        value = self._places.relative(part.value)
+        signature = signature_of(value, name, shallow)
         if signature.untracked and part.kind == "extra":
             raise _undependable(part.value, name)
-        node.signatures[label] = signature
+        if value is part.value:
+            node.signatures[label] = signature
         for culprit in () if node.soft else signature.untracked:
             self.untracked[culprit] = None
         module = type(part.value).__module__
@@ -281,6 +236,7 @@ class Builder:
     def _close(self) -> Graph:
         docs = not DOCS.isdisjoint(self.reads)
         names = not NAMES.isdisjoint(self.reads)
+        sources = not SOURCES.isdisjoint(self.reads)
         lines: list[str] = []
         for node in self.nodes:
             local = node.local
@@ -288,6 +244,8 @@ class Builder:
                 local += "".join(f"|{len(text)}:{text}" for text in node.extra)
             if names and node.what == "function":
                 local += f"|{node.thing.__name__}"
+            if sources:
+                local += f"|{len(node.text)}:{node.text}"
             own = [local]
             edges = [f"{len(label)}:{label}={target}" for label, target in node.edges]
             lines.append(f"{len(local)}:{local}[{len(edges)}]")
@@ -343,24 +301,12 @@ def _is_own(label: str, target: str | int) -> bool:
     return isinstance(target, str) and (label.startswith("inner:") or target[:1] in "@!?")
 
 
-def parts_of(node: Node, thing: Any) -> Iterator[Part]:
-    """Yield what the thing of a node reaches now."""
-    if node.what == "function":
-        for reference in node.plan:
-            value, followed = resolve(thing, reference)
-            kind = "cell" if reference.where == "cell" else "global"
-            yield Part(kind, ".".join((reference.root, *followed)), value, followed)
-        yield from function_extras(thing, defaults=node.kind != "source")
-    elif node.what == "class":
-        yield from class_parts(thing)
-    elif node.what == "module":
-        yield from module_parts(thing)
-    elif node.what == "wrapper":
-        wrapper: Wrapper = kind_of(thing).inner
-        yield from wrapper.parts
-    else:
-        for label, code in node.signatures["codes"].codes:
-            yield Part("inner", label, code)
+def _identity(value: Any, kind: Kind) -> Any:
+    """Return what tells a thing from others. `typing` keeps equal aliases once, for a while."""
+    if kind.name == "alias":
+        with contextlib.suppress(Exception):  # of what the user annotated with
+            return kind.name, value, hash(value)
+    return id(value)
 
 
 def shallow(thing: Any) -> tuple[bytes, bool]:

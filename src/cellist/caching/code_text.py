@@ -25,7 +25,9 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple, cast
 
-from cellist.caching.syntax import Chain, Definition, Shape, shape_of
+from cellist.caching.syntax import Shape, shape_of
+from cellist.caching.timed_cells import TIMED, timed_cells
+from cellist.caching.tree_parts import Chain, Definition
 
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -86,10 +88,16 @@ def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
 
 def _versions(filename: str, namespace: Mapping[str, Any]) -> list["_File"]:
     """Return the versions of a file seen so far, newest first."""
+    if filename == TIMED:
+        return [one for name, lines in timed_cells() for one in _remembered(name, lines)]
     entry = linecache.cache.get(filename)
     if entry is not None and len(entry) > 2 and entry[1] is not None:  # cells have no time
         linecache.checkcache(filename)
     lines = linecache.getlines(filename, dict(namespace) if entry is None else None)
+    return _remembered(filename, lines)
+
+
+def _remembered(filename: str, lines: list[str]) -> list["_File"]:
     versions = _files.get(filename, [])
     if lines and not any(version.lines == lines for version in versions):
         versions = [_File(filename, lines), *versions][:_VERSIONS_KEPT]
@@ -203,7 +211,7 @@ def _definitions_at(statements: list[ast.stmt], code: CodeType) -> Iterator[Defi
     """Yield the definitions a code object of the same text can come from."""
     wanted = code.co_firstlineno
     name = code.co_name
-    positions: set[Any] | None = None
+    lambdas: list[ast.Lambda] = []
     for statement in statements:
         if isinstance(statement, _NAMED) and (_first_line(statement), statement.name) == (
             wanted,
@@ -218,12 +226,38 @@ def _definitions_at(statements: list[ast.stmt], code: CodeType) -> Iterator[Defi
                 if node.name == name:
                     yield node
             elif name == "<lambda>":
-                # Two lambdas on a line: the code knows the columns of what it returns.
-                positions = positions or set(code.co_positions())
-                body = node.body
-                where = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
-                if where in positions or (body.lineno, None, None, None) in positions:
-                    yield node
+                lambdas.append(node)
+    yield from _lambdas_of(lambdas, code) if len(lambdas) > 1 else lambdas
+
+
+def _lambdas_of(nodes: list[ast.Lambda], code: CodeType) -> list[ast.Lambda]:
+    """Return which of the lambdas that begin on a line a code object can come from.
+
+    Code knows where its instructions stand: in the body of the lambda, and in those around it.
+    """
+    places: set[Any] = {place for place in code.co_positions() if None not in place}
+    places = {place for place in places if place[2:] != (0, 0)}  # where the function begins
+    if not places:  # it does nothing but return a constant, or Python was told to forget columns
+        return [node for node in nodes if _compiles_to(node, code)] or nodes
+    within = [node for node in nodes if all(_is_within(node.body, *place) for place in places)]
+    return [min(within, key=_extent)] if within else []
+
+
+def _is_within(node: ast.expr, line: int, last: int, column: int, end: int) -> bool:
+    begins, ends = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+    return begins <= (line, column) and (last, end) <= ends
+
+
+def _extent(node: ast.Lambda) -> tuple[int, int]:
+    """Return how far a body extends; of bodies within each other the innermost is the least."""
+    body = node.body
+    return (body.end_lineno or 0) - body.lineno, (body.end_col_offset or 0) - body.col_offset
+
+
+def _compiles_to(node: ast.Lambda, code: CodeType) -> bool:
+    flags = code.co_flags & _FUTURES
+    found = _nested(compile(ast.Expression(node), "<lambda>", "eval", flags, dont_inherit=True))
+    return any(same_code(code, other) for other in found)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

@@ -1,20 +1,14 @@
 """What kind of thing a value is to a source digest: code to follow, a library's, or data."""
 
+import logging
 import sys
 import types
 from typing import Any, NamedTuple
 
 from cellist.caching.encoding import ATOMS
 from cellist.caching.packages import OWN, home_of_globals, home_of_module, public_path
-from cellist.caching.reach import (
-    MISSING,
-    LibraryName,
-    Part,
-    Wrapper,
-    is_cellist,
-    library_closure,
-    wrapper_of,
-)
+from cellist.caching.reach import MISSING, LibraryName, Part, is_cellist
+from cellist.caching.wrappers import Wrapper, library_closure, wrapper_of
 
 _DESCRIPTORS = (
     types.WrapperDescriptorType,
@@ -76,7 +70,8 @@ def _object(value: Any, kind: type[Any]) -> Kind:
     label = f"{kind.__module__}.{kind.__qualname__}"
     if label == "os._Environ":  # what the environment holds is declared by Env, or not tracked
         return _library("os", "environ")
-    # A ufunc made of a user's function does not say of which.
+    if isinstance(value, logging.Logger):  # a name, and what is said under it is no result
+        return _library("logging", "Logger")
     is_opaque = label == "numpy.ufunc" or _is_shell(getattr(value, "__self__", value))
     return Kind("opaque", label) if is_opaque else _DATA
 

@@ -10,8 +10,7 @@ Nothing here computes digests; `closures` does, from these parts.
 import builtins
 import sys
 import types
-import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, cast
 
@@ -24,7 +23,8 @@ from cellist.caching.body_imports import (
 )
 from cellist.caching.code_text import CodeText
 from cellist.caching.packages import home_of_globals, home_of_module
-from cellist.caching.syntax import BodyImport, Chain
+from cellist.caching.syntax import BodyImport
+from cellist.caching.tree_parts import Chain
 
 
 class Part(NamedTuple):
@@ -44,13 +44,15 @@ class Reference(NamedTuple):
     attributes: Chain
     cell: int = 0
     source: BodyImport | None = None
+    label: str = ""
+    """What the root is called among several imports that bind one name."""
 
 
 def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Reference, ...]:
     """Return the names the code of a function refers to, sorted; locals are left out."""
     shape = known.shape
     cells = {name: index for index, name in enumerate(code.co_freevars)}
-    imports = {item.bound: item for item in shape.imports if item.bound}
+    imports = _by_bound_name(shape.imports)
     chains = shape.chains | shape.annotations if annotations else shape.chains
     found: set[Reference] = set()
     used: set[str] = set()
@@ -61,15 +63,45 @@ def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Refe
             found.add(Reference("cell", root, attributes, cells[root]))
         elif root in known.global_names or (root,) in shape.annotations:
             found.add(Reference("global", root, attributes))
-        if root in imports:
-            found.add(Reference("import", root, attributes, 0, imports[root]))
+        for item in _imports_of(chain, imports.get(root, ())):
+            label = item.path if len(imports[root]) > 1 else ""
+            found.add(Reference("import", root, attributes, 0, item, label))
     found.update(Reference("cell", name, (), cells[name]) for name in cells if name not in used)
     found.update(Reference("global", name, ()) for name in known.global_names if name not in used)
     found.update(Reference("global", chain[0], chain[1:]) for chain in shape.forced)
+    local = {*code.co_varnames, *code.co_cellvars, *cells}
+    found.update(Reference("global", q[0], q[1:]) for q in shape.quoted if q[0] not in local)
+    if shape.escapes:
+        found.add(Reference("module", "globals()", ()))
     for item in shape.imports:
         if item.bound not in used:  # imported for its effect, or by a constant name
-            found.add(Reference("import", item.bound, (), 0, item))
+            found.add(Reference("import", item.bound, (), 0, item, "" if item.bound else item.path))
     return tuple(sorted(found, key=_order))
+
+
+def _by_bound_name(items: Iterable[BodyImport]) -> dict[str, list[BodyImport]]:
+    found: dict[str, list[BodyImport]] = {}
+    for item in dict.fromkeys(items):
+        if item.bound:
+            found.setdefault(item.bound, []).append(item)
+    return found
+
+
+def _imports_of(chain: Chain, items: Sequence[BodyImport]) -> Iterator[BodyImport]:
+    """Yield the imports in a body that may give a dotted name its meaning.
+
+    `import a.b` and `import a.c` both bind `a`, and lead on by different ways.
+    """
+    dotted = ".".join(chain) + "."
+    whole = [item for item in items if item.top]
+    leading = [item for item in whole if dotted.startswith(item.module + ".")]
+    yield from leading or whole
+    yield from (item for item in items if not item.top)
+
+
+def label_of(reference: Reference, followed: Chain) -> str:
+    """Return what a reference is called, followed as far as it leads."""
+    return ".".join((reference.label or reference.root, *followed))
 
 
 def _order(reference: Reference) -> tuple[Any, ...]:
@@ -79,6 +111,7 @@ def _order(reference: Reference) -> tuple[Any, ...]:
         reference.root,
         reference.attributes,
         (source.module, source.attribute or "", source.level) if source else (),
+        reference.label,
     )
 
 
@@ -90,6 +123,9 @@ def resolve(function: FunctionType, reference: Reference) -> tuple[Any, Chain]:
         value = function.__globals__.get(reference.root, MISSING)
         if value is MISSING:
             value = builtins.__dict__.get(reference.root, MISSING)
+    elif reference.where == "module":
+        name = str(function.__globals__.get("__name__"))
+        return sys.modules.get(name, MISSING), ()
     elif reference.where == "cell":
         value = cell_value((function.__closure__ or ())[reference.cell])
     else:
@@ -186,157 +222,6 @@ def module_parts(module: ModuleType) -> Iterator[Part]:
         if is_main and (name.startswith("_") or name in _SHELL_NAMES):
             continue
         yield Part("global", name, value)
-
-
-class Wrapper(NamedTuple):
-    """A thing that wraps code: what it is, and what it is made of.
-
-    `soft` marks a library's own machinery, where data without a digest is nobody's concern.
-    """
-
-    tag: str
-    parts: tuple[Part, ...]
-    soft: bool = False
-
-
-def _inner(**parts: Any) -> tuple[Part, ...]:
-    return tuple(Part("inner", name, value) for name, value in parts.items())
-
-
-def _partial(value: Any) -> Wrapper:
-    parts = [Part("inner", "func", value.func)]
-    parts += [Part("inner", str(i), argument) for i, argument in enumerate(value.args)]
-    parts += [Part("inner", name, argument) for name, argument in sorted(value.keywords.items())]
-    return Wrapper("partial", tuple(parts))
-
-
-def _method(value: Any) -> Wrapper:
-    return Wrapper("method", _inner(func=value.__func__, self=value.__self__))
-
-
-def _property(value: Any) -> Wrapper:
-    return Wrapper("property", _inner(get=value.fget, set=value.fset, delete=value.fdel))
-
-
-def _static(value: Any) -> Wrapper:
-    return Wrapper(type(value).__name__, _inner(func=value.__func__))
-
-
-def _cached_property(value: Any) -> Wrapper:
-    return Wrapper("cached_property", _inner(func=value.func, name=value.attrname))
-
-
-def _cached_function(value: Any) -> Wrapper:
-    parameters = tuple(sorted(value.cache_parameters().items()))
-    return Wrapper("lru_cache", _inner(func=value.__wrapped__, parameters=parameters), soft=True)
-
-
-def _vectorized(value: Any) -> Wrapper:
-    names = ("pyfunc", "otypes", "excluded", "signature", "cache")
-    return Wrapper("vectorize", _inner(**{name: getattr(value, name, None) for name in names}))
-
-
-def _compiled(value: Any) -> Wrapper:
-    return Wrapper("compiled", _inner(func=value.py_func), soft=True)
-
-
-def _validated(value: Any) -> Wrapper:
-    """Take pydantic's machinery, which holds whole namespaces, as the function it validates for."""
-    return Wrapper("validated", _inner(func=getattr(value, "function", None)), soft=True)
-
-
-def _dispatch_method(value: Any) -> Wrapper:
-    return Wrapper("singledispatchmethod", _inner(func=value.func, dispatcher=value.dispatcher))
-
-
-def _alias(value: Any) -> Wrapper:
-    origin = typing.get_origin(value) or type(value).__name__
-    arguments = tuple(Part("inner", f"{i}", a) for i, a in enumerate(typing.get_args(value)))
-    return Wrapper("alias", (Part("inner", "origin", origin), *arguments))
-
-
-def _form(value: Any) -> Wrapper:
-    return Wrapper("form", _inner(name=value._name))
-
-
-def _named(value: Any) -> Wrapper:
-    names = ("__name__", "__supertype__", "__value__", "__bound__", "__forward_arg__")
-    found = {name: getattr(value, name) for name in names if getattr(value, name, None) is not None}
-    return Wrapper(type(value).__name__, _inner(**found), soft=True)
-
-
-_WRAPPERS: dict[str, Any] = {
-    "functools.partial": _partial,
-    "functools.partialmethod": _partial,
-    "functools.cached_property": _cached_property,
-    "functools._lru_cache_wrapper": _cached_function,
-    "functools.singledispatchmethod": _dispatch_method,
-    "builtins.method": _method,
-    "builtins.property": _property,
-    "builtins.staticmethod": _static,
-    "builtins.classmethod": _static,
-    "numpy.vectorize": _vectorized,
-    "pydantic._internal._validate_call.ValidateCallWrapper": _validated,
-    "numba.core.registry.CPUDispatcher": _compiled,
-    "types.GenericAlias": _alias,
-    "types.UnionType": _alias,
-    "typing._GenericAlias": _alias,
-    "typing._UnionGenericAlias": _alias,
-    "typing._LiteralGenericAlias": _alias,
-    "typing._CallableGenericAlias": _alias,
-    "typing._AnnotatedAlias": _alias,
-    "collections.abc._CallableGenericAlias": _alias,
-    "typing.Union": _alias,
-    "typing.TypeVar": _named,
-    "typing.ParamSpec": _named,
-    "typing.TypeVarTuple": _named,
-    "typing.TypeAliasType": _named,
-    "typing.NewType": _named,
-    "typing.ForwardRef": _named,
-    "typing._SpecialForm": _form,
-}
-
-
-def wrapper_of(value: object) -> Wrapper | None:
-    """Return what a partial, method, property, cached function, alias and so on is made of."""
-    kind = type(value)
-    make = _WRAPPERS.get(f"{kind.__module__}.{kind.__qualname__}")
-    return None if make is None else make(value)
-
-
-def library_closure(function: FunctionType) -> Wrapper | None:
-    """Return the parts of a function that a library made at run time, None for a plain one.
-
-    `singledispatch`, `contextmanager` and decorators of libraries keep the user's code in cells.
-    A function that is found under its own name in its module is the library's own.
-    """
-    code = function.__code__
-    found: Any = sys.modules.get(str(function.__globals__.get("__name__")))
-    for name in code.co_qualname.split("."):
-        found = MISSING if name == "<locals>" else getattr(found, name, MISSING)
-    if (
-        getattr(found, "__code__", None) is code
-        or getattr(getattr(found, "__wrapped__", None), "__code__", None) is code
-    ):
-        return None
-    registry = getattr(function, "registry", None)
-    if isinstance(registry, Mapping) and hasattr(function, "dispatch"):
-        parts = list(_registered(cast("Mapping[Any, Any]", registry)))
-    else:
-        cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
-        parts = [Part("inner", name, cell_value(cell)) for name, cell in cells]
-        parts += list(function_extras(function, defaults=True))
-    return Wrapper(f"made by {code.co_qualname}", tuple(parts), soft=True)
-
-
-def _registered(registry: Mapping[Any, Any]) -> Iterable[Part]:
-    for kind, implementation in sorted(registry.items(), key=lambda item: _type_name(item[0])):
-        yield Part("inner", f"{_type_name(kind)}", implementation)
-        yield Part("inner", f"{_type_name(kind)} type", kind)
-
-
-def _type_name(kind: Any) -> str:
-    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
 
 
 def is_function(value: Any) -> bool:

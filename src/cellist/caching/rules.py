@@ -16,7 +16,7 @@ import functools
 import types
 from collections.abc import Callable, Generator, Iterator
 from io import BytesIO, StringIO
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from cellist.caching import array_digests, arrow_digests, frame_digests, stdlib_digests
@@ -52,6 +52,8 @@ CODE_TYPES: tuple[type, ...] = (
     functools.partialmethod,
     functools.singledispatchmethod,
     functools.cached_property,
+    types.CodeType,
+    cast("type[Any]", type(functools.cmp_to_key(cast("Any", max)))),
     type(functools.lru_cache(lambda: None)),
 )
 """Types whose instances, and those of their subclasses, are code and go to the hook."""

@@ -18,11 +18,12 @@ from threading import RLock
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from cellist.caching.closures import Builder, Graph, shallow
+from cellist.caching.closures import Builder, shallow
 from cellist.caching.dependencies import Dependency, arranged
 from cellist.caching.digests import Digester, hasher, set_code_digest
+from cellist.caching.nodes import Graph
 from cellist.caching.packages import Versions, versions_of
-from cellist.caching.syntax import ANNOTATIONS
+from cellist.caching.syntax import ANNOTATIONS, SUBCLASSES
 from cellist.caching.watch import Unchanged, watch
 from cellist.exceptions import HashError
 from cellist.model.reasons import Component
@@ -180,10 +181,18 @@ if hasattr(os, "register_at_fork"):
 
 
 def _graph(role: str, thing: Any, versions: Versions, depends_on: Sequence[Dependency]) -> Graph:
-    graph = Builder(versions).build(role, thing, depends_on)
-    if not ANNOTATIONS.isdisjoint(graph.reads):  # then what annotations refer to counts, too
-        graph = Builder(versions, annotations=True).build(role, thing, depends_on)
-    return graph
+    """Build the graph, anew as long as what is reached asks for more of the rest to count."""
+    annotations = family = False
+    while True:
+        builder = Builder(versions, annotations=annotations, family=family)
+        graph = builder.build(role, thing, depends_on)
+        asked = (
+            annotations or not ANNOTATIONS.isdisjoint(graph.reads),
+            family or not SUBCLASSES.isdisjoint(graph.reads),
+        )
+        if asked == (annotations, family):
+            return graph
+        annotations, family = asked
 
 
 def _code_digest(thing: object, digester: Digester) -> bytes:

@@ -16,8 +16,18 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-Chain = tuple[str, ...]
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+from cellist.caching.quoted import names_in_expression, names_in_query
+from cellist.caching.tree_parts import (
+    Chain,
+    Definition,
+    annotations_of,
+    chain_of,
+    docstring_of,
+    framed,
+    is_own_module,
+    scalar,
+    text_of,
+)
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -28,7 +38,9 @@ NAMES = frozenset({"__name__", "__qualname__"})
 ANNOTATIONS = frozenset(
     {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
 )
-_READERS = DOCS | NAMES | ANNOTATIONS
+SUBCLASSES = frozenset({"__subclasses__"})
+SOURCES = frozenset({"getsource", "getsourcelines"})
+_READERS = DOCS | NAMES | ANNOTATIONS | SUBCLASSES | SOURCES
 _IMPORTERS = frozenset({"import_module", "__import__"})
 _PARAMETERS = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
@@ -43,13 +55,19 @@ class BodyImport(NamedTuple):
     level: int = 0
     top: bool = False
 
+    @property
+    def path(self) -> str:
+        """What is imported, as one dotted name."""
+        return "." * self.level + ".".join(filter(None, (self.module, self.attribute)))
+
 
 class Shape(NamedTuple):
     """What the text of one definition says.
 
     `digest` leaves docstrings out, `docs` are they. `chains` are the dotted names read or written,
     `forced` those that are global names whatever the scopes say, `annotations` the ones in the
-    signature's annotations.
+    signature's annotations, `quoted` the ones in texts that pandas or `eval` read, global unless
+    they are local. With `escapes`, any name of the function's module may be meant.
     """
 
     digest: str
@@ -59,6 +77,8 @@ class Shape(NamedTuple):
     imports: tuple[BodyImport, ...]
     annotations: frozenset[Chain]
     reads: frozenset[str]
+    quoted: frozenset[Chain] = frozenset()
+    escapes: bool = False
 
 
 def shape_of(node: Definition) -> Shape:
@@ -68,9 +88,10 @@ def shape_of(node: Definition) -> Shape:
     stack: list[Any] = []
     walk.fields(type(node).__name__, _definition(node), stack)
     walk.emit(stack)
-    docs = (_docstring(node), *walk.docs) if isinstance(node, _FUNCTIONS) else tuple(walk.docs)
+    walk.finish()
+    docs = (docstring_of(node), *walk.docs) if isinstance(node, _FUNCTIONS) else tuple(walk.docs)
     annotated = _Walk(name)
-    annotated.emit(_annotations(node))
+    annotated.emit(annotations_of(node))
     return Shape(
         hashlib.sha256("".join(walk.out).encode("utf-8", "surrogatepass")).hexdigest(),
         docs,
@@ -79,6 +100,8 @@ def shape_of(node: Definition) -> Shape:
         tuple(walk.imports),
         frozenset(annotated.chains),
         frozenset(walk.reads),
+        frozenset(walk.quoted),
+        walk.escapes,
     )
 
 
@@ -86,6 +109,7 @@ def digest_of(node: ast.AST) -> str:
     """Return the canonical digest of any syntax tree, such as the body of a cell."""
     walk = _Walk(None)
     walk.emit([node])
+    walk.finish()
     return hashlib.sha256("".join(walk.out).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -99,43 +123,9 @@ def _definition(node: Definition) -> list[tuple[str, Any]]:
     return [*fields, ("body", node.body), *rest]
 
 
-def _annotations(node: Definition) -> list[Any]:
-    arguments = node.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    every += [extra for extra in (arguments.vararg, arguments.kwarg) if extra]
-    found = [argument.annotation for argument in every]
-    found.append(getattr(node, "returns", None))
-    return [annotation for annotation in found if annotation is not None]
-
-
-def _docstring(node: ast.AST) -> str:
-    body: Sequence[ast.AST] = getattr(node, "body", ())
-    first = body[0] if body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        value = first.value.value
-        return value if isinstance(value, str) else ""
-    return ""
-
-
-def chain_of(node: ast.AST) -> Chain | None:
-    """Return `("a", "b", "c")` for `a.b.c`, None for what is no dotted name."""
-    attributes: list[str] = []
-    while isinstance(node, ast.Attribute):
-        attributes.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    attributes.append(node.id)
-    return tuple(reversed(attributes))
-
-
 def _push_list(items: list[Any], stack: list[Any]) -> None:
     stack.append("]")
-    stack.extend(item if isinstance(item, ast.AST) else _scalar(item) for item in reversed(items))
-
-
-def _framed(text: str) -> str:
-    return f"{len(text)}:{text}"
+    stack.extend(item if isinstance(item, ast.AST) else scalar(item) for item in reversed(items))
 
 
 class _Walk:
@@ -149,6 +139,10 @@ class _Walk:
         self.forced: set[Chain] = set()
         self.imports: list[BodyImport] = []
         self.reads: set[str] = set()
+        self.quoted: set[Chain] = set()
+        self.escapes = False
+        self._stored: set[str] = set()
+        self._declared: set[str] = set()
         self._quiet: set[int] = set()
         self._typed: set[int] = set()
         """Annotated assignments in class bodies: there the annotations are values."""
@@ -163,6 +157,13 @@ class _Walk:
                 continue
             special = _SPECIAL.get(type(item), _Walk.generic)
             special(self, item, stack)
+
+    def finish(self) -> None:
+        """Write what is known at the end: local names that nothing but an annotation makes so."""
+        self.out.extend(f"(Declare {framed(name)})" for name in sorted(self._undone()))
+
+    def _undone(self) -> set[str]:
+        return self._declared - self._stored
 
     def generic(self, node: ast.AST, stack: list[Any]) -> None:
         """Write a node by its fields."""
@@ -186,7 +187,7 @@ class _Walk:
             if isinstance(value, list):
                 items = cast("list[Any]", value)
                 if name in _STATEMENTS:
-                    items = _effective(items)
+                    items = self._effective(items)
                 if items:
                     _push_list(items, stack)
                     push(f"{name}=[{len(items)} ")
@@ -194,16 +195,33 @@ class _Walk:
                 push(value)
                 push(f"{name}=")
             else:
-                push(f"{name}={_scalar(value)}")
+                push(f"{name}={scalar(value)}")
+
+    def _effective(self, items: list[Any]) -> list[Any]:
+        """Return the list without the statements that do nothing."""
+        found: list[Any] = []
+        for item in items:
+            if isinstance(item, ast.AnnAssign) and item.value is None and item.simple:
+                if id(item) not in self._typed and isinstance(item.target, ast.Name):
+                    self._declared.add(item.target.id)
+                    continue
+            elif isinstance(item, ast.Pass) or (
+                isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)
+            ):
+                continue
+            found.append(item)
+        return found
 
     def name(self, node: ast.Name, _stack: list[Any]) -> None:
         """Write a name; the definition's own is told by its place."""
         if id(node) not in self._quiet:
             self.chains.add((node.id,))
+        if isinstance(node.ctx, ast.Store):
+            self._stored.add(node.id)
         self._write_name(node.id)
 
     def _write_name(self, name: str) -> None:
-        self.out.append("(Self)" if name == self.own_name else f"(Name {_framed(name)})")
+        self.out.append("(Self)" if name == self.own_name else f"(Name {framed(name)})")
 
     def attribute(self, node: ast.Attribute, stack: list[Any]) -> None:
         """Write an attribute, and a dotted name at once."""
@@ -218,7 +236,7 @@ class _Walk:
         for attribute in reversed(chain[1:]):
             if attribute in _READERS:
                 self.reads.add(attribute)
-            self.out.append(f"(Attribute attr={_framed(attribute)}value=")
+            self.out.append(f"(Attribute attr={framed(attribute)}value=")
         self._write_name(chain[0])
         self.out.append(")" * (len(chain) - 1))
 
@@ -227,7 +245,7 @@ class _Walk:
         value: object = node.value
         if isinstance(value, str) and value in _READERS:
             self.reads.add(value)
-        self.out.append(f"(Constant {_scalar(value)})")
+        self.out.append(f"(Constant {scalar(value)})")
 
     def call(self, node: ast.Call, stack: list[Any]) -> None:
         """Write a call; `getattr` and imports by a constant name are what they stand for."""
@@ -236,23 +254,55 @@ class _Walk:
         if called in _READERS:
             self.reads.add(called)
         if called in {"getattr", "hasattr"} and len(node.args) > 1:
-            chain, name = chain_of(node.args[0]), _text(node.args[1])
-            if chain is not None and name is not None:
-                self.chains.add((*chain, name))
-                self._quiet.add(id(node.args[0]))
+            self._named_attribute(node.args[0], node.args[1])
         elif called in _IMPORTERS and node.args:
-            module = _text(node.args[0])
-            if module is not None:
-                self.imports.append(BodyImport("", module))
+            self._import_by_name(node.args[0])
+        elif called in {"query", "eval"} and node.args:
+            self._quote(node)
+        elif called == "get" and node.args:
+            self._look_up(node.func, node.args[0])
+        elif called == "globals" and id(node) not in self._quiet:
+            self.escapes = True
         self.generic(node, stack)
+
+    def _named_attribute(self, owner: ast.expr, key: ast.expr) -> None:
+        """Note an attribute that is asked for by a constant name."""
+        chain, name = chain_of(owner), text_of(key)
+        if chain is not None and name is not None:
+            self.chains.add((*chain, name))
+            self._quiet.add(id(owner))
+        elif name is not None and is_own_module(owner):
+            self.forced.add((name,))
+            self._quiet.add(id(owner))
+
+    def _quote(self, node: ast.Call) -> None:
+        """Note the names in a query of pandas, or in an expression that is evaluated."""
+        text = text_of(node.args[0])
+        if text is not None and isinstance(node.func, ast.Name):
+            self.quoted.update(names_in_expression(text))
+        else:
+            self.quoted.update(names_in_query(node.args[0]))
+
+    def _import_by_name(self, key: ast.expr) -> None:
+        module = text_of(key)
+        if module is not None:
+            self.imports.append(BodyImport("", module))
+
+    def _look_up(self, base: ast.AST, key: ast.AST) -> None:
+        """Note what is looked up in `globals()` by a constant name."""
+        base = base.value if isinstance(base, ast.Attribute) else base
+        name = text_of(key)
+        if isinstance(base, ast.Call) and chain_of(base.func) == ("globals",) and name is not None:
+            self.forced.add((name,))
+            self._quiet.add(id(base))
 
     def subscript(self, node: ast.Subscript, stack: list[Any]) -> None:
         """Write a subscript; `globals()["name"]` is a global name."""
-        base = node.value
-        if isinstance(base, ast.Call) and chain_of(base.func) == ("globals",):
-            key = _text(node.slice)
-            if key is not None:
-                self.forced.add((key,))
+        self._look_up(node.value, node.slice)
+        if chain_of(node.value) in {("sys", "modules"), ("modules",)}:
+            self._import_by_name(node.slice)
+            if is_own_module(node) and id(node) not in self._quiet:
+                self.escapes = True
         self.generic(node, stack)
 
     def joined(self, node: ast.JoinedStr, stack: list[Any]) -> None:
@@ -264,11 +314,11 @@ class _Walk:
                 text += str(value.value)
                 continue
             if text:
-                parts.append(f"(Constant {_scalar(text)})")
+                parts.append(f"(Constant {scalar(text)})")
             text = ""
             parts.append(value)
         if text or not parts:
-            parts.append(f"(Constant {_scalar(text)})")
+            parts.append(f"(Constant {scalar(text)})")
         if len(parts) > 1 or not isinstance(parts[0], str):
             self.out.append(f"(JoinedStr {len(parts)} ")
             stack.append(")")
@@ -290,15 +340,13 @@ class _Walk:
         """Write an annotated assignment; in a function the annotation is never looked at."""
         if id(node) in self._typed or not node.simple:
             self.generic(node, stack)
-        elif node.value is None:
-            self.fields("Declare", [("target", node.target)], stack)
         else:
             fields = [("targets", [node.target]), ("value", node.value)]
             self.fields("Assign", fields, stack)
 
     def documented(self, node: ast.AST, stack: list[Any]) -> None:
         """Write a nested function or class, its docstring aside."""
-        self.docs.append(_docstring(node))
+        self.docs.append(docstring_of(node))
         if isinstance(node, ast.ClassDef):
             for statement in node.body:
                 if not isinstance(statement, _FUNCTIONS):
@@ -320,42 +368,6 @@ class _Walk:
             bound = alias.asname or alias.name
             self.imports.append(BodyImport(bound, node.module or "", alias.name, node.level))
         self.generic(node, stack)
-
-
-def _text(node: ast.AST) -> str | None:
-    """Return the text a constant holds, None for any other node."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
-
-
-def _effective(items: list[Any]) -> list[Any]:
-    """Return the list without the statements that do nothing."""
-    return [
-        item
-        for item in items
-        if not isinstance(item, ast.Pass)
-        and not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
-    ]
-
-
-def _scalar(value: object) -> str:
-    """Return a constant, a name or an absent element, with its type and length."""
-    if value is None:
-        return "n;"
-    if isinstance(value, str):
-        return "s" + _framed(value)
-    if isinstance(value, bool):
-        return f"b{value:d};"
-    if isinstance(value, int):
-        return f"i{value:x};"  # hexadecimal: long numbers have a limit in decimal
-    if isinstance(value, float):
-        return f"f{value.hex()};"
-    if isinstance(value, bytes):
-        return "y" + _framed(value.hex())
-    if isinstance(value, complex):
-        return f"c{value.real.hex()},{value.imag.hex()};"
-    return f"o{type(value).__name__};"  # Ellipsis is the only one left
 
 
 _SPECIAL: dict[Any, Any] = {

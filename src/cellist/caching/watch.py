@@ -10,11 +10,13 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
-from cellist.caching.closures import Graph, Node, parts_of, shallow
+from cellist.caching.closures import shallow
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import kind_of
-from cellist.caching.reach import MISSING, PLACES, LibraryName, Reference, resolve, wrapper_of
+from cellist.caching.nodes import Graph, Node, parts_of
+from cellist.caching.reach import MISSING, PLACES, LibraryName, Reference, label_of, resolve
 from cellist.caching.values import Signature, signature_of
+from cellist.caching.wrappers import Wrapper
 
 Check = Callable[[Any], bool]
 Unchanged = Callable[[Any, Sequence[object]], bool]
@@ -55,8 +57,15 @@ _UNWATCHED = frozenset({"function", "value"})
 """Functions are checked apart. Who owns a value checks it; the code in it has a node."""
 
 
-def hold(value: object, signature: Signature | None = None) -> Check:
-    """Return a check whether another value is, or equals, this one."""
+def hold(
+    value: object, signature: Signature | None = None, above: frozenset[int] = frozenset()
+) -> Check:
+    """Return a check whether another value is, or equals, this one.
+
+    `above` are the ids of what is being held and led here: an object may hold its own methods.
+    """
+    if id(value) in above:
+        return _always
     kind = type(value)
     if value is MISSING or value is None or kind is bool:
         return lambda other: other is value
@@ -66,7 +75,7 @@ def hold(value: object, signature: Signature | None = None) -> Check:
         return lambda other: type(other) is kind and other == value
     what = kind_of(value).what
     if what == "wrapper":
-        held = _hold_wrapper(value)
+        held = _hold_wrapper(value, above | {id(value)})
         if held is not None:
             return held
     elif what != "data":
@@ -75,7 +84,11 @@ def hold(value: object, signature: Signature | None = None) -> Check:
         except TypeError:
             return lambda other: other is value  # a library's own builtin
         return lambda other: reference() is other
-    return _same_signature(value, signature)
+    return _same_signature(value, signature, above | {id(value)})
+
+
+def _always(_other: object) -> bool:
+    return True
 
 
 def _is_small(value: Any) -> bool:
@@ -89,10 +102,10 @@ def _same_atom(value: Any, kind: type[Any]) -> Check:
     return lambda other: other is value or (type(other) is kind and other == value)
 
 
-def _same_signature(value: Any, signature: Signature | None) -> Check:
+def _same_signature(value: Any, signature: Signature | None, above: frozenset[int]) -> Check:
     digest, codes, _ = signature or signature_of(value, "value", shallow)
     labels = [label for label, _ in codes]
-    held = [hold(code) for _, code in codes]
+    held = [hold(code, None, above) for _, code in codes]
     plain = _dumped(value) if _is_plain(value) else None
 
     def same(other: Any) -> bool:
@@ -134,7 +147,7 @@ def _dumped(value: Any) -> bytes | None:
         return None
 
 
-def _hold_wrapper(value: object) -> Check | None:
+def _hold_wrapper(value: object, above: frozenset[int]) -> Check | None:
     """Hold a property, static method and the like by what it wraps: they take no weak reference."""
     try:
         reference = weakref.ref(value)
@@ -142,14 +155,14 @@ def _hold_wrapper(value: object) -> Check | None:
         reference = None
     if reference is not None and type(value).__name__ != "method":
         return lambda other: reference() is other
-    made = wrapper_of(value)
+    made = _wrapper(value)
     if made is None:
         return None
     kind = type(value)
-    held = [(part.name, hold(part.value)) for part in made.parts]
+    held = [(part.name, hold(part.value, None, above)) for part in made.parts]
 
     def same(other: Any) -> bool:
-        now = wrapper_of(other) if type(other) is kind else None
+        now = _wrapper(other) if type(other) is kind else None
         return (
             now is not None
             and len(now.parts) == len(held)
@@ -160,6 +173,11 @@ def _hold_wrapper(value: object) -> Check | None:
         )
 
     return same
+
+
+def _wrapper(value: object) -> Wrapper | None:
+    made = kind_of(value).inner
+    return made if isinstance(made, Wrapper) else None
 
 
 def _watch_node(node: Node) -> Callable[[], bool]:
@@ -193,6 +211,7 @@ def _slim(node: Node) -> Node:
     """
     slim = Node(None, node.what, node.kind, "")
     slim.plan = node.plan
+    slim.family = node.family
     return slim
 
 
@@ -244,7 +263,7 @@ def _hold_names(node: Node) -> tuple[list[tuple[str, Check]], list[tuple[Referen
     for item in node.plan:
         value, followed = resolve(function, item)
         kind = "cell" if item.where == "cell" else "global"
-        label = f"{kind}:{'.'.join((item.root, *followed))}"
+        label = f"{kind}:{label_of(item, followed)}"
         check = hold(values.get(label, value), node.signatures.get(label))
         if followed or item.where != "global" or item.root in PLACES:
             others.append((item, check))

@@ -1,0 +1,80 @@
+"""What single nodes of a syntax tree say, and how a canonical form writes texts and constants."""
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+Chain = tuple[str, ...]
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def annotations_of(node: Definition) -> list[Any]:
+    """Return the annotations of a signature."""
+    arguments = node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    every += [extra for extra in (arguments.vararg, arguments.kwarg) if extra]
+    found = [argument.annotation for argument in every]
+    found.append(getattr(node, "returns", None))
+    return [annotation for annotation in found if annotation is not None]
+
+
+def docstring_of(node: ast.AST) -> str:
+    """Return the docstring of a definition, empty if it has none."""
+    body: Sequence[ast.AST] = getattr(node, "body", ())
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        value = first.value.value
+        return value if isinstance(value, str) else ""
+    return ""
+
+
+def chain_of(node: ast.AST) -> Chain | None:
+    """Return `("a", "b", "c")` for `a.b.c`, None for what is no dotted name."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    attributes.append(node.id)
+    return tuple(reversed(attributes))
+
+
+def framed(text: str) -> str:
+    """Return a text behind its length."""
+    return f"{len(text)}:{text}"
+
+
+def text_of(node: ast.AST) -> str | None:
+    """Return the text a constant holds, None for any other node."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None
+
+
+def is_own_module(node: ast.AST) -> bool:
+    """Whether an expression is `sys.modules[__name__]`."""
+    return (
+        isinstance(node, ast.Subscript)
+        and (chain_of(node.value) or ("",))[-1] == "modules"
+        and chain_of(node.slice) == ("__name__",)
+    )
+
+
+def scalar(value: object) -> str:
+    """Return a constant, a name or an absent element, with its type and length."""
+    if value is None:
+        return "n;"
+    if isinstance(value, str):
+        return "s" + framed(value)
+    if isinstance(value, bool):
+        return f"b{value:d};"
+    if isinstance(value, int):
+        return f"i{value:x};"  # hexadecimal: long numbers have a limit in decimal
+    if isinstance(value, float):
+        return f"f{value.hex()};"
+    if isinstance(value, bytes):
+        return "y" + framed(value.hex())
+    if isinstance(value, complex):
+        return f"c{value.real.hex()},{value.imag.hex()};"
+    return f"o{type(value).__name__};"  # Ellipsis is the only one left
