@@ -39,6 +39,8 @@ def dtype_rule(dtype: Any) -> Rule:
     elif dtype.kind == "T":
         missing = getattr(dtype, "na_object", None)
         tokens = [text("T"), (yield "", missing), (yield "", dtype.coerce)]
+        if missing is None and hasattr(dtype, "na_object"):
+            tokens.append(text("None is missing"))
     else:
         tokens = [text(dtype.str)]
         if dtype.type.__module__ != "numpy":  # such as bfloat16, which calls itself `V2`
@@ -138,6 +140,8 @@ def _masked(values: Any) -> Rule:
     filled = np.asarray(values.filled(np.zeros((), values.dtype)))
     tokens = [(yield from content(filled)), (yield from content(np.asarray(mask)))]
     fill: Any = values.fill_value
+    if values.dtype.kind == "O" and isinstance(fill, np.generic):
+        fill = fill.item()  # pickle turns one into the other
     return node("masked", *tokens, (yield ".fill_value", fill), (yield "", bool(values.hardmask)))
 
 
@@ -175,12 +179,17 @@ def _random_state(value: Any) -> Rule:
 
 
 def _ufunc(value: Any) -> Rule:
-    tokens = [text(value.__name__), integer(value.nin), integer(value.nout)]
+    told = [text(value.__name__), integer(value.nin), integer(value.nout)]
+    if getattr(sys.modules["numpy"], value.__name__, None) is value:
+        return node("ufunc", *told)
+    if getattr(sys.modules.get("scipy.special"), value.__name__, None) is value:
+        return node("ufunc", text("scipy.special"), *told)
     # `frompyfunc` does not say of which function.
     made_of = [one for one in gc.get_referents(value) if type(one) is FunctionType]
-    if made_of:
-        tokens.append((yield ".__wrapped__", made_of))
-    return node("ufunc", *tokens)
+    if not made_of:
+        message = "is made of a function it does not tell; pass the function"
+        raise Refusal(message)
+    return node("ufunc", *told, (yield ".__wrapped__", made_of))
 
 
 def _sparse(value: Any) -> Rule:
@@ -197,11 +206,32 @@ def _sparse(value: Any) -> Rule:
     elif form == "dia":
         parts = {"data": value.data, "offsets": value.offsets}
     elif form == "lil":
-        parts = {"data": value.data, "rows": value.rows}
+        parts = {"data": value.data, "rows": value.rows, "dtype": value.dtype}
     else:
-        parts = {"items": set(value.items()), "dtype": value.dtype}
+        parts = _entries(value)
     shape = tuple(int(size) for size in value.shape)
     return node("sparse", text(name), text(form), (yield "", shape), (yield "", [*parts.items()]))
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    """Return the entries of a matrix by keys in the order of the keys, whose types vary."""
+    import numpy as np
+
+    entries = sorted((np.atleast_1d(key).tolist(), item) for key, item in value.items())
+    data = np.array([item for _, item in entries], value.dtype)
+    return {"coords": [key for key, _ in entries], "data": data}
+
+
+def _frames(value: Any) -> Rule:
+    """Token of the file of an animation, which leads to the other frames, and of the position."""
+    file = value.fp
+    at = file.tell()
+    file.seek(0)
+    try:
+        whole = file.read()
+    finally:
+        file.seek(at)
+    return node("frames", integer(value.tell()), (yield "", whole))
 
 
 def _image(value: Any) -> Rule:
@@ -210,7 +240,10 @@ def _image(value: Any) -> Rule:
     colours = value.getpalette("RGBA") or None if value.mode in _PALETTED else None
     info = {key: value.info[key] for key in sorted(value.info, key=str)}
     tokens = [(yield "", value.mode), (yield "", value.size), (yield ".palette", colours)]
-    return node("image", *tokens, (yield ".info", info), leaf(b"b", value.tobytes()))
+    tokens += [(yield ".info", info), leaf(b"b", value.tobytes())]
+    if getattr(value, "is_animated", False) and not getattr(value.fp, "closed", True):
+        tokens.append((yield from _frames(value)))
+    return node("image", *tokens)
 
 
 def _tensor(value: Any) -> Rule:
@@ -236,6 +269,24 @@ def _dtype(value: Any) -> Rule:
 
 
 EXACT: dict[str, Handler] = {}
+OWN_ATTRIBUTES: dict[str, frozenset[str]] = {
+    "scipy._spbase": frozenset(
+        (
+            *("_shape", "maxprint", "indptr", "indices", "data", "coords", "row", "col", "offsets"),
+            *("rows", "dtype", "_dict", "has_canonical_format", "_has_canonical_format"),
+            *("has_sorted_indices", "_has_sorted_indices"),
+        )
+    ),
+    "scipy.UnivariateSpline": frozenset(("_data", "_eval_args", "_spline_class", "ext")),
+    "PIL.Image": frozenset(
+        (
+            *("_im", "im", "_mode", "mode", "_size", "palette", "info", "_readonly", "readonly"),
+            *("_exif", "_category", "category", "pyaccess"),
+        )
+    ),
+}
+"""Where types of libraries keep what their rules tell, and their caches."""
+
 BASES: dict[str, Handler] = {
     "numpy.MaskedArray": _masked,
     "numpy.ndarray": _ndarray,

@@ -6,11 +6,11 @@ array of one chunk would have them. Buffers without nulls are hashed where they 
 """
 
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
-from cellist.caching.encoding import bulk, head, integer, node, text
+from cellist.caching.encoding import bulk, head, integer, leaf, node, text
 
 Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
@@ -22,7 +22,26 @@ def _arrow() -> Any:
 
 
 def _typed(kind: Any) -> bytes:
-    return node("arrow type", text(str(kind)))
+    return node("arrow type", text(str(kind)), *_unshown(kind))
+
+
+def _unshown(kind: Any) -> Iterator[bytes]:
+    """Yield tokens of what the text of a type leaves out: metadata and parameters within."""
+    pa = _arrow()
+
+    if isinstance(kind, pa.BaseExtensionType):
+        serialize = getattr(kind, "__arrow_ext_serialize__", None)
+        if serialize is not None:
+            yield node("parameters", text(kind.extension_name), leaf(b"b", serialize()))
+        yield from _unshown(kind.storage_type)
+    elif pa.types.is_dictionary(kind):
+        yield from _unshown(kind.value_type)
+    for number in range(kind.num_fields):
+        field = kind.field(number)
+        if field.metadata:
+            pairs = [leaf(b"b", part) for pair in _sorted(field.metadata) or () for part in pair]
+            yield node("metadata", integer(number), *pairs)
+        yield from _unshown(field.type)
 
 
 def array_token(values: Any) -> Rule:
@@ -124,14 +143,29 @@ def _lists(values: Any, start: bytes) -> Rule:
     pc: Any = import_module("pyarrow.compute")
 
     kind, is_ = values.type, pa.types
-    if is_.is_map(kind) or is_.is_union(kind):
+    if is_.is_map(kind):
         return bulk(start, (yield "", values.to_pylist()))
+    if is_.is_union(kind):
+        return bulk(start, *(yield from _union(values)))
     if str(kind).startswith("run_end_encoded"):
         return bulk(start, (yield from array_token(pc.run_end_decode(values))))
     lengths = pc.list_value_length(values).fill_null(0).cast(pa.int64())
     if not is_.is_fixed_size_list(kind) or not values.null_count:
         return bulk(start, *_plain(lengths, 8), (yield from array_token(values.flatten())))
     return bulk(start, *_plain(lengths, 8), (yield from array_token(values.drop_null().flatten())))
+
+
+def _union(values: Any) -> Generator[tuple[str, Any], bytes, list[bytes]]:
+    """Tokens of which child each value is from, and of the values of each child."""
+    pc: Any = import_module("pyarrow.compute")
+
+    codes = values.type_codes
+    tokens = [(yield from array_token(codes))]
+    for number, code in enumerate(values.type.type_codes):
+        at = pc.indices_nonzero(pc.equal(codes, code))
+        rows = values.offsets.take(at) if values.type.mode == "dense" else at
+        tokens.append((yield from array_token(values.field(number).take(rows))))
+    return tokens
 
 
 def _array(values: Any) -> Rule:

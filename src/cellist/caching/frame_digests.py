@@ -13,7 +13,7 @@ from typing import Any
 from cellist.caching.array_digests import content
 from cellist.caching.arrow_digests import array_token
 from cellist.caching.encoding import integer, node, text
-from cellist.caching.refusals import step_of
+from cellist.caching.refusals import Refusal, step_of
 
 Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
@@ -27,12 +27,12 @@ def column(values: Any) -> Rule:
 
     if isinstance(values, np.ndarray):
         return (yield from content(values))
-    if isinstance(values, pd.arrays.NumpyExtensionArray):
-        return (yield from content(values.to_numpy()))
     name = type(values).__qualname__
     rule = _ARRAYS.get(name) if type(values).__module__.partition(".")[0] == "pandas" else None
     if rule is not None:
         return node("column", text(str(values.dtype)), (yield from rule(values)))
+    if isinstance(values, pd.arrays.NumpyExtensionArray):
+        return (yield from content(values.to_numpy()))
     if isinstance(values, pd.arrays.ArrowStringArray | pd.arrays.ArrowExtensionArray):
         return (yield from _arrow_backed(values))
     return node("column", text(name), (yield "", np.asarray(values, dtype=object)))
@@ -191,7 +191,14 @@ def _dtype(value: Any) -> Rule:
         ordered = yield "", value.ordered
         return node("pd.dtype", kind, (yield ".categories", value.categories), ordered)
     missing = yield "", getattr(value, "na_value", None)
+    if type(value).__qualname__ == "StringDtype":
+        return node("pd.dtype", kind, text(f"{value}[{value.storage}]"), missing)
     return node("pd.dtype", kind, text(str(value)), missing)
+
+
+def _styler(_value: Any) -> bytes:
+    message = "draws a table under a name made at random; pass the frame"
+    raise Refusal(message)
 
 
 EXACT: dict[str, Handler] = {
@@ -210,4 +217,5 @@ BASES: dict[str, Handler] = {
     "pandas.Index": _index,
     "pandas.ExtensionArray": _extension,
     "pandas.ExtensionDtype": _dtype,
+    "pandas.Styler": _styler,
 }

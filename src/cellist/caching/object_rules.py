@@ -2,7 +2,7 @@
 
 import copyreg
 import functools
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -31,10 +31,13 @@ def hashed_rule(value: Any, function: Any) -> Rule:
     return node("hashed", kind, (yield ".<hasher>", function(value)))
 
 
-def subclass_rule(value: Any, handler: Any) -> Rule:
-    """Rule of a user's subclass of a library's data type: the data, the class, what it adds."""
+def subclass_rule(value: Any, handler: Any, own: frozenset[str]) -> Rule:
+    """Rule of a user's subclass of a library's data type: the data, the class, what it adds.
+
+    `own` are the attributes in which the library keeps the data.
+    """
+    result: bytes | Rule = handler(value)  # first, because it may refuse
     kind = yield "", type(value)
-    result: bytes | Rule = handler(value)
     content: bytes = result if isinstance(result, bytes) else (yield from result)
     names: Any = getattr(value, "_metadata", None)  # what pandas carries along in subclasses
     if isinstance(names, list):
@@ -42,8 +45,22 @@ def subclass_rule(value: Any, handler: Any) -> Rule:
     elif hasattr(value, "_mgr"):
         added = {}
     else:
-        added = dict(getattr(value, "__dict__", {}))
+        added = _added(value, own)
     return node("subclass", kind, content, (yield from attributes(added)))
+
+
+def extended_rule(value: Any, handler: Any, own: frozenset[str]) -> Rule:
+    """Rule of a library's data type whose instances take attributes of the user's."""
+    result: bytes | Rule = handler(value)
+    content: bytes = result if isinstance(result, bytes) else (yield from result)
+    added = _added(value, own)
+    return node("extended", content, (yield from attributes(added))) if added else content
+
+
+def _added(value: Any, own: frozenset[str]) -> dict[str, Any]:
+    state: dict[str, Any] = getattr(value, "__dict__", {})
+    left_out = own | _derived(type_of(value))
+    return {name: item for name, item in state.items() if name not in left_out}
 
 
 def _texts(names: list[Any]) -> list[str]:
@@ -68,12 +85,52 @@ def object_rule(value: Any) -> Rule:
     function, arguments, state, items, pairs, *setter = (*reduced, *(None,) * _OPTIONAL)[:6]
     tokens = [(yield "", type(value))]
     tokens += yield from _constructor(value, function, arguments)
+    if isinstance(value, BaseException):
+        state = _state_of_exception(value, state)
+    elif state is None:
+        state = _dropped(value)
     tokens.append((yield from _state(value, state)))
     tokens.append((yield from _items(items)))
     tokens.append((yield from _pairs(pairs)))
     if setter[0] is not None:
         tokens.append((yield ".__reduce__()[5]", setter[0]))
     return node("object", *tokens)
+
+
+def _state_of_exception(error: BaseException, state: Any) -> Any:
+    """Return an error's attributes with what pickle leaves out, or puts in from Python 3.12 on."""
+    if state is not None and type_of(state) is not dict:
+        return state
+    found: dict[str, Any] = dict(state or {})
+    if isinstance(error, AttributeError | NameError):
+        found.pop("args", None)  # they are told as what the error is made from
+        if error.name is not None:
+            found["name"] = error.name
+    if error.__cause__ is not None:
+        found["__cause__"] = error.__cause__
+    return found or None
+
+
+def _dropped(value: Any) -> Any:
+    """Return attributes that the way a base class is reduced does not know of.
+
+    A subclass of `datetime` may have attributes, which pickle forgets but the user reads. What
+    else a class says itself of how it is reduced, or a base of its own package does, is the
+    author's word.
+    """
+    kind = type_of(value)
+    state: Any = getattr(value, "__dict__", None)
+    if type_of(state) is not dict or not state or kind in copyreg.dispatch_table:
+        return None
+    for base in kind.__mro__:
+        if "__reduce_ex__" in vars(base) or "__reduce__" in vars(base):
+            foreign = base is not object and _package(base) != _package(kind)
+            return cast("dict[str, Any]", state) if foreign else None
+    return None
+
+
+def _package(kind: type) -> str:
+    return str(kind.__module__).partition(".")[0]
 
 
 def _reduce(value: Any) -> Any:
@@ -135,12 +192,19 @@ def _state(value: Any, state: Any) -> Rule:
     if state is None:
         return _nothing()
     found = _attributes_of(value, state)
+    derived = _derived(type_of(value))
     if found is None:
-        return node("state", (yield ".__getstate__()", state))
-    kind = type_of(value)
-    derived = _derived(kind)
+        return node("state", (yield ".__getstate__()", _without(state, derived)))
     kept = {name: item for name, item in found.items() if name not in derived}
     return (yield from attributes(kept))
+
+
+def _without(state: Any, derived: frozenset[str]) -> Any:
+    """Return a state of another making, such as pydantic's, without derived attributes."""
+    if not derived or type_of(state) is not dict or type_of(state.get("__dict__")) is not dict:
+        return state
+    inner: dict[Any, Any] = state["__dict__"]
+    return {**state, "__dict__": {name: inner[name] for name in inner if name not in derived}}
 
 
 def _attributes_of(value: Any, state: Any) -> dict[str, Any] | None:
@@ -153,10 +217,19 @@ def _attributes_of(value: Any, state: Any) -> dict[str, Any] | None:
     if type(value).__getstate__ is not object.__getstate__:
         # Reading `__dict__` may create it, which a state might mention: only now.
         own: Any = getattr(value, "__dict__", None)
-        if slots or type(own) is not dict or plain is None or not plain.keys() <= own.keys():
+        if slots or type(own) is not dict or plain is None:
+            return None
+        kind = type_of(value)
+        others = plain.keys() - own.keys()
+        # The name of a property may come to be an attribute, once the state is set.
+        if not all(type(name) is str and _is_property(kind, name) for name in others):
             return None
     merged: dict[Any, Any] = {**(plain or {}), **slots}
     return merged if all(type(name) is str for name in merged) else None
+
+
+def _is_property(kind: type, name: str) -> bool:
+    return not name.startswith("__") and hasattr(kind, name)
 
 
 def _is_pair_with_slots(state: tuple[Any, ...]) -> bool:
@@ -167,13 +240,19 @@ def _derived(kind: type) -> frozenset[str]:
     """Names under which a type keeps values computed from the others."""
     found = _derived_of.get(kind)
     if found is None:
-        found = _derived_of[kind] = frozenset(
-            name
-            for base in kind.__mro__
-            for name, member in vars(base).items()
-            if isinstance(member, functools.cached_property)
-        )
+        found = _derived_of[kind] = frozenset(_names_of_derived(kind))
     return found
+
+
+def _names_of_derived(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
+            if isinstance(member, functools.cached_property):
+                yield name
+            elif type(member).__name__ == "CachedProperty" and _package(type(member)) == "pandas":
+                yield "_cache"
+    if hasattr(kind, "__attrs_attrs__"):
+        yield "_attrs_cached_hash"
 
 
 def _items(items: Iterable[Any] | None) -> Rule:

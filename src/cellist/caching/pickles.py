@@ -120,7 +120,8 @@ def _by_name_pickler() -> Any:
 
     class ByName(pickler):
         dispatch_table: ClassVar[Any] = ChainMap(
-            {io.TextIOWrapper: _refuse, types.CodeType: _refuse}, pickler.dispatch_table
+            {io.TextIOWrapper: _refuse, types.CodeType: _refuse, memoryview: _refuse},
+            pickler.dispatch_table
         )
 
         def reducer_override(self, obj: Any) -> Any:

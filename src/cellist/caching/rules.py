@@ -19,9 +19,16 @@ from io import BytesIO, StringIO
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from cellist.caching import array_digests, arrow_digests, frame_digests, stdlib_digests
+from cellist.caching import (
+    array_digests,
+    arrow_digests,
+    frame_digests,
+    model_digests,
+    stdlib_digests,
+)
 from cellist.caching.encoding import ATOMS, FLAT, NEST, QUICK, close, mapping, sequence, type_of
 from cellist.caching.object_rules import (
+    extended_rule,
     hashed_rule,
     keyed_rule,
     object_rule,
@@ -128,8 +135,11 @@ def _resolve(kind: type) -> Handler | None:
         handler = _BASES.get(_name(base))
         if handler is None:
             continue
+        own = array_digests.OWN_ATTRIBUTES.get(_name(base), frozenset[str]())
         if base.__module__.partition(".")[0] in _LIBRARIES and _package(kind) != _package(base):
-            return functools.partial(subclass_rule, handler=handler)
+            return functools.partial(subclass_rule, handler=handler, own=own)
+        if _name(base) in _EXTENSIBLE:
+            return functools.partial(extended_rule, handler=handler, own=own)
         if kind not in (BytesIO, StringIO):
             return handler
     if issubclass(kind, _SETS):
@@ -218,8 +228,10 @@ _CONTAINERS: dict[type, Handler] = {
     set: _set,
     frozenset: _frozenset,
 }
-_TABLES = (stdlib_digests, array_digests, arrow_digests, frame_digests)
+_TABLES = (stdlib_digests, array_digests, arrow_digests, frame_digests, model_digests)
 _EXACT: dict[str, Handler] = {k: v for table in _TABLES for k, v in table.EXACT.items()}
 _BASES: dict[str, Handler] = {k: v for table in _TABLES for k, v in table.BASES.items()}
-_LIBRARIES = frozenset(("numpy", "pandas"))
+_LIBRARIES = frozenset(("numpy", "pandas", "scipy", "PIL", "torch", "pyarrow", "pathlib"))
 """Libraries of data whose types users subclass."""
+_EXTENSIBLE = frozenset(("scipy._spbase",))
+"""Types whose instances have a `__dict__` that users may set attributes in, and pickle keeps."""

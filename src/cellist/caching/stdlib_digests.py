@@ -148,6 +148,12 @@ def _struct(value: Any) -> bytes:
     return node("Struct", text(value.format))
 
 
+def _forward(value: Any) -> Rule:
+    told = text(value.__forward_arg__), (yield "", value.__forward_module__)
+    flags = value.__forward_is_argument__, value.__forward_is_class__
+    return node("ForwardRef", *told, (yield "", flags))
+
+
 def _refused(story: str) -> Handler:
     def refuse(_value: Any) -> bytes:
         raise Refusal(story)
@@ -178,6 +184,7 @@ EXACT: dict[str, Handler] = {
     "builtins.dict_items": _dict_items,
     "array.array": _array,
     "_struct.Struct": _struct,
+    "typing.ForwardRef": _forward,
     "builtins.object": _refused("has no content to tell it from another one"),
 }
 
@@ -186,6 +193,7 @@ BASES: dict[str, Handler] = {
     "logging.Logger": _logger,
     "enum.Enum": _enum,
     "_io._IOBase": _refused("is an open stream, which reading would change"),
+    "weakref.finalize": _refused("waits for an object to be forgotten"),
     "weakref.WeakKeyDictionary": _refused("forgets its items by itself"),
     "weakref.WeakValueDictionary": _refused("forgets its items by itself"),
     "_weakrefset.WeakSet": _refused("forgets its members by itself"),

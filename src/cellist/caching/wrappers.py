@@ -32,10 +32,19 @@ def _inner(**parts: Any) -> tuple[Part, ...]:
     return tuple(Part("inner", name, value) for name, value in parts.items())
 
 
+_VAR_KEYWORDS = 0x08
+"""`inspect.CO_VARKEYWORDS`, a flag of code."""
+
+
 def _partial(value: Any) -> Wrapper:
     parts = [Part("inner", "func", value.func)]
     parts += [Part("inner", str(i), argument) for i, argument in enumerate(value.args)]
     parts += [Part("inner", name, argument) for name, argument in sorted(value.keywords.items())]
+    code = getattr(value.func, "__code__", None)
+    if len(value.keywords) > 1 and (code is None or code.co_flags & _VAR_KEYWORDS):
+        parts.append(Part("inner", "<order>", tuple(value.keywords)))
+    extras = sorted(getattr(value, "__dict__", {}).items())
+    parts += [Part("inner", f".{name}", item) for name, item in extras if not name.startswith("__")]
     return Wrapper("partial", tuple(parts))
 
 
