@@ -12,6 +12,7 @@ and numpy is taken from where it is loaded if one of its values is met.
 import gc
 import sys
 from collections.abc import Callable, Generator, Iterator
+from io import BytesIO
 from types import FunctionType
 from typing import Any
 
@@ -140,8 +141,8 @@ def _masked(values: Any) -> Rule:
     filled = np.asarray(values.filled(np.zeros((), values.dtype)))
     tokens = [(yield from content(filled)), (yield from content(np.asarray(mask)))]
     fill: Any = values.fill_value
-    if values.dtype.kind == "O" and isinstance(fill, np.generic):
-        fill = fill.item()  # pickle turns one into the other
+    if values.dtype.kind == "O" and isinstance(fill, np.str_):
+        fill = str(fill)  # pickle turns one into the other
     return node("masked", *tokens, (yield ".fill_value", fill), (yield "", bool(values.hardmask)))
 
 
@@ -222,16 +223,22 @@ def _entries(value: Any) -> dict[str, Any]:
     return {"coords": [key for key, _ in entries], "data": data}
 
 
-def _frames(value: Any) -> Rule:
-    """Token of the file of an animation, which leads to the other frames, and of the position."""
-    file = value.fp
+def _frames(value: Any) -> list[bytes]:
+    """Tokens of an animation's file, which leads to the other frames, and of the position."""
+    file: Any = getattr(value, "fp", None) or getattr(value, "_fp", None)
+    if not hasattr(file, "read") or file.closed:
+        if value.__dict__.get("n_frames", 1) > 1:
+            message = "has frames that are not loaded; pass a list of them"
+            raise Refusal(message)
+        return []
     at = file.tell()
     file.seek(0)
-    try:
-        whole = file.read()
-    finally:
-        file.seek(at)
-    return node("frames", integer(value.tell()), (yield "", whole))
+    whole = file.read()
+    file.seek(at)
+    # Another image is asked, because counting frames changes the one that is asked.
+    if getattr(sys.modules["PIL.Image"].open(BytesIO(whole)), "n_frames", 1) == 1:
+        return []
+    return [node("frames", integer(value.tell()), leaf(b"b", whole))]
 
 
 def _image(value: Any) -> Rule:
@@ -241,9 +248,7 @@ def _image(value: Any) -> Rule:
     info = {key: value.info[key] for key in sorted(value.info, key=str)}
     tokens = [(yield "", value.mode), (yield "", value.size), (yield ".palette", colours)]
     tokens += [(yield ".info", info), leaf(b"b", value.tobytes())]
-    if getattr(value, "is_animated", False) and not getattr(value.fp, "closed", True):
-        tokens.append((yield from _frames(value)))
-    return node("image", *tokens)
+    return node("image", *tokens, *_frames(value))
 
 
 def _tensor(value: Any) -> Rule:

@@ -157,13 +157,18 @@ def _lists(values: Any, start: bytes) -> Rule:
 
 def _union(values: Any) -> Generator[tuple[str, Any], bytes, list[bytes]]:
     """Tokens of which child each value is from, and of the values of each child."""
+    pa = _arrow()
     pc: Any = import_module("pyarrow.compute")
 
-    codes = values.type_codes
+    def own(kind: Any, buffer: int) -> Any:  # the arrays that a slice offers are its parent's
+        parts = [None, values.buffers()[buffer]]
+        return pa.Array.from_buffers(kind, len(values), parts, offset=values.offset)
+
+    codes = own(pa.int8(), 1)
     tokens = [(yield from array_token(codes))]
     for number, code in enumerate(values.type.type_codes):
         at = pc.indices_nonzero(pc.equal(codes, code))
-        rows = values.offsets.take(at) if values.type.mode == "dense" else at
+        rows = own(pa.int32(), 2).take(at) if values.type.mode == "dense" else at
         tokens.append((yield from array_token(values.field(number).take(rows))))
     return tokens
 

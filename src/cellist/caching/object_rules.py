@@ -15,6 +15,8 @@ _NEW = copyreg.__newobj__  # type: ignore[attr-defined] - exists on every CPytho
 _NEW_EX = copyreg.__newobj_ex__  # type: ignore[attr-defined] - as above
 _RECONSTRUCT = copyreg._reconstructor  # type: ignore[attr-defined] - as above
 _OPTIONAL = 5
+_PANDAS_CACHED = "CachedProperty"
+"""The type of pandas' own cached properties, whose values lie together in `_cache`."""
 
 _derived_of: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
@@ -220,7 +222,7 @@ def _attributes_of(value: Any, state: Any) -> dict[str, Any] | None:
         if slots or type(own) is not dict or plain is None:
             return None
         kind = type_of(value)
-        others = plain.keys() - own.keys()
+        others = cast("set[Any]", plain.keys() - own.keys())
         # The name of a property may come to be an attribute, once the state is set.
         if not all(type(name) is str and _is_property(kind, name) for name in others):
             return None
@@ -249,7 +251,7 @@ def _names_of_derived(kind: type) -> Iterator[str]:
         for name, member in vars(base).items():
             if isinstance(member, functools.cached_property):
                 yield name
-            elif type(member).__name__ == "CachedProperty" and _package(type(member)) == "pandas":
+            elif _package(made := type_of(member)) == "pandas" and made.__name__ == _PANDAS_CACHED:
                 yield "_cache"
     if hasattr(kind, "__attrs_attrs__"):
         yield "_attrs_cached_hash"

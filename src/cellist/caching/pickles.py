@@ -121,7 +121,7 @@ def _by_name_pickler() -> Any:
     class ByName(pickler):
         dispatch_table: ClassVar[Any] = ChainMap(
             {io.TextIOWrapper: _refuse, types.CodeType: _refuse, memoryview: _refuse},
-            pickler.dispatch_table
+            pickler.dispatch_table,
         )
 
         def reducer_override(self, obj: Any) -> Any:

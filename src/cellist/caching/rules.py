@@ -131,22 +131,25 @@ def _resolve(kind: type) -> Handler | None:
         return handler
     if issubclass(kind, CODE_TYPES):
         return None
-    for base in kind.__mro__:
+    for base in kind.__mro__ if kind not in (BytesIO, StringIO) else ():
         handler = _BASES.get(_name(base))
-        if handler is None:
-            continue
-        own = array_digests.OWN_ATTRIBUTES.get(_name(base), frozenset[str]())
-        if base.__module__.partition(".")[0] in _LIBRARIES and _package(kind) != _package(base):
-            return functools.partial(subclass_rule, handler=handler, own=own)
-        if _name(base) in _EXTENSIBLE:
-            return functools.partial(extended_rule, handler=handler, own=own)
-        if kind not in (BytesIO, StringIO):
-            return handler
+        if handler is not None:
+            return _inherited(kind, base, handler)
     if issubclass(kind, _SETS):
         return set_rule
     if _is_iterator(kind):
         return _iterator
     return object_rule
+
+
+def _inherited(kind: type, base: type, handler: Handler) -> Handler:
+    """Return the handler of a type for one derived from it."""
+    own = array_digests.OWN_ATTRIBUTES.get(_name(base), frozenset[str]())
+    if _package(base) in _LIBRARIES and _package(kind) != _package(base):
+        return functools.partial(subclass_rule, handler=handler, own=own)
+    if _name(base) in _EXTENSIBLE:
+        return functools.partial(extended_rule, handler=handler, own=own)
+    return handler
 
 
 def _is_iterator(kind: type) -> bool:

@@ -71,31 +71,55 @@ def signature_of(value: Any, name: str, shallow: Shallow) -> Signature:
 
 
 class _Salvage:
-    """Digests what it can of a value that has no digest as a whole."""
+    """Digests what it can of a value that has no digest as a whole.
+
+    Each object is looked at once for each level it occurs at, and told down to the last level,
+    whatever leads back to it: what comes of it depends neither on sharing nor on the way there.
+    """
 
     def __init__(self, collected: _Collected) -> None:
         self.collected = collected
-        self.untracked: list[str] = []
-        self._above: set[int] = set()
+        self._digester = Digester(code=collected)
+        self._tokens: dict[tuple[int, int], bytes] = {}
+        self._refused: set[int] = set()
+        self._untracked: dict[int, str] = {}
+        self._cut: dict[int, str] = {}
+        """What was met on the last level: not tracked if it is met nowhere else."""
+        self._keep: list[object] = []
+        """Whatever is known by its id, so that no id is given away again."""
+
+    @property
+    def untracked(self) -> list[str]:
+        """Paths to what has no digest, the shortest of each."""
+        told = {key for key, depth in self._tokens if depth < _DEPTH}
+        cut = [path for key, path in self._cut.items() if key not in told]
+        return [*self._untracked.values(), *cut]
 
     def token(self, value: object, path: str, depth: int) -> bytes:
         """Return the digest of a value, or one of its parts and the types of the others."""
-        try:
-            return Digester(code=self.collected).token(value, path)
-        except HashError:
-            pass
+        key = id(value)
+        if key not in self._refused:
+            try:
+                return self._digester.token(value, path)
+            except HashError:
+                self._refused.add(key)
+                self._keep.append(value)
+        known = self._tokens.get((key, depth))
+        if known is None:
+            known = self._tokens[key, depth] = self._of_parts(value, path, depth)
+        return known
+
+    def _of_parts(self, value: object, path: str, depth: int) -> bytes:
         kind = type(value)
         label = f"{kind.__module__}.{kind.__qualname__}"
-        if depth >= _DEPTH or id(value) in self._above:
+        if depth >= _DEPTH:
+            self._cut.setdefault(id(value), path)
             return label.encode()
-        self._above.add(id(value))
-        try:
-            parts = self._parts(value, path, depth)
-        finally:
-            self._above.discard(id(value))
+        parts = self._parts(value, path, depth)
         if parts is None:
             if kind is not object and label not in _CACHES:  # a bare object() is a mere mark
-                self.untracked.append(path)
+                shortest = self._untracked.get(id(value), path)
+                self._untracked[id(value)] = min(shortest, path, key=len)
             return label.encode()
         own, _ = self.collected.shallow(kind)
         if kind.__module__ != "builtins":
