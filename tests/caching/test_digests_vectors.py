@@ -18,6 +18,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 from PIL import Image
 
 from cellist.caching.digests import SCHEMA, digest_value
@@ -29,6 +30,11 @@ def _cycle() -> list[Any]:
     found: list[Any] = [1]
     found.append({"back": found})
     return found
+
+
+def _union() -> Any:
+    codes, offsets = pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32())
+    return pa.UnionArray.from_dense(codes, offsets, [pa.array([1, 2]), pa.array(["a"])])
 
 
 def values() -> dict[str, Any]:
@@ -73,6 +79,11 @@ def values() -> dict[str, Any]:
         "times": pd.Series(pd.to_datetime(["2020-01-01"], utc=True).as_unit("ns")),
         "polars": pl.Series("s", ["a", None]).to_arrow(),
         "arrow": pa.table({"a": [1, None], "b": ["x", "y"], "c": [[1], None]}),
+        "python strings": pd.Series(["a", None], dtype="string[python]"),
+        "missing None": np.array(["a", None], np.dtypes.StringDType(na_object=None)),
+        "rows of lists": sp.lil_array((2, 2), dtype="<i4"),
+        "matrix by keys": sp.dok_array(np.eye(2)),
+        "union": _union(),
         "image": Image.new("RGB", (2, 3), "red"),
     }
 
