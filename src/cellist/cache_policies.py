@@ -12,7 +12,7 @@ A policy of one's own is a subclass with `compute_key`, or a function through `c
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from cellist.caching.digests import digest_value
 from cellist.caching.locks import LockManager
@@ -41,6 +41,8 @@ class CachePolicy:
     key_storage: Any = field(default=None, kw_only=True)
     isolation_level: IsolationLevel | None = field(default=None, kw_only=True)
     lock_manager: Any = field(default=None, kw_only=True)
+    warns: ClassVar[bool] = True
+    """Whether a value without a stable digest is warned of, and not only told in the reason."""
 
     @classmethod
     def from_cache_key_fn(

@@ -294,7 +294,8 @@ class Cache:
             return Err(HashError(message, error.path))
         argument = re.split(r"[.\[({]", error.path, maxsplit=1)[0]
         message = f"Task `{plan.identity}` is not cached: {error}"
-        self.owner.warn(message, once=("unstable", plan.identity, x.definition.name, argument))
+        if plan.policy.warns:
+            self.owner.warn(message, once=("unstable", plan.identity, x.definition.name, argument))
         x.run.why = _no_digest(plan, error)
         return None
 

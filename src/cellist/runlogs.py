@@ -241,7 +241,8 @@ def tell_hook_end(execution: Execution, hook: Any, which: str, outcome: Outcome)
 def narrate_end(execution: Execution) -> None:
     """Say in which state a run has ended."""
     state = execution.run.state
-    if state is not None:
+    identity = getattr(execution.definition, "identity", None) or ""
+    if state is not None and not identity.startswith("%%task"):  # a cell shows what its code shows
         level = logging.INFO if state.is_completed() else logging.ERROR
         shown = repr(state) if settings.active().debug_mode else str(state)
         narrate(execution, level, f"Finished in state {shown}")

@@ -185,12 +185,12 @@ def _undeclared(seen: Seen, note: Note) -> list[str]:
         path = os.path.abspath(name)  # noqa: PTH100 - as above
         if path in declared or path in seen.written or path.startswith(folders):
             continue
-        if _is_data(path):
+        if is_data(path):
             found.append(path.removeprefix(here))
     return list(dict.fromkeys(found))
 
 
-def _is_data(path: str) -> bool:
+def is_data(path: str) -> bool:
     """Whether a file is the user's data, and not code, a library's own, settings or the system."""
     if path.endswith(_CODE) or path.startswith((*_SYSTEM, *_library_places())):
         return False

@@ -39,6 +39,8 @@ def add(n):
     log.append(n)
 def scale(n):
     return n * k
+class Shop:
+    items = [1]
 class Counter:
     n = 0
 def count():
@@ -87,6 +89,32 @@ KEPT = {
     "a deleted input": ("%%task\nn = len(log)\ndel log", "(n, 'log' in globals())"),
     "underscore names": ("%%task\n_hidden = 5\nx = 1", "(_hidden, x)"),
     "a name set by a helper": ("%%task\nbump(3)", "total"),
+    "a type made by a call": (
+        "%%task\nfrom collections import namedtuple\nP = namedtuple('P', 'x')\nps = [P(1)]",
+        "isinstance(ps[0], P) and ps[0].x == 1",
+    ),
+    "a type variable": (
+        "%%task\nfrom typing import TypeVar, Generic\nT = TypeVar('T')\nclass B(Generic[T]): pass",
+        "B.__parameters__ == (T,)",
+    ),
+    "an exception of the notebook": (
+        (
+            "%%task\nclass E(Exception):\n    def __init__(self, n):\n        self.n = n\n"
+            "        super().__init__(f'n {n}')\ne = E(3)"
+        ),
+        "(str(e), e.args, e.n, isinstance(e, E))",
+    ),
+    "a part of a class": ("%%task\nr = Shop.items\nr", "r is Shop.items and _ is r"),
+    "an array that is read only": (
+        "%%task\nimport numpy as np\nx = np.arange(3)\nx.flags.writeable = False",
+        "(x.flags.writeable, x.tolist())",
+    ),
+    "an array that owns its memory": (
+        "%%task\nimport numpy as np\nx = np.arange(3) + 1",
+        "x.base is None and x.flags.owndata",
+    ),
+    "an underscore of the user": ("%%task\n_, y = 2, 3\ny", "_ == 2 and y == 3"),
+    "an indented cell": ("%%task\n\n  x = 1\n  y = [x]", "(x, y)"),
     "arrays and views": (
         "%%task\nimport numpy as np\nx = np.arange(6.0)\ny = x.reshape(2, 3)[:, ::-1]",
         "(np.shares_memory(x, y), y.tolist(), x.tolist())",
@@ -237,6 +265,20 @@ NOT_KEPT = {
         "not over",
         "",
     ),
+    "an attribute of a function": (
+        "%%task\ndef f(): pass\nf.lock = threading.Lock()",
+        "`f",
+        "",
+    ),
+    "a last value": ("%%task\nx = 1\nlambda: x", "its last value", "semicolon"),
+    "a daemon": (
+        (
+            "%%task\ngo = threading.Event()\ndef loop(): go.wait(5)\n"
+            "threading.Thread(target=loop, daemon=True).start()"
+        ),
+        "a thread that runs on",
+        "--allow-effects",
+    ),
     "overlapping views": (
         "%%task\nimport numpy as np\nx = np.asfortranarray(np.ones((2, 3)))\ny = x[:1]",
         "shares memory",
@@ -275,8 +317,9 @@ def test_what_cannot_be_kept_runs_and_says_why(notebook, case, monkeypatch, tmp_
         assert reason in ran.why
         assert remedy in ran.why
         assert reason in ran.out
-        if "gate" in notebook:
-            notebook["gate"].set()
+        for gate in ("gate", "go"):
+            if gate in notebook:
+                notebook[gate].set()
         assert notebook.session.store.entries() == []
 
 
@@ -361,6 +404,27 @@ def test_an_edit_of_what_a_cell_reaches_is_a_miss(notebook, case):
     ran = notebook.run(code)
     assert ran.state == "Completed"
     assert reason in ran.why
+
+
+LAST_VALUES = ["41", "42", "'a'", "'b'", "None", "41;", "..."]
+
+
+def test_constants_at_the_end_count(notebook: Shell) -> None:
+    for last in LAST_VALUES * 2:
+        ran = notebook.run(f"%%task\n{last}")
+        shown = eval(last.strip(";"))
+        assert ran.out.count(f"Out[{notebook.shell.execution_count - 1}]: ") == (
+            shown is not None and ";" not in last
+        )
+        if ";" not in last:
+            assert ran.result == shown
+    assert ran.state == "Cached"
+
+
+def test_a_semicolon_that_is_taken_away_shows_the_value(notebook: Shell) -> None:
+    run_all(notebook, "%%task\nx = [1]\nx;")
+    assert "Out[" not in notebook.run("%%task\nx = [1]\nx;").out
+    assert "Out[3]: [1]" in notebook.run("%%task\nx = [1]\nx").out
 
 
 def test_an_edit_of_the_cell_is_a_miss_and_taking_it_back_a_hit(notebook):

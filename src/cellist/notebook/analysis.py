@@ -138,6 +138,8 @@ class _Walk(ExpressionWalk):
                     bound = self.expression(part, bound)
                 self.later(function)
                 return self.bind(name, node.lineno, bound, node)
+            case ast.Assign(targets=[ast.Name(id=name)]) if scopes.makes_type(name, node.value):
+                return self.bind(name, node.lineno, self.expression(node.value, bound), node)
             case _:
                 bound = self.expression(node.value, bound)
         for target in node.targets:
@@ -273,7 +275,9 @@ class _Walk(ExpressionWalk):
         for part in parts:
             bound = self.expression(part, bound)
         self.later(node)
-        if node.decorator_list:
+        if not all(
+            scopes.called_name(one) in scopes.CALM_FOR_FUNCTIONS for one in node.decorator_list
+        ):
             self.flush(bound)  # a decorator may call the function at once
         return self.bind(node.name, node.lineno, bound, node)
 

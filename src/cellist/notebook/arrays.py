@@ -33,16 +33,28 @@ class Arrays:
 
     def made_of(self, value: Any) -> Any:
         """Return how an array is made again, as `__reduce__` does, `None` as any array is."""
+        if _is_array(value) and isinstance(value, _numpy().memmap):
+            message = "an array in a file, which a copy would not be"
+            raise pickle.PicklingError(message)
         if not _is_plain(value, contiguous=False):
             return None
         base = self._base(value)
         if base is None:
-            return None
+            return self._made_alone(value)
         if base is value:  # views of it are made after it, whatever else refers to it
-            return _owned, (value.dtype, value.shape, pickle.PickleBuffer(_memory(value)))
+            make = _owned if value.flags.writeable else _read_only
+            return make, (value.dtype, value.shape, pickle.PickleBuffer(_memory(value)))
         offset = _address(value) - _address(base)
         view = (base, value.dtype, value.shape, value.strides, offset, value.flags.writeable)
         return _view, view
+
+    def _made_alone(self, value: Any) -> Any:
+        """Return how an array that shares nothing is made again, if that needs a word."""
+        is_plain = value.flags.writeable and value.base is not None
+        if is_plain or not value.flags.c_contiguous:
+            return None
+        make = _owned if value.flags.writeable else _read_only
+        return make, (value.dtype, value.shape, pickle.PickleBuffer(_memory(value)))
 
     def _base(self, value: Any) -> Any:
         """Return the array that another one is to be a view of, itself if it owns memory."""
@@ -119,9 +131,17 @@ def _memory(array: Any) -> Any:
 
 
 def _owned(dtype: Any, shape: Any, buffer: Any) -> Any:
+    """Return an array that owns its memory."""
     numpy = _numpy()
-    array = numpy.frombuffer(buffer, numpy.uint8).view(dtype).reshape(shape)
-    return array if array.flags.writeable else array.copy()
+    array = numpy.empty(shape, dtype)
+    _memory(array)[:] = numpy.frombuffer(buffer, numpy.uint8)
+    return array
+
+
+def _read_only(dtype: Any, shape: Any, buffer: Any) -> Any:
+    array = _owned(dtype, shape, buffer)
+    array.flags.writeable = False
+    return array
 
 
 def _view(base: Any, dtype: Any, shape: Any, strides: Any, offset: int, writeable: bool) -> Any:

@@ -31,8 +31,10 @@ from cellist.notebook.files import named_files
 from cellist.notebook.links import is_atom
 from cellist.notebook.outputs import is_of_ipython
 from cellist.notebook.scopes import words_of
+from cellist.notebook.variables import named_variables
 
 _NAME = "__cellist_body__"
+_SHOWN = "__cellist_shown__"
 _VERSION = 1
 _MOST_TEXTS = 1000
 """Texts of a list that are looked at for names."""
@@ -53,6 +55,8 @@ def key_function(
         kept = {*chosen, "__name__", "__builtins__"}
         namespace = {name: value for name, value in namespace.items() if name in kept}
     shaped: list[ast.stmt] = _Shaped().visit(ast.Module(copy.deepcopy(body), [])).body
+    if shaped and isinstance(shaped[-1], ast.Expr):  # it is shown; a mere constant would not count
+        shaped[-1] = ast.Assign([ast.Name(_SHOWN, ast.Store())], shaped[-1].value)
     told: list[ast.stmt] = [ast.Global(inputs)] if inputs else []
     named = {node.id for one in shaped for node in ast.walk(one) if isinstance(node, ast.Name)}
     told += [_expression(name) for name in inputs if name not in named]
@@ -137,6 +141,8 @@ class _Shaped(ast.NodeTransformer):
 class CellSource(TaskSource):
     """The cache policy of one execution of a cell: code, inputs, and options that change them."""
 
+    warns = False
+
     def __init__(self, text: str, options: Sequence[Any], versions: Any = None) -> None:
         super().__init__(versions or settings.active().tasks_versions)
         self.text = text
@@ -144,6 +150,8 @@ class CellSource(TaskSource):
         self.closure: SourceClosure | None = None
         self.files: list[Component] = []
         """Files that the key was made from."""
+        self.state: str | None = None
+        """A digest of the surroundings, if a result of others has been found already."""
         self.refusal: str | None = None
         """Why the result is not to be kept, once that is known."""
 
@@ -156,7 +164,10 @@ class CellSource(TaskSource):
         same = aliases(request.fn.__globals__, closure)
         options = digest_value((_VERSION, *self.options, same))
         self.files = named_files(closure.components, request.fn.__globals__)
-        return [Component("source", "closure", closure.digest), self._own(options), *self.files]
+        counted = [*self.files, *named_variables(closure.components)]
+        if self.state is not None:
+            counted.append(Component("policy", "surroundings", self.state))
+        return [Component("source", "closure", closure.digest), self._own(options), *counted]
 
     def written(self, namespace: Mapping[str, Any]) -> list[str]:
         """Return the named files that are there now with another content, or are gone."""

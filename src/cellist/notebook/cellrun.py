@@ -6,6 +6,7 @@ time limits, waiting for submitted runs, states and history are those of any run
 """
 
 import asyncio
+from contextvars import Context, ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from cellist.engine.execution import current
 from cellist.engine.steps import run_steps
 from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import Timer, call_later
+from cellist.notebook.cells import this_cell
 
 _GRACE = 0.05
 """Seconds the loop has to deliver a cancel before the code that blocks it is interrupted."""
@@ -25,6 +27,15 @@ _GRACE = 0.05
 
 def body() -> None:
     """Stands for the body of a cell, which runs in the cell itself."""
+
+
+def _set_since(before: Context) -> dict[ContextVar[Any], Any]:
+    """Return the context variables that were set since, but for those of cellist."""
+    return {
+        variable: value
+        for variable, value in copy_context().items()
+        if before.get(variable, before) is not value and not variable.name.startswith("cellist")
+    }
 
 
 class CellRun:
@@ -90,6 +101,7 @@ class CellRun:
         if self.is_open:
             self.is_open = False
             execution = self.execution
+            this_cell().set_variables = _set_since(this_cell().context)
             current.set(self._before)
             execution.stop = None
             finish(execution)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import MutableMapping
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 from cellist.engine.execution import current_cell
@@ -20,6 +21,11 @@ class Cell:
         self.board: Any = None
         self.around: dict[str, Any] = {}
         """Names of the flow or task cell that runs this one, if any."""
+        self.context = copy_context()
+        self.set_variables: dict[ContextVar[Any], Any] = {}
+        """Context variables that its code set: a cell that awaits has a context of its own."""
+        self.random: Any = None
+        """The states of the random generators before it, if it may seed them."""
         self.runs: list[Any] = []
         """Runs that have no parent, in the order they started."""
 

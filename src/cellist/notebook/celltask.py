@@ -6,7 +6,6 @@ stands in the way.
 """
 
 import ast
-import linecache
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
@@ -18,12 +17,13 @@ from cellist.engine.drivers import aperform
 from cellist.engine.errors import one_line
 from cellist.engine.execution import current_cell
 from cellist.model.reasons import Reason
-from cellist.notebook import cellkey, effects
-from cellist.notebook.analysis import names_of
+from cellist.notebook import cellkey
+from cellist.notebook.cellcode import Code
 from cellist.notebook.cellrun import CellRun, body
 from cellist.notebook.cells import this_cell
 from cellist.notebook.definitions import Definitions, Unkept
 from cellist.notebook.expressions import CellNames
+from cellist.notebook.filewatch import own_places
 from cellist.notebook.kernel import ui_for
 from cellist.notebook.notices import say
 from cellist.notebook.outputs import (
@@ -34,8 +34,9 @@ from cellist.notebook.outputs import (
     roll_back,
     values_of,
 )
-from cellist.notebook.preparing import InNotebook, attributes_in, check_choices, import_first
+from cellist.notebook.preparing import check_choices
 from cellist.notebook.showing import Nothing, flush_figures, replay, start
+from cellist.notebook.surroundings import Stale, Surroundings
 from cellist.notebook.task_options import TaskOptions, parse_task_line
 from cellist.notebook.transform import ATTEMPT_NAME, TASK_NAME, show_as_written
 from cellist.recording import Recorder, close_cell
@@ -47,24 +48,6 @@ _RANDOM = (
     "first run; `rng = numpy.random.default_rng(seed)` in the cell says what they depend on"
 )
 _SELF_SAID = frozenset({"no_cache", "disabled"})
-
-
-class Code:
-    """The code of a task cell: what it is made of, and the file it is compiled as."""
-
-    def __init__(self, statements: list[ast.stmt], filename: str, shell: Any) -> None:
-        self.body = statements
-        self.filename = filename
-        self.shell = shell
-        lines = linecache.getlines(filename)[1:]
-        self.text = "".join(["%%task\n", *lines])
-        self.known = InNotebook(shell.user_ns, import_first(statements))
-        self.names: CellNames = names_of(ast.Module(statements, []), self.known)
-
-    def execute(self, statement: ast.stmt) -> None:
-        """Execute one of the statements in the notebook, as of its place in the cell."""
-        code = self.shell.compile(ast.Module([statement], []), self.filename, "exec")
-        exec(code, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S102 - the cell's own code
 
 
 class CellTask(CellRun):
@@ -81,17 +64,21 @@ class CellTask(CellRun):
         self.restored: CellValue | None = None
         """What a hit gave."""
         self.before = dict(self.namespace)
-        self.facts = effects.facts()
-        self.assigned = code.known.assigned_in(code.body)
-        self.random = effects.random_states()
+        self.surroundings = Surroundings(code.body, code.known)
         self.definitions = Definitions(code.names, code.body)
         self.outputs = Outputs(
             code.names, self.definitions, self.before, options.outputs, options.skip
         )
-        self.policy = cellkey.CellSource(code.text, options.semantics())
+        how = (code.shell.ast_node_interactivity, code.is_quiet)
+        self.policy = cellkey.CellSource(code.text, (*options.semantics(), how))
         self._hint: str | None = None
+        self._stale: Reason | None = None
+        """Why the result that was found first is not used."""
+        self._is_forced = False
+        """Whether it runs because what is stored is not to be used."""
         task, off = self._make_task()
         super().__init__(task)
+        self.surroundings.files.own = own_places(self.execution.services.store.directory)
         if off is not None:
             self.execution.plan = self.execution.plan.with_cache(off)
 
@@ -151,6 +138,8 @@ class CellTask(CellRun):
         outcome = await super().perform(command)
         if command.fn == cache.look_up and isinstance(outcome, Ok):
             found = outcome.value
+            if found is None and self._stale is not None:
+                self.execution.run.why = self._stale
             if isinstance(found, Ok):
                 return await self._restore(command, found.value)
         return outcome
@@ -161,19 +150,26 @@ class CellTask(CellRun):
         try:
             if run.why is not None and run.why.code == "accepted":
                 self.outputs.check_accepted(pack)
+            self.surroundings.check(pack["around"])
             self.restored = restore(
                 pack, self.code.names, self.code.body, self.namespace, self.code.execute
             )
-            if pack.get("random"):
-                effects.set_random_states(pack["random"])
+            self.surroundings.restore(pack["around"])
             return Ok(Ok(self.restored))
+        except Stale as stale:
+            why = Reason("miss", "changed", f"ran: {stale}")
+            if self.policy.state is None:  # there may be a result of these surroundings, too
+                self.policy.state, self._stale = stale.state, why
+                return await self.perform(command)
         except Exception as error:
-            cache.refresh = True  # the plan is this run's own
-            outcome = await super().perform(command)
             text = f"{type(error).__name__}: {one_line(error)}"
             sentence = f"ran: its stored outputs could not be restored ({text})"
-            run.why = Reason("miss", "unreadable", sentence)
-            return outcome
+            why = Reason("miss", "unreadable", sentence)
+        cache.refresh = True  # the plan is this run's own
+        self._is_forced = True
+        outcome = await super().perform(command)
+        run.why = why
+        return outcome
 
     async def _remember(self, command: Offload) -> Outcome:
         execution, value, seconds = command.args
@@ -188,6 +184,9 @@ class CellTask(CellRun):
     def _compare(self, pack: Any) -> None:
         """Say of a refreshed run whether its outputs are those that are stored."""
         run, plan, note = self.execution.run, self.execution.plan.cache, self.execution.cache_note
+        if self._is_forced and note is not None:
+            note.is_compared = True  # the surroundings are others: nothing is to be learnt
+            return
         if pack is None or note is None or run.why is None or not is_refreshed(plan, note):
             return
         note.is_compared = True  # a pack's bytes may differ for equal outputs
@@ -207,6 +206,7 @@ class CellTask(CellRun):
         self.value = None
         self.recorder.restart()
         start(self.shell, self.recorder)
+        self.surroundings.files.start()
 
     def show(self, value: Any) -> None:
         """Show the value of an expression, as IPython shows the last one of a cell."""
@@ -224,6 +224,7 @@ class CellTask(CellRun):
                 flush_figures(self.shell)
         finally:
             close_cell(self.recorder)
+            self.surroundings.files.stop()
         if failed:
             return None
         found = self.outputs.find(self.namespace)
@@ -242,12 +243,16 @@ class CellTask(CellRun):
             closure = self.policy.closure
             names = cellkey.global_names(closure.components if closure is not None else ())
             inputs = {name: self.before[name] for name in names if name in self.before}
-            pack = self.outputs.pack(self.namespace, self.value, inputs)
+            value = None if self.code.is_quiet else self.value
+            pack = self.outputs.pack(self.namespace, value, inputs)
+            pack["shown"] = shown = self.recorder.events()
+            pack["around"] = self._around(shown, inputs)
         except Unkept as reason:
             self.policy.refusal = str(reason)
             return None
-        pack["shown"] = self.recorder.events()
-        pack["random"] = self._random()
+        except Exception as error:  # the cell itself is done: this must not fail it
+            self.policy.refusal = f"it cannot be stored ({type(error).__name__}: {one_line(error)})"
+            return None
         return pack
 
     async def _refusal(self) -> str | None:
@@ -255,13 +260,10 @@ class CellTask(CellRun):
         if any(x.parent is self.execution for x in list(self.execution.services.live.values())):
             return "runs that it submitted were not over when it ended"
         if not self.options.allow_effects:
-            said = attributes_in(self.code.body)
-            done = effects.changed(self.facts, effects.facts(), said)
-            now = self.code.known.assigned_in(self.code.body)
-            kept = self.assigned
-            done += [f"`{one}`" for one in now if one not in kept or kept[one] is not now[one]]
+            done = self.surroundings.changes()
             done += [f"the file `{one}`" for one in self.policy.written(self.before)]
             if done:
+                done = list(dict.fromkeys(done))
                 told = ", ".join(done[:3]) + (" and more" if len(done) > 3 else "")
                 return f"it changed {told}, which a hit does not; `--allow-effects` keeps it anyway"
         closure = self.policy.closure
@@ -294,25 +296,23 @@ class CellTask(CellRun):
             remedy = f"; {copied}say `--own {','.join(own)}`"
         return f"{said} {'was' if len(changed) == 1 else 'were'} changed in place{remedy}"
 
-    def _random(self) -> Any:
-        """Return the states to restore if the cell seeds; hint, once, if it only draws."""
-        now = effects.random_states()
-        if all(now[name] == state for name, state in self.random.items()):
-            return None
-        if "seed" in attributes_in(self.code.body):
-            return now
+    def _around(self, shown: list[dict[str, Any]], inputs: dict[str, Any]) -> Any:
+        """Return what a hit depends on besides the key; hint, once, at draws that nobody seeds."""
+        closure = self.policy.closure
+        values = [*inputs.values(), *self.outputs.find(self.namespace).values(), self.value]
+        kept = self.surroundings.kept(closure.components if closure else (), shown, values)
         warned = self.execution.services.warned
-        if _RANDOM not in warned:
+        if self.surroundings.chance.only_draws and _RANDOM not in warned:
             warned.add(_RANDOM)
             self._hint = _RANDOM
-        return None
+        return kept
 
     def close(self) -> None:
         """Let go of the notebook as it was, and of the names that carried the run."""
         super().close()
         self.before.clear()
-        self.facts.clear()
-        self.assigned.clear()
+        self.surroundings.files.stop()
+        self.surroundings.forget()
         self._forget_names()
 
     def _forget_names(self) -> None:

@@ -168,7 +168,7 @@ def is_plain_function(statement: ast.stmt) -> bool:
     """Whether a definition is a function without decorators, or a lambda with a name."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
         return not statement.decorator_list
-    return isinstance(statement, ast.Assign)
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
 
 
 def _first_line(statement: ast.stmt) -> int:

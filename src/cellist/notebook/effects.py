@@ -6,7 +6,6 @@ cheap, and a cell that changes some of it is not kept.
 
 import logging
 import os
-import random
 import sys
 import threading
 import warnings
@@ -20,10 +19,22 @@ _NOT_SETTINGS = frozenset({"backend", "backend_fallback", "interactive"})
 """What matplotlib sets of itself when the first figure is drawn."""
 _THREAD = "a thread that runs on"
 """One that has ended meanwhile is no effect of the cell."""
+_UNSET: Any = object()
+_NUMPY = {
+    "edgeitems": "3", "threshold": "1000", "floatmode": "'maxprec'", "precision": "8",
+    "suppress": "False", "linewidth": "75", "nanstr": "'nan'", "infstr": "'inf'", "sign": "'-'",
+    "formatter": "None", "legacy": "False", "override_repr": "None", "divide": "'warn'",
+    "over": "'warn'", "under": "'ignore'", "invalid": "'warn'",
+}  # fmt: skip
+"""What the options of numpy are before anybody sets them."""
 _SAID_BY = {
     "environment variable": ("environ", "putenv", "unsetenv", "setenv", "load_dotenv"),
     "warnings filter": ("filterwarnings", "simplefilter", "resetwarnings"),
-}
+    "the logger": (
+        "setLevel", "addHandler", "removeHandler", "disabled", "propagate", "handlers",
+        "dictConfig", "fileConfig", "disable",
+    ),
+}  # fmt: skip
 """Importing a library does these, too, and is done again on a hit: the cell must name them."""
 
 
@@ -56,7 +67,7 @@ def _is_unlike_default(key: str, after: _Facts) -> bool:
     Settings of a library that was imported meanwhile are compared with its defaults.
     """
     words, _, name = key.partition(":")
-    defaults = _DEFAULTS.get(words)
+    defaults = DEFAULTS.get(words)
     if defaults is None:
         return words in ("environment variable", _THREAD)
     try:
@@ -75,7 +86,8 @@ def _process() -> _Facts:
     found["warnings filter"] = list(warnings.filters)
     own = ("cellist", "IPython")
     for one in threading.enumerate():
-        if not one.daemon and not one.name.startswith(own):
+        is_users = not one.daemon or _is_of_notebook(one)
+        if is_users and not one.name.startswith(own):
             found[f"{_THREAD}:{one.name}"] = one.ident
     decimal: Any = sys.modules.get("decimal")
     if decimal is not None:
@@ -83,6 +95,12 @@ def _process() -> _Facts:
         found["the decimal context"] = context.prec, context.rounding
     found["the recursion limit"] = sys.getrecursionlimit()
     return found
+
+
+def _is_of_notebook(thread: threading.Thread) -> bool:
+    """Whether a thread runs what the notebook defines; daemons are mostly a library's."""
+    target: Any = getattr(thread, "_target", None) or getattr(thread, "function", None)
+    return "__main__" in (getattr(target, "__module__", None), type(thread).__module__)
 
 
 def _matplotlib() -> _Facts:
@@ -126,7 +144,12 @@ def _numpy() -> _Facts:
 
 def _logging() -> _Facts:
     root = logging.getLogger()
-    return {"the root logger": (root.level, tuple(map(id, root.handlers)), root.disabled)}
+    found: _Facts = {"the root logger": (root.level, tuple(map(id, root.handlers)), root.disabled)}
+    for name, one in list(logging.Logger.manager.loggerDict.items()):
+        if isinstance(one, logging.Logger):
+            handlers = tuple(map(id, one.handlers))
+            found[f"the logger:{name}"] = (one.level, handlers, one.disabled, one.propagate)
+    return found
 
 
 def _plain_items(settings: Any) -> Iterable[tuple[str, Any]]:
@@ -148,28 +171,32 @@ def _default_pandas() -> Mapping[str, Any]:
     return {key: _frozen(option.defval) for key, option in config._registered_options.items()}
 
 
-_DEFAULTS: dict[str, Callable[[], Mapping[str, Any]]] = {
+def _default_numpy() -> Mapping[str, Any]:
+    return _NUMPY
+
+
+def _default_loggers() -> Mapping[str, Any]:
+    names = logging.Logger.manager.loggerDict
+    return dict.fromkeys(names, (logging.NOTSET, (), False, True))
+
+
+DEFAULTS: dict[str, Callable[[], Mapping[str, Any]]] = {
     "rcParams": _default_rc,
     "pandas option": _default_pandas,
+    "numpy option": _default_numpy,
+    "the logger": _default_loggers,
 }
 
 
-def random_states() -> dict[str, Any]:
-    """Return the states of the global random generators."""
-    states: dict[str, Any] = {"random": random.getstate()}
-    numpy: Any = sys.modules.get("numpy.random")
-    if numpy is not None:
-        name, keys, *rest = numpy.get_state()
-        states["numpy.random"] = (name, keys.tobytes(), *rest)
-    return states
-
-
-def set_random_states(states: Mapping[str, Any]) -> None:
-    """Put the global random generators into the states that `random_states` gave."""
-    if "random" in states:
-        random.setstate(states["random"])
-    numpy: Any = sys.modules.get("numpy.random")
-    if numpy is not None and "numpy.random" in states:
-        name, keys, *rest = states["numpy.random"]
-        array: Any = sys.modules["numpy"]
-        numpy.set_state((name, array.frombuffer(keys, array.uint32), *rest))
+def unlike_default(facts: Mapping[str, Any], words: str) -> _Facts:
+    """Return the settings of a library, of all these facts, that are not as they are by default."""
+    found = {
+        key.partition(":")[2]: value
+        for key, value in facts.items()
+        if key.partition(":")[0] == words
+    }
+    try:
+        defaults = DEFAULTS[words]()
+    except Exception:
+        return found
+    return {name: value for name, value in found.items() if defaults.get(name, _UNSET) != value}

@@ -18,6 +18,7 @@ from cellist.model.runs import Run
 from cellist.notebook.cellflow import open_flow
 from cellist.notebook.cells import Cell
 from cellist.notebook.celltask import open_task
+from cellist.notebook.chance import forget_seeds, note_seeds, random_states
 from cellist.notebook.commands import cellist_magic
 from cellist.notebook.controls import control
 from cellist.notebook.kernel import kernel_loop, this_task, ui_for
@@ -53,6 +54,7 @@ class Extension:
     def register(self) -> None:
         """Register everything with the shell."""
         shell = self.shell
+        forget_seeds()
         for kind, name, function in _MAGICS:
             shell.register_magic_function(function, magic_kind=kind, magic_name=name)
         shell.input_transformers_cleanup.append(replace_first_line)
@@ -102,10 +104,11 @@ class Extension:
 
     def before_cell(self, info: Any) -> None:
         """Make the token that the runs of the coming cell carry."""
-        del info
         self.wrapper.interactivity = self.shell.ast_node_interactivity
         cell = Cell(self.shell.execution_count, self.shell.user_ns)
         _forget_names(cell.namespace)  # of a cell whose end was not told
+        if "seed" in (getattr(info, "raw_cell", None) or ""):
+            cell.random = random_states()
         cell.around = {name: cell.namespace[name] for name in NAMES if name in cell.namespace}
         self._cells.append(cell)
         current_cell.set(cell)
@@ -124,6 +127,10 @@ class Extension:
         cell = self._cells.pop()
         _forget_names(cell.namespace)
         cell.namespace.update(cell.around)
+        if cell.random is not None:
+            note_seeds(cell.random)
+        for variable, value in cell.set_variables.items():
+            variable.set(value)  # as in a cell that does not await
         if cell.board is not None:
             self.feed.finish(cell)
         elif cell.runs and not cell.quiet:

@@ -24,6 +24,12 @@ _ATOMS = frozenset(
 _PLAIN = _ATOMS | {list, dict, set, frozenset}
 _FILES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
 _MODES = {"BufferedReader": "rb", "BufferedWriter": "wb", "BufferedRandom": "r+b", "FileIO": "rb"}
+_WITH_MORE = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, SystemExit,
+              AttributeError, NameError)  # fmt: skip
+"""Exceptions that carry more than their arguments and attributes."""
+_WITHOUT_PARTS = frozenset({"builtins", "numpy", "pandas", "polars", "pyarrow", "matplotlib"})
+"""Libraries whose objects keep what is their own affair, such as caches."""
+_OF_CLASSES = (FunctionType, classmethod, staticmethod, property)
 _MOST_PARTS = 20_000
 _DEEPEST = 8
 Link = tuple[Any, ...]
@@ -119,6 +125,8 @@ class Links:
                 view = links.made_of(obj)
                 if view is not None:
                     return view
+                if isinstance(obj, BaseException) and _is_plain_error(obj):
+                    return _remake, (type(obj), obj.args), obj.__dict__ or None
                 above: Any = getattr(super(), "reducer_override", None)
                 return NotImplemented if above is None else above(obj)
 
@@ -127,6 +135,17 @@ class Links:
     def made_of(self, value: Any) -> Any:
         """Return how an array is made again if it shares memory with others, else `None`."""
         return self._arrays.made_of(value)
+
+
+def _is_plain_error(error: BaseException) -> bool:
+    """Whether an exception is all in its `args` and attributes; pickle would call `__init__`."""
+    kind: Any = type(error)
+    own = kind.__module__ == "__main__" and "__init__" in vars(kind)
+    return own and kind.__reduce__ is BaseException.__reduce__ and not isinstance(error, _WITH_MORE)
+
+
+def _remake(kind: Any, args: tuple[Any, ...]) -> Any:
+    return kind.__new__(kind, *args)
 
 
 def follow(link: Link, inputs: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
@@ -162,8 +181,22 @@ def _parts_of(value: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
     elif type(value) in (list, tuple):
         for index, part in enumerate(cast("list[Any]", value)):
             yield ("[", index), part
-    elif not isinstance(value, (type, FunctionType)):
-        state: Any = getattr(value, "__dict__", None)
-        if type(state) is dict and type(value).__module__ == "__main__":
-            for name, part in cast("dict[str, Any]", state).items():
+    elif isinstance(value, type):
+        yield from _parts_of_class(value)
+    elif not isinstance(value, FunctionType):
+        yield from _parts_of_object(value)
+
+
+def _parts_of_class(value: type) -> Iterator[tuple[tuple[str, Any], Any]]:
+    if value.__module__ == "__main__":
+        for name, part in list(vars(value).items()):
+            if not name.startswith("__") and not isinstance(part, _OF_CLASSES):
                 yield (".", name), part
+
+
+def _parts_of_object(value: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
+    state: Any = getattr(value, "__dict__", None)
+    root = type(value).__module__.partition(".")[0]
+    if type(state) is dict and root not in _WITHOUT_PARTS:
+        for name, part in cast("dict[str, Any]", state).items():
+            yield (".", name), part

@@ -82,7 +82,7 @@ class Outputs:
         return {
             name: value
             for name, value in found.items()
-            if not is_of_ipython(name)
+            if (not is_of_ipython(name) or (name in self.names.binds and name.strip("_") == ""))
             and name not in self._skipped
             and (self._chosen is None or name in self._chosen)
         }
@@ -129,13 +129,15 @@ class Outputs:
         }
         links = Links(inputs, {name: now[name] for name in statements}, now, values)
         state = (values, {name: one for name, one in parts.items() if one}, value)
-        has_value = value is not None
         try:
             pickled = dump_linked(state, links.mixin())
-        except SerializationError:
-            _blame(values, links)
-            has_value = False  # the outputs can be kept, the last value alone cannot
-            pickled = dump_linked((*state[:2], None), links.mixin())
+        except SerializationError as error:
+            _blame({**values, **state[1]}, links)
+            message = (
+                f"its last value is of the type `{type(value).__name__}`, which cannot be stored; "
+                "a semicolon after it leaves it out"
+            )
+            raise Unkept(message) from error
         too_late = sorted(links.used & set(plan["late"]))
         if too_late:
             message = (
@@ -149,7 +151,7 @@ class Outputs:
             "pickle": [pickle.PickleBuffer(part) for part in pickled],
             "plan": plan,
             "deleted": self.deleted(now),
-            "has_value": has_value,
+            "has_value": value is not None,
         }
 
 

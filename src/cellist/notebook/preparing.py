@@ -14,9 +14,10 @@ from cellist.caching.kinds import kind_of
 from cellist.notebook import scopes
 from cellist.notebook.definitions import is_harmless_magic
 from cellist.notebook.expressions import CellNames
+from cellist.notebook.links import is_atom
 from cellist.notebook.task_options import TaskOptions
 
-_MISSING: Any = object()
+MISSING: Any = object()
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -74,13 +75,36 @@ class InNotebook(scopes.Knowledge):
         """Return what the attributes of modules and library classes are now that code assigns."""
         found: dict[str, Any] = {}
         for node in (node for statement in body for node in ast.walk(statement)):
-            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            match node:
+                case ast.Attribute(value=value, attr=name, ctx=ast.Store() | ast.Del()):
+                    said = ast.unparse(node)
+                case ast.Call(
+                    func=ast.Name(id="setattr" | "delattr"),
+                    args=[value, ast.Constant(value=str() as name), *_],
+                ):
+                    said = f"{ast.unparse(value)}.{name}"
+                case _:
+                    continue
+            owner = self._meaning(value)
+            is_shared = isinstance(owner, ModuleType) or (
+                isinstance(owner, type) and kind_of(owner).what == "library"
+            )
+            if is_shared:
+                found[said] = getattr(owner, name, MISSING)
+        return found
+
+    def read_in(self, body: list[ast.stmt]) -> dict[str, Any]:
+        """Return the plain values of attributes of library modules that code reads.
+
+        Other cells may have set them, and they are part of no key.
+        """
+        found: dict[str, Any] = {}
+        for node in (node for statement in body for node in ast.walk(statement)):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 owner = self._meaning(node.value)
-                is_shared = isinstance(owner, ModuleType) or (
-                    isinstance(owner, type) and kind_of(owner).what == "library"
-                )
-                if is_shared:
-                    found[ast.unparse(node)] = getattr(owner, node.attr, _MISSING)
+                value = getattr(owner, node.attr, None) if isinstance(owner, ModuleType) else None
+                if value is not None and is_atom(value):
+                    found[ast.unparse(node)] = value
         return found
 
     def _meaning(self, node: ast.expr) -> Any:

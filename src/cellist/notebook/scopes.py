@@ -12,7 +12,18 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 _SWALLOWING = {"suppress", "raises", "assertRaises", "ExitStack", "AsyncExitStack"}
 _CALM_DECORATORS = {"dataclass", "total_ordering", "final", "runtime_checkable", "define", "frozen"}
+CALM_FOR_FUNCTIONS = {
+    "property", "setter", "getter", "deleter", "staticmethod", "classmethod", "abstractmethod",
+    "cached_property", "lru_cache", "cache", "wraps", "contextmanager", "asynccontextmanager",
+    "override", "overload", "final", "singledispatch", "singledispatchmethod", "task", "flow",
+}  # fmt: skip
+"""Decorators by which no function is called at once."""
 _CALM_BASES = {"object", "ABC", "Protocol", "Generic", "NamedTuple", "TypedDict", "BaseModel"}
+_MAKING = {
+    "namedtuple", "NamedTuple", "TypedDict", "NewType", "TypeVar", "ParamSpec", "TypeVarTuple",
+    "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "make_dataclass",
+}  # fmt: skip
+"""What is called to make a type with a name."""
 _SPEAKING = {  # calls whose texts name variables: pandas, numexpr, duckdb, patsy
     "query", "eval", "evaluate", "sql", "execute", "dmatrix", "dmatrices", "from_formula",
     "ols", "wls", "gls", "glm", "gee", "logit", "probit", "poisson", "mixedlm", "quantreg",
@@ -79,6 +90,15 @@ def called_name(node: ast.expr) -> str:
     if isinstance(node, ast.Call):
         node = node.func
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def makes_type(name: str, value: ast.expr) -> bool:
+    """Whether an expression is a call that makes a type of this name, such as `namedtuple`."""
+    match value:
+        case ast.Call(args=[ast.Constant(value=said), *_]) if said == name:
+            return called_name(value) in _MAKING
+        case _:
+            return False
 
 
 def root_of(node: ast.expr) -> ast.Name | None:

@@ -25,6 +25,9 @@ import inspect
 import itertools
 import linecache
 import re
+from typing import Any
+
+from IPython.core import inputtransformer2
 
 FLOW_NAME = "__cellist_flow__"
 TASK_NAME = "__cellist_task__"
@@ -40,6 +43,12 @@ _OPENINGS = {
 }
 _OPENED = re.compile(rf"(?:{FLOW_NAME}|{TASK_NAME}) = await .*")
 _MOST_BODIES = 8
+_untyped: Any = inputtransformer2  # IPython does not say its types
+_CLEANING: list[Any] = [
+    _untyped.leading_indent,
+    _untyped.classic_prompt,
+    _untyped.ipython_prompt,
+]
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -54,11 +63,20 @@ def replace_first_line(lines: list[str]) -> list[str]:
     if match is None or _inside_another_magic():
         return lines
     options = (match["options"] or "").strip()
-    body = lines[1:]
+    body = _cleaned(lines[1:])
     futures = [line.strip() for line in body if _FUTURE.match(line)]
     if futures:  # these stand before anything else, or Python refuses them
         body = ["\n" if _FUTURE.match(line) else line for line in body]
     return ["; ".join([*futures, _OPENINGS[match["kind"]].format(options)]), *body]
+
+
+def _cleaned(body: list[str]) -> list[str]:
+    """Take away a common indent and prompts, as IPython does where a cell has no such line."""
+    blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip(), body))
+    lines = body[blank:]
+    for clean in _CLEANING:
+        lines = clean(lines)
+    return [*body[:blank], *lines]
 
 
 def show_as_written(filename: str, line: str) -> None:
