@@ -296,7 +296,7 @@ def names_of(namespace):
 
 
 def state():
-    namespace = shell.user_ns  # noqa: F821 - given by who runs this
+    namespace = shell.user_ns  # noqa: F821 # pyright: ignore[reportUndefinedVariable] - given by who runs this
     describer = Describer(namespace)
     found = {}
     for name, value in names_of(namespace):
@@ -316,9 +316,10 @@ def runs():
     from cellist.session import get_session
 
     session = get_session()
-    seen = getattr(session, "_probe_seen", None)
+    facts = vars(session)
+    seen = facts.get("_probe_seen")
     if seen is None:
-        seen = session._probe_seen = []
+        seen = facts["_probe_seen"] = []
 
         def sink(event):
             run = event.run
@@ -331,4 +332,4 @@ def runs():
     return told
 
 
-pathlib.Path(target).write_text(repr(state()))  # noqa: F821 - given by who runs this
+pathlib.Path(target).write_text(repr(state()))  # noqa: F821 # pyright: ignore[reportUndefinedVariable] - as above
