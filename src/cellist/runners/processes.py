@@ -5,7 +5,10 @@ work as in the thread pool. Processes are spawned, not forked: a kernel has thre
 that do not survive a fork. Functions, also those of a notebook, are pickled by value.
 """
 
+import functools
+import io
 import os
+import pickle
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
@@ -90,6 +93,40 @@ class _Failure:
         raise error from (RemoteTraceback(f"\n{self.traceback}") if self.traceback else None)
 
 
+class _Answer(pickle.Unpickler):
+    """Reads what a process sends back, and leaves classes that are here already as they are.
+
+    A class of a notebook comes by value and is found here again. cloudpickle would then put the
+    process's copies of its methods and attributes over the user's own.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self._pickling: Any = import_module("cloudpickle.cloudpickle")
+        self._new: list[type] = []
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        found = super().find_class(module_name, global_name)
+        if module_name != self._pickling.__name__:
+            return found
+        if global_name in {"_make_skeleton_class", "_make_skeleton_enum"}:
+            return functools.partial(self._class, found)
+        return self._fill if global_name == "_class_setstate" else found
+
+    def _class(self, make: Callable[..., type], *args: Any) -> type:
+        *_, number, _extra = args
+        kind = self._pickling._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
+        if kind is None:
+            kind = make(*args)
+            self._new.append(kind)
+        return kind
+
+    def _fill(self, kind: type, state: Any) -> type:
+        if any(kind is one for one in self._new):
+            self._pickling._class_setstate(kind, state)
+        return kind
+
+
 class RemoteTraceback(Exception):
     """The traceback of an exception in the process that raised it, as text."""
 
@@ -134,10 +171,9 @@ class ProcessPool(ThreadPool):
         """
         if command.fn is not work.x.fn:
             return super().invoke(command, work, worker)
-        cloudpickle = _cloudpickle()
         try:
             call = (command.fn, tuple(command.args), dict(command.kwargs))
-            payload = cloudpickle.dumps((self._passage(work.x), *call))
+            payload = _cloudpickle().dumps((self._passage(work.x), *call))
         except Exception as error:
             name = work.x.definition.name
             message = (
@@ -154,7 +190,7 @@ class ProcessPool(ThreadPool):
                     self._processes = None  # the next task gets a fresh pool
             message = f"The process running task `{work.x.definition.name}` went away: {error}"
             raise CrashedRun(message) from None
-        fine, value, logs, asked = cloudpickle.loads(answer)
+        fine, value, logs, asked = _Answer(io.BytesIO(answer)).load()
         if asked:
             note_asked(work.x)
         for level, message in logs:
