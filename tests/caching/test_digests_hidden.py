@@ -31,7 +31,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KDTree, KNeighborsClassifier
 from sklearn.utils import Bunch
 
-import cellist.caching.source  # noqa: F401 - installs the digests of code that users get
 from cellist.caching import formats
 from cellist.caching.digests import digest_value
 from cellist.exceptions import HashError, SerializationError

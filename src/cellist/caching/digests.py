@@ -26,8 +26,8 @@ It returns bytes that identify the code, of any length, and may call `digester.t
 for data that code reaches (closure cells, globals, defaults): sharing, cycles and the path of a
 refusal then work across code and data. It is called once per thing and `Digester`. A class of an
 installed library should be told by its name alone or with the library's version, which is the
-hook's decision. `cellist.caching.source` installs its own with `set_code_digest` when imported;
-until then `code_fallback` serves.
+hook's decision. `cellist.caching.source` installs its own with `set_code_digest`, and is imported
+with the package, so that no value has another digest before.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,6 @@ from typing import Any, TypeVar
 from blake3 import blake3
 
 from cellist.caching import rules
-from cellist.caching.code_fallback import code_digest
 from cellist.caching.encoding import ATOMS, FLAT, digest_of, leaf, node, quick
 from cellist.caching.refusals import Refusal, refused
 from cellist.caching.webs import web_token
@@ -54,7 +53,7 @@ _NOWHERE = 1 << 60
 CodeHook = Callable[[object, "Digester"], bytes]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_hook: CodeHook = code_digest
+_hook: CodeHook  # installed by `caching.source`
 
 
 def set_code_digest(hook: CodeHook) -> None:
