@@ -22,6 +22,7 @@ from typing import Any
 
 from cellist.caching.digests import digest_value
 from cellist.caching.formats import Encoded, atom_size, decode, encode
+from cellist.caching.parsing import parse
 from cellist.caching.source import closure_of
 from cellist.engine.commands import Ok
 from cellist.engine.execution import Execution
@@ -204,7 +205,7 @@ def _values_read(fn: Any) -> tuple[tuple[str, ...], ...]:
 def names_read(code: str) -> frozenset[str]:
     """Return the names whose value code uses, and not only to note something in them."""
     try:
-        tree = ast.parse(textwrap.dedent(code))
+        tree = parse(textwrap.dedent(code))
     except SyntaxError:
         return frozenset(re.findall(r"\w+", code))
     noted = {id(name) for node in ast.walk(tree) for name in _noted(node)}

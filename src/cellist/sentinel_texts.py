@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from cellist.caching.parsing import parse
+
 _CLOCKS = frozenset(
     {
         "datetime.now",
@@ -97,8 +99,8 @@ def _nodes(text: str) -> Iterator[ast.AST]:
     if "(" not in text and "[" not in text:
         return iter(())
     try:
-        return ast.walk(ast.parse(textwrap.dedent(text)))
-    except (SyntaxError, ValueError, RecursionError):
+        return ast.walk(parse(textwrap.dedent(text)))
+    except SyntaxError:
         return iter(())
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple, cast
 
+from cellist.caching.parsing import parse
 from cellist.caching.syntax import Shape, shape_of
 from cellist.caching.timed_cells import TIMED, timed_cells
 from cellist.caching.tree_parts import Chain, Definition
@@ -116,8 +117,8 @@ class _File:
         self._shapes: dict[int, Shape] = {}
         self._units: dict[tuple[int, int], list[CodeType]] = {}
         try:
-            self.statements = ast.parse("".join(lines)).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self.statements = parse("".join(lines)).body
+        except SyntaxError:
             self.statements = []  # half-edited: an earlier version may still be the one
 
     def definition_of(self, code: CodeType) -> Definition | None:

@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from cellist.caching.parsing import parse
+
 _MENTIONED = re.compile(r"@([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 
 
@@ -18,8 +20,8 @@ def names_in_query(node: ast.AST) -> Iterator[tuple[str, ...]]:
 def names_in_expression(text: str) -> Iterator[tuple[str, ...]]:
     """Yield the names that code given as a text reads; none if it cannot be parsed."""
     try:
-        tree = ast.parse(text.strip())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(text.strip())
+    except SyntaxError:
         return
     for part in ast.walk(tree):
         if isinstance(part, ast.Name):

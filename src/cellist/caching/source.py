@@ -147,8 +147,7 @@ def _closure(
 
 
 _building = RLock()
-"""Held while a closure is built. Python 3.11 cannot parse in two threads at once: it raises
-`SystemError` (cpython 106905). And many threads may ask for the same closure at the same moment."""
+"""Held while a closure is built: many threads may ask for the same one at the same moment."""
 
 
 def _known(

@@ -7,6 +7,8 @@ import ast
 import linecache
 from collections.abc import Iterator
 
+from cellist.caching.parsing import parse
+
 TIMED = "<timed exec>"
 _CALL = "get_ipython().run_cell_magic('time'"
 
@@ -23,8 +25,8 @@ def timed_cells() -> Iterator[tuple[str, list[str]]]:
 
 def _body_of(cell: str) -> list[str]:
     try:
-        call = ast.parse(cell.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        call = parse(cell.strip(), mode="eval").body
+    except SyntaxError:
         return []
     last = call.args[-1] if isinstance(call, ast.Call) and call.args else None
     body = last.value if isinstance(last, ast.Constant) else None

@@ -19,6 +19,7 @@ from pathlib import PurePath
 from typing import Any
 
 from cellist.caching.contents import file_digest
+from cellist.caching.parsing import parse
 from cellist.model.reasons import CODE_KINDS, Component
 
 _MOST = 1000
@@ -55,8 +56,8 @@ def _texts(parts: Iterable[Component], namespace: Mapping[str, Any]) -> Iterator
 def _literals(code: str) -> tuple[str, ...]:
     """Return the texts that code holds and that may name a file."""
     try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError):
+        tree = parse(code)
+    except SyntaxError:
         return ()
     values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     return tuple(text for text in values if isinstance(text, str) and _may_be_path(text))

@@ -17,6 +17,7 @@ from IPython.core.getipython import get_ipython
 from IPython.utils.text import DollarFormatter
 
 from cellist import api, settings
+from cellist.caching.parsing import parse
 from cellist.exceptions import ObjectNotFound
 from cellist.flows import Flow
 from cellist.model.reason_text import html_of, text_of
@@ -120,7 +121,7 @@ def expanded(line: str, names: Names) -> str:
 def _call_in(line: str, names: Names, verb: str) -> _Call | None:
     """Return the call that a line is, `None` if it is the name of something."""
     try:
-        node = ast.parse(line, mode="eval").body
+        node = parse(line, mode="eval").body
     except SyntaxError as error:
         if "(" in line:
             raise UsageError(f"%cellist {verb}: {line} is not Python: {error.msg}") from None
