@@ -15,6 +15,7 @@ from cellist import flow, task
 from cellist.cache_policies import INPUTS, NO_CACHE, TASK_SOURCE
 from cellist.caching import acceptances, signing
 from cellist.caching.acceptances import Acceptance, Acceptances
+from cellist.caching.bundles import Bundles
 from cellist.exceptions import ObjectNotFound
 from cellist.results import ResultStore
 from cellist.session import CellistWarning, get_session
@@ -522,3 +523,28 @@ def test_the_record_of_a_run_names_the_acceptance() -> None:
     reason = cellist.run("work").why
     assert reason["code"] == "accepted"
     assert reason["sentence"].endswith("accepted because: only renamed a variable")
+
+
+def test_what_a_task_depends_on_is_no_part_of_the_source_that_is_accepted() -> None:
+    calls = Calls()
+    define(FIRST, calls, depends_on=[1])(1)
+    new = define(RENAMED, calls, depends_on=[1])
+    assert cellist.accept(new, because="renamed").results == 1
+    assert why(new, 1).code == "accepted"
+    assert why(define(RENAMED, calls, depends_on=[2]), 1).outcome == "miss"
+
+
+def test_an_accepted_result_may_lie_in_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calls = Calls()
+    old, new = define(FIRST, calls), define(RENAMED, calls)
+    old(1)
+    cellist.bundle("a.cellist", [old])
+    cellist.accept(new, because="renamed")
+    session = get_session()
+    session.store.clear()
+    session.stores.bundles = Bundles(session.store.directory, lambda *_: None)
+    assert why(new, 1).code == "accepted"
+    assert calls == [1]

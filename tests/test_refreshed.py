@@ -171,3 +171,11 @@ def test_a_value_never_differs_from_itself(value: Any) -> None:
     reason = refreshed_by_option(t, value).why
     assert reason.code == "refreshed"
     assert reason.notes[0].startswith("gave the same result as at ")
+
+
+def test_what_a_task_depends_on_does_not_stand_for_its_source() -> None:
+    values = Values(1, 2)
+    t = task(lambda x: [x, values.next()], cache_policy=INPUTS, depends_on=[1], name="work")
+    t(1)
+    cellist.refresh(t)
+    assert why(t, 1).code == "refreshed"

@@ -6,14 +6,16 @@ import random
 import threading
 import time
 import uuid
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cellist import Env, File, Folder, settings, task
+from cellist import Env, File, Folder, sentinel, settings, task
 from cellist.sentinel_texts import habits_of
+from tests.sessions import recorded_session
 
 
 def notes(call, *args):
@@ -241,3 +243,44 @@ def test_what_is_declared_is_no_hint(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (note, other) = undeclared("a.csv", [File("e.csv")], return_state=True).why.notes
     assert "(`LEVEL`)" in note
     assert other.startswith("reads `a.csv`, `d/c.csv`, whose contents are not in the key")
+
+
+def test_a_working_directory_that_is_gone_costs_no_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data.csv"
+    data.write_text("1")
+
+    @task
+    def wander(path):
+        text = Path(path).read_text()
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+        return text
+
+    assert wander(str(data)) == "1"
+    monkeypatch.chdir(tmp_path)
+    assert wander(str(data), return_state=True).why.outcome == "hit"
+
+
+def test_a_fault_of_ours_costs_hints_and_no_result(monkeypatch):
+    states = iter([((0,),)])
+    monkeypatch.setattr(sentinel, "_states", lambda: next(states))  # fails when it is asked again
+    draw = task(lambda x: [x, random.random()], name="draw")
+    assert draw(1, return_state=True).why.sentence == "ran: never run before"
+    assert draw(1, return_state=True).why.outcome == "hit"
+
+
+draw_one = random.random
+
+
+def test_a_run_of_another_session_that_has_not_ended_does_not_count(tmp_path):
+    draws = task(lambda x: [x, draw_one()], name="draws")
+
+    @task
+    def around(x):
+        with recorded_session(tmp_path / "other"):
+            return Context().run(draws, x, return_state=True).why.notes
+
+    assert any("drew from `random`" in note for note in around(1))

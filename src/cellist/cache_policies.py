@@ -20,6 +20,7 @@ from cellist.caching.packages import Versions, versions_of
 from cellist.caching.stores import place_of
 from cellist.configured import adopt, is_plain, plain
 from cellist.key_requests import (
+    SOURCE,
     Components,
     KeyRequest,
     digested,
@@ -210,8 +211,8 @@ class TaskSource(CachePolicy):
     def components(self, request: KeyRequest) -> Components | None:
         """Return the components of the source closure."""
         closure = request.closure(self.versions)
-        request.met(closure)
-        return [Component("source", "closure", closure.digest)]
+        request.met(closure, request.closures)
+        return [Component(*SOURCE, closure.digest)]
 
     def recheck(self, request: KeyRequest) -> Components:
         """Return the code and data of the closure as they are now.

@@ -9,11 +9,10 @@ from cellist.cache_policies import CachePolicy, CompoundCachePolicy, Inputs
 from cellist.caching.declared import DECLARED_KINDS
 from cellist.caching.packages import versions_of
 from cellist.caching.source import Owner, SourceClosure, closure_of_dependencies
-from cellist.key_requests import Components, KeyRequest
+from cellist.key_requests import DEPENDED, Components, KeyRequest
 from cellist.model.reasons import Component
 
 _RECHECKED = DECLARED_KINDS | {"function", "class", "global", "closure", "default", "extra"}
-_PLACE = ("extra", "depends_on")
 
 
 def check_depends_on(given: Any, owner: str) -> tuple[Any, ...]:
@@ -98,8 +97,8 @@ class Depending(CachePolicy):
             return None
         request.raw_key = None  # what a function of the user gave is one part of the key now
         closure = self._closure(request)
-        request.met(closure)
-        return [*found, Component(*_PLACE, closure.digest)]
+        request.met(closure, request.depended)
+        return [*found, Component(*DEPENDED, closure.digest)]
 
     def recheck(self, request: KeyRequest) -> Components:
         """Return what is depended on as it is now, with what the policy gives."""
@@ -109,8 +108,8 @@ class Depending(CachePolicy):
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Put what is depended on in the place of its digest."""
-        own = [one for one in components if one[:2] == _PLACE]
-        others = [one for one in components if one[:2] != _PLACE]
+        own = [one for one in components if one[:2] == DEPENDED]
+        others = [one for one in components if one[:2] != DEPENDED]
         described = self.policy.describe(request, others)
         return _together(described, request.opened(own))
 

@@ -19,7 +19,8 @@ from cellist.model.reasons import Component
 from cellist.run_contexts import TaskRunContext
 
 Components = list[Component]
-_CLOSURES = frozenset({("source", "closure"), ("extra", "depends_on")})
+SOURCE, DEPENDED = ("source", "closure"), ("extra", "depends_on")
+"""Kind and name of what stands in a key for the task's code, and for what it depends on."""
 _KEY_VERSION = "cellist-key 2"
 
 
@@ -53,7 +54,9 @@ class KeyRequest:
     make_context: Callable[[], Any]
     """Makes the `TaskRunContext` that functions of the user get."""
     closures: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
-    """The parts of each source closure met, by its digest."""
+    """The parts of each closure of the task's code in the key, by its digest."""
+    depended: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
+    """The parts of what the task is said to depend on, by its digest."""
     notes: list[str] = field(default_factory=list[str])
     has_source: bool = False
     """Whether the code of the task is in the key."""
@@ -65,12 +68,12 @@ class KeyRequest:
     packages: tuple[tuple[str, str], ...] = ()
     """The installed libraries that the key is made from, with their exact versions."""
 
-    def met(self, closure: SourceClosure) -> None:
-        """Take note of a source closure that the key is made from."""
+    def met(self, closure: SourceClosure, kept: dict[str, Sequence[Component]]) -> None:
+        """Take note, in `closures` or `depended`, of what the key is made from."""
         self.notes.extend(closure.notes)
         if closure.untracked:
             self.notes.append(f"not tracked: {', '.join(closure.untracked)}")
-        self.closures[closure.digest] = closure.components
+        kept[closure.digest] = closure.components
         if closure.packages:
             self.packages += closure.packages
 
@@ -88,7 +91,8 @@ class KeyRequest:
         """Return the components with the parts of each closure in its place."""
         found: Components = []
         for one in components:
-            parts = self.closures.get(one.digest) if one[:2] in _CLOSURES else None
+            kept = {SOURCE: self.closures, DEPENDED: self.depended}.get(one[:2])
+            parts = None if kept is None else kept.get(one.digest)
             found.extend((one,) if parts is None else parts)
         return found
 
@@ -137,6 +141,7 @@ class RunRequest(KeyRequest):
         self.identity = identity
         self.arguments = x.bound()
         self.closures = {}
+        self.depended = {}
         self.notes = []
         self.has_source = False
         self.is_alone = True

@@ -7,7 +7,7 @@ under the keys it would have with the sources whose results still hold.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -42,10 +42,14 @@ class Overruled:
         plan: CachePlan,
         components: Sequence[Component],
         found: Found | Missing,
+        read: Callable[[str], Found | Missing],
     ) -> Found | Missing:
-        """Return what a look-up gives that found this, as the user has decided."""
+        """Return what a look-up gives that found this, as the user has decided.
+
+        `read` looks under another key where this was found.
+        """
         if isinstance(found, Missing) and found.code != "expired":
-            found = self._accepted(store, plan, components) or found
+            found = self._accepted(plan, components, read) or found
         if self.refreshes and isinstance(found, Found) and self._is_outdated(found.header):
             store.disown(found)
             return _REFRESHED
@@ -57,7 +61,10 @@ class Overruled:
         return asked > 0.0 and header.get("began", 0.0) <= asked
 
     def _accepted(
-        self, store: Readable, plan: CachePlan, components: Sequence[Component]
+        self,
+        plan: CachePlan,
+        components: Sequence[Component],
+        read: Callable[[str], Found | Missing],
     ) -> Found | Missing | None:
         """Return the result under an accepted former source, or that it has expired."""
         if not self.acceptances.are_possible():
@@ -71,7 +78,7 @@ class Overruled:
             parts = with_sources(components, now, former)
             if parts is None:
                 continue
-            found = store.get(join(parts), in_memory=plan.in_memory)
+            found = read(join(parts))
             if isinstance(found, Found):
                 return replace(found, header=_told(found.header, acceptance))
             if found.code == "expired":

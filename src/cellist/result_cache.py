@@ -254,15 +254,21 @@ class Cache:
         self, store: Readable, key: str, plan: CachePlan, components: list[Component]
     ) -> Found | Missing:
         try:
-            found = store.get(key, in_memory=plan.in_memory)
-            if isinstance(found, Missing) and isinstance(store, ResultStore | Onlooker):
-                target = store if isinstance(store, ResultStore) and not plan.readonly else None
-                found = self.stores.bundles.fetch(target, key, plan.in_memory) or found
+            found = self._read(store, plan, key)
             if found.__class__ is Found and not self.overruled.refreshes:
                 return found
-            return self.overruled.judge(store, plan, components, found)
+            read = partial(self._read, store, plan)
+            return self.overruled.judge(store, plan, components, found, read)
         except Exception as error:
             return Missing("unreadable", f"{type(error).__name__}: {one_line(error)}", None)
+
+    def _read(self, store: Readable, plan: CachePlan, key: str) -> Found | Missing:
+        """Return what the store or, if that has nothing, a bundle has under a key."""
+        found = store.get(key, in_memory=plan.in_memory)
+        if isinstance(found, Missing) and isinstance(store, ResultStore | Onlooker):
+            target = store if isinstance(store, ResultStore) and not plan.readonly else None
+            found = self.stores.bundles.fetch(target, key, plan.in_memory) or found
+        return found
 
     def _known(self, plan: CachePlan, note: Note) -> list[Known]:
         try:

@@ -10,13 +10,16 @@ in its context, and the global random generators are compared before and after, 
 so quick that this would cost more than the task itself. An audit hook cannot be taken away again,
 so it is set with the first run whose result is to be kept, and from then on costs half a
 microsecond for each thing Python audits.
+
+No call raises: a fault here costs hints, never a run or its result.
 """
 
 import os
 import random
 import sys
 import sysconfig
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
@@ -42,10 +45,21 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 class Seen:
     """What has been seen of one run so far."""
 
-    __slots__ = ("__weakref__", "habits", "read", "reused", "run", "states", "was_alone", "written")
+    __slots__ = (
+        "__weakref__",
+        "habits",
+        "read",
+        "reused",
+        "run",
+        "session",
+        "states",
+        "was_alone",
+        "written",
+    )
 
-    def __init__(self, run: Run, habits: Habits, states: tuple[Any, ...] | None) -> None:
-        self.run = run
+    def __init__(self, x: Execution, habits: Habits, states: tuple[Any, ...] | None) -> None:
+        self.run: Run = x.run
+        self.session = x.services
         self.habits = habits
         self.states = states
         self.read: dict[str, None] = {}
@@ -55,7 +69,8 @@ class Seen:
         self.was_alone = True
         """Whether no other run is watched meanwhile, which may have drawn as well."""
         for other in list(_watched):
-            if not other.run.is_final:  # a run that fails is not told of here
+            # A run that fails is not told of here, nor one whose session is over.
+            if other.session is self.session and not other.run.is_final:
                 self.was_alone = other.was_alone = False
         _watched.add(self)
 
@@ -68,11 +83,12 @@ def watch(x: Execution, note: Note, known: list[Known]) -> None:
     """Begin to watch a run that is about to compute what is not in the store."""
     if not settings.active().tasks_hints:
         return
-    _listen()
-    habits = _habits(note.components)
-    is_quick = bool(known) and (known[0].header.get("seconds") or 0.0) < _QUICK
-    is_random = habits.draws or not (is_quick or habits.seeds)
-    note.seen = Seen(x.run, habits, _states() if is_random and not habits.seeds else None)
+    with suppress(Exception):  # such as NumPy half imported by another thread
+        _listen()
+        habits = _habits(note.components)
+        is_quick = bool(known) and (known[0].header.get("seconds") or 0.0) < _QUICK
+        is_random = habits.draws or not (is_quick or habits.seeds)
+        note.seen = Seen(x, habits, _states() if is_random and not habits.seeds else None)
 
 
 def tell(x: Execution, note: Note) -> list[str]:
@@ -83,10 +99,20 @@ def tell(x: Execution, note: Note) -> list[str]:
     note.seen = None
     _watched.discard(seen)
     hints = [*seen.habits.hints, *seen.reused]
+    with suppress(Exception):  # such as a working directory that is gone
+        hints += _observed(seen, note)
+    hints = list(dict.fromkeys(hints))
+    if hints:
+        x.run.why = noting(x.run.why, hints)
+    return hints
+
+
+def _observed(seen: Seen, note: Note) -> Iterator[str]:
+    """Yield what was seen while the run lasted."""
     if seen.states is not None and (seen.was_alone or seen.habits.draws):
         drawn = _drawn(seen.states, _states())
         if drawn:
-            hints.append(
+            yield (
                 f"drew from {drawn} without a seed: what it drew is kept; "
                 "seed a generator of its own, or pass one"
             )
@@ -95,11 +121,7 @@ def tell(x: Execution, note: Note) -> list[str]:
         named = ", ".join(f"`{name}`" for name in files[:_MOST])
         named += f" and {len(files) - _MOST} more" if len(files) > _MOST else ""
         which, it = ("content is", "it") if len(files) == 1 else ("contents are", "them")
-        hints.append(f"reads {named}, whose {which} not in the key: declare {it} with `File`")
-    hints = list(dict.fromkeys(hints))
-    if hints:
-        x.run.why = noting(x.run.why, hints)
-    return hints
+        yield f"reads {named}, whose {which} not in the key: declare {it} with `File`"
 
 
 def pass_on(x: Execution, hints: Iterable[str]) -> None:
@@ -107,8 +129,9 @@ def pass_on(x: Execution, hints: Iterable[str]) -> None:
     above = x.parent
     while above is not None:
         note: Note | None = above.cache_note
-        if note is not None and note.seen is not None:
-            note.seen.reused.update(dict.fromkeys(hints))
+        seen: Seen | None = None if note is None else note.seen
+        if seen is not None:
+            seen.reused.update(dict.fromkeys(hints))
         above = above.parent
 
 
@@ -181,7 +204,7 @@ def _undeclared(seen: Seen, note: Note) -> list[str]:
     folders = tuple(name + os.sep for kind, name in named if kind == "folder")
     here = os.getcwd() + os.sep  # noqa: PTH109 - as above
     found: list[str] = []
-    for name in seen.read:
+    for name in list(seen.read):  # a thread it left may still open some
         path = os.path.abspath(name)  # noqa: PTH100 - as above
         if path in declared or path in seen.written or path.startswith(folders):
             continue
