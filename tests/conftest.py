@@ -31,15 +31,18 @@ settings.load_profile("ci" if IN_CI else "here")
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """Keep the store, the history and the signing key of each test to itself."""
+    from cellist.model import environment
+
     for name in os.environ:
         if name.startswith("CELLIST_") and name != "CELLIST_CHROMIUM":
             monkeypatch.delenv(name)
     home = tmp_path / "cellist-home"
     monkeypatch.setenv("CELLIST_HOME", str(home))
     monkeypatch.setenv("CELLIST_SECRET_DIR", str(tmp_path / "cellist-secret"))
-    return home
+    with environment.instead(os.environ):
+        yield home
 
 
 @pytest.fixture

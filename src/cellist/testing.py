@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from cellist.model import environment
 from cellist.session import Session, use_session
 
 __path__: list[str] = []  # lets `cellist.compat` serve `cellist.testing.utilities`
@@ -31,7 +32,7 @@ def cellist_test_harness(server_startup_timeout: float | None = None) -> Generat
     with tempfile.TemporaryDirectory(prefix="cellist-", ignore_cleanup_errors=True) as folder:
         home, secret = Path(folder, "home"), Path(folder, "secret")
         variables = {"CELLIST_HOME": str(home), "CELLIST_SECRET_DIR": str(secret)}
-        with patch.dict(os.environ, variables):
+        with patch.dict(os.environ, variables), environment.instead(os.environ):
             session = Session(directory=home)
             with use_session(session):
                 try:

@@ -211,6 +211,21 @@ def test_files_of_a_project_grant_nothing(reader, shared):
     assert reader.hits(f"import cellist; {load}") == FOREIGN, "as python-dotenv would"
 
 
+@pytest.mark.parametrize("variable", ["CELLIST_SECRET_DIR", "XDG_DATA_HOME", "HOME"])
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux is kept what was inherited")
+def test_no_secret_and_no_list_of_a_project_counts(reader, shared, variable):
+    folder = {"CELLIST_SECRET_DIR": ".", "XDG_DATA_HOME": "cellist", "HOME": ".local/share/cellist"}
+    place = reader.project / "theirs" / folder[variable]
+    place.mkdir(parents=True)
+    listed = place / "trusted"
+    listed.write_text(f"{digest_of(shared)} 2026-11-20T14:02:00Z here\n")
+    listed.chmod(0o600)
+    load = f"import os; os.environ[{variable!r}] = {str(reader.project / 'theirs')!r}"
+    if variable != "CELLIST_SECRET_DIR":
+        load += "; os.environ.pop('CELLIST_SECRET_DIR')"
+    assert reader.hits(load) == FOREIGN
+
+
 class Bomb:
     """Creates a file when it is unpickled."""
 

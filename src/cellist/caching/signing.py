@@ -55,7 +55,7 @@ def user_signer(directory: Path | None = None) -> tuple[Signer, str | None]:
         sentence = (
             f"The secret that signs cached results cannot be kept ({error}); results of this "
             "session will not be reused by the next one. Set CELLIST_SECRET_DIR to a private, "
-            "writable directory."
+            "writable directory before the kernel starts."
         )
         return Signer(secrets.token_bytes(SECRET_SIZE)), sentence
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from cellist.model.environment import inherited_trust
+from cellist.model.environment import TRUST, inherited
 from cellist.model.locations import secret_directory
 
 _FILE = "trusted"
@@ -51,7 +51,7 @@ def withdraw(choose: Callable[[Trusted], bool]) -> list[str]:
 
 
 def _granted() -> set[str]:
-    words = re.split(r"[,\s]+", inherited_trust().lower())
+    words = re.split(r"[,\s]+", inherited(TRUST).lower())
     return {word.removeprefix("sha256:") for word in words}
 
 

@@ -5,13 +5,16 @@ directory, as git looks for `.git`, so notebooks in subfolders share it; when th
 made beside the notebook. A directory that belongs to somebody else is passed over: what it holds
 could not be trusted, and could not be written either. `CELLIST_HOME` overrules the search.
 The secret that signs results must not lie beside them, so it has a per-user place of its own;
-`CELLIST_SECRET_DIR` overrules that.
+`CELLIST_SECRET_DIR` overrules that. Where it lies nothing that is opened in a kernel may say, such
+as a project's `.env`: a secret that came with a project would make its pickles the user's own.
 """
 
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+from cellist.model.environment import inherited
 
 DIRECTORY = ".cellist"
 
@@ -52,15 +55,17 @@ def secret_directory() -> Path:
 
     Raises `RuntimeError` if the user has no home directory.
     """
-    override = os.environ.get("CELLIST_SECRET_DIR")
+    override = inherited("CELLIST_SECRET_DIR")
     if override:
         return Path(override).expanduser().absolute()
+    user = inherited("USERPROFILE" if sys.platform == "win32" else "HOME")
+    own = Path(user) if user else Path.home()
     if sys.platform == "win32":
-        base = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
+        base = inherited("APPDATA") or str(own / "AppData" / "Roaming")
     elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
+        base = str(own / "Library" / "Application Support")
     else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        base = inherited("XDG_DATA_HOME") or str(own / ".local" / "share")
     return Path(base) / "cellist"
 
 
