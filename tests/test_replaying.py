@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import io
 import logging
 import re
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -454,6 +456,24 @@ def test_a_recording_that_cannot_be_read_costs_no_result(seen, recorder):
     with pytest.warns(UserWarning, match="What task `work` showed is not shown again"):
         assert work(1) == 1
     assert recorder.of("work")[-1].state_name == "Cached"
+
+
+def test_streams_that_code_redirects_to_are_not_kept(recorder):
+    del recorder
+    texts: list[weakref.ref[io.StringIO]] = []
+
+    @task
+    def work(n):
+        return n
+
+    for n in range(3):
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            work(n)
+        texts.append(weakref.ref(text))
+        del text
+    work(3)  # with the stream of before
+    gc.collect()
+    assert [text() for text in texts] == [None] * 3
 
 
 def test_nothing_stays_tapped(recorder):

@@ -287,8 +287,11 @@ def close_cell(recorder: Recorder) -> None:
 class _Taps:
     streams: tuple[Any, Any] = (None, None)
     """The streams that were tapped last."""
-    on: list[tuple[Any, str, Any]] = []  # noqa: RUF012 - there is one list for the process
-    """What is tapped: an object, the name of its method, and what it had itself by that name."""
+    on: list[tuple[Callable[[], Any], str, Any]] = []  # noqa: RUF012 - one list for the process
+    """What is tapped: an object, weakly, as code may redirect its output to a new stream for each
+    call; the name of its method; and what it had itself by that name."""
+    prune_at = 64
+    """How many there may be before those that are gone are forgotten."""
 
 
 def tap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
@@ -299,7 +302,17 @@ def tap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
             tapped: Any = make(getattr(owner, name))
             tapped.is_tap = True
             setattr(owner, name, tapped)
-            _Taps.on.append((owner, name, own))
+            _Taps.on.append((_weakly(owner), name, own))
+            if len(_Taps.on) > _Taps.prune_at:
+                _Taps.on[:] = [one for one in _Taps.on if one[0]() is not None]
+                _Taps.prune_at = 2 * len(_Taps.on) + 64
+
+
+def _weakly(owner: Any) -> Callable[[], Any]:
+    try:
+        return ref(owner)
+    except TypeError:
+        return lambda: owner
 
 
 def _own(owner: Any) -> Mapping[str, Any]:
@@ -327,9 +340,10 @@ def untap() -> None:
         if _cells:
             return
         while _Taps.on:
-            owner, name, own = _Taps.on.pop()
-            if not is_tapped(owner, name):
-                continue  # somebody came after us
+            find, name, own = _Taps.on.pop()
+            owner = find()
+            if owner is None or not is_tapped(owner, name):
+                continue  # it is gone, or somebody came after us
             if own is None:
                 delattr(owner, name)
             else:
