@@ -511,6 +511,83 @@ def test_tasks_of_one_name_are_told_apart_without_source() -> None:
     assert task(functools.partial(scale, 3), cache_policy=INPUTS)(5) == 15
 
 
+def made(held: Any) -> Any:
+    @task(cache_policy=INPUTS)
+    def work(n: int) -> list[str]:
+        return [f"{n} {held}"[:4]]
+
+    return work
+
+
+def helper() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 2),
+        ([1], [2]),
+        (lambda: 1, lambda: 2),
+        (functools.partial(int, "1"), functools.partial(int, "2")),
+        (int, str),
+        (helper, made),
+        (made(1), made(2)),
+    ],
+    ids=["number", "list", "lambda", "partial", "class", "function", "task"],
+)
+def test_what_functions_of_one_factory_hold_tells_them_apart(one: Any, other: Any) -> None:
+    found = [made(held)(1, return_state=True).name for held in (one, other, one, other)]
+    assert found == ["Completed", "Completed", "Cached", "Cached"]
+
+
+def test_what_has_no_digest_counts_by_type_and_what_calls_itself_ends() -> None:
+    @task(cache_policy=INPUTS)
+    def down(n: int) -> int:
+        with lock:
+            pass
+        return down.fn(n - 1) if n else 0
+
+    lock = threading.Lock()
+    assert [down(2, return_state=True).name for _ in range(2)] == ["Completed", "Cached"]
+
+
+def test_what_a_function_notes_later_makes_no_other_task_of_it() -> None:
+    calls: list[int] = []
+
+    @task(cache_policy=INPUTS)
+    def work(n: int) -> int:
+        calls.append(n)
+        return n
+
+    assert [work(n) for n in (1, 2, 1, 2)] == [1, 2, 1, 2]
+    assert calls == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (TASK_SOURCE, "Completed"),
+        (TASK_SOURCE + FLOW_PARAMETERS, "Completed"),
+        (INPUTS - "n" + TASK_SOURCE, "Cached"),
+    ],
+)
+def test_source_without_inputs_counts_the_defaults(policy: CachePolicy, expected: str) -> None:
+    def define(default: Any) -> Any:
+        def work(n: Any = 0) -> Any:
+            return [n]
+
+        work.__defaults__ = (default,)
+        return task(work, cache_policy=policy)
+
+    assert define(1)(return_state=True).name == "Completed"
+    assert define(1)(return_state=True).name == "Cached"
+    state = define(2)(return_state=True)
+    assert state.name == expected
+    if expected == "Completed":
+        assert state.why.sentence == "ran: default of `n`: 1 → 2"
+
+
 @pytest.mark.parametrize("policy", [INPUTS, DEFAULT], ids=["inputs", "default"])
 def test_what_a_partial_has_bound_and_its_run_changed_keeps_the_result_out(
     policy: CachePolicy,

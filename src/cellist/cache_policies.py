@@ -23,6 +23,8 @@ from cellist.key_requests import (
     SOURCE,
     Components,
     KeyRequest,
+    default_components,
+    default_values,
     digested,
     join,
     request_of,
@@ -184,6 +186,8 @@ class Inputs(CachePolicy):
 class TaskSource(CachePolicy):
     """The task's code with everything it reaches: helpers, globals, closures, package versions.
 
+    Without `INPUTS` beside it the defaults of the task's parameters count as well.
+
     `versions` says how much of the version of an installed library counts: "minor" (the default),
     "major", "exact" or "off", or a mapping such as `{"pandas": "exact", "*": "major"}`.
     """
@@ -212,7 +216,8 @@ class TaskSource(CachePolicy):
         """Return the components of the source closure."""
         closure = request.closure(self.versions)
         request.met(closure, request.closures)
-        return [Component(*SOURCE, closure.digest)]
+        found = [Component(*SOURCE, closure.digest)]
+        return found if request.has_inputs else found + default_components(request)
 
     def recheck(self, request: KeyRequest) -> Components:
         """Return the code and data of the closure as they are now.
@@ -220,13 +225,17 @@ class TaskSource(CachePolicy):
         Packages and modules are left out: an import inside the task brings new ones.
         """
         closure = request.closure(self.versions)
+        found = [] if request.has_inputs else default_components(request)
         if closure.digest in request.closures:  # it is what it was when the key was made
-            return []
-        return [one for one in closure.components if one.kind in _RECHECKED]
+            return found
+        return found + [one for one in closure.components if one.kind in _RECHECKED]
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Put the parts of the closure in its place."""
-        return request.opened(components)
+        opened = request.opened(components)
+        if request.has_inputs:
+            return opened
+        return with_texts(opened, "default", default_values(request.fn))
 
 
 @dataclass
@@ -313,6 +322,7 @@ class CompoundCachePolicy(CachePolicy):
             members += one.policies if isinstance(one, CompoundCachePolicy) else [plain(one)]
         inputs = [one for one in members if isinstance(one, Inputs)]
         self.policies = [one for one in members if not isinstance(one, (Inputs, _NoCache))]
+        self._has_inputs = bool(inputs)
         if inputs:
             excluded = sorted({name for one in inputs for name in one.exclude})
             shared = all(one.shared for one in inputs)
@@ -323,7 +333,7 @@ class CompoundCachePolicy(CachePolicy):
         """Return the components of all members that have some."""
         found: Components = []
         request.is_alone = False
-        request.has_source = self._has_source
+        request.has_source, request.has_inputs = self._has_source, self._has_inputs
         for policy in self.policies:
             found.extend(policy.components(request) or ())
         request.raw_key = None

@@ -14,6 +14,8 @@ from cellist.caching.digests import digest_value
 from cellist.caching.encoding import ATOMS
 from cellist.caching.packages import Versions, versions_of
 from cellist.caching.source import SourceClosure, closure_of
+from cellist.captured import captured
+from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
 from cellist.model.reasons import Component
 from cellist.run_contexts import TaskRunContext
@@ -58,6 +60,8 @@ class KeyRequest:
     depended: dict[str, Sequence[Component]] = field(default_factory=dict[str, Sequence[Component]])
     """The parts of what the task is said to depend on, by its digest."""
     notes: list[str] = field(default_factory=list[str])
+    has_inputs: bool = False
+    """Whether the arguments of the call are in the key, and so the defaults among them."""
     has_source: bool = False
     """Whether the code of the task is in the key."""
     is_alone: bool = True
@@ -143,6 +147,7 @@ class RunRequest(KeyRequest):
         self.closures = {}
         self.depended = {}
         self.notes = []
+        self.has_inputs = False
         self.has_source = False
         self.is_alone = True
         self.raw_key = None
@@ -216,20 +221,39 @@ def _named_task(identity: str) -> Component:
 def task_component(request: KeyRequest) -> Component:
     """Return what tells one task from another.
 
-    With the source in the key a name is enough. Without it the module counts, what a partial has
-    bound, and the text of a lambda, since all lambdas have one name.
+    With the source in the key a name is enough. Without it that counts which tells functions of one
+    name apart. Raises `HashError` for a partial.
     """
     if request.has_source:
         return _named_task(request.identity)
-    parts = [request.identity]
-    fn: Any = request.fn
+    return _named_task("|".join((request.identity, *captured(request.fn))))
+
+
+def default_values(fn: Any) -> dict[str, Any]:
+    """Return the defaults of a task's function by parameter."""
     while isinstance(fn, partial):
-        parts.append(digest_value((fn.args, tuple(fn.keywords.items())), "partial"))
         fn = fn.func
-    module = getattr(fn, "__module__", None)
-    if module not in (None, "__main__"):
-        parts.append(str(module))
-    if "<lambda>" in request.identity:
-        own = [one.digest for one in closure_of(fn).components if one.kind == "source"]
-        parts.extend(own)
-    return _named_task("|".join(parts))
+    fn = getattr(fn, "__func__", fn)
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return {}
+    given = fn.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
+    return {**dict(zip(names, given, strict=True)), **(fn.__kwdefaults__ or {})}
+
+
+def default_components(request: KeyRequest) -> Components:
+    """Return the task's own defaults; those without a digest count by type.
+
+    Raises `HashError` if the task is strict.
+    """
+    found: Components = []
+    for name, value in default_values(request.fn).items():
+        try:
+            digest = digest_value(value, name)
+        except HashError:
+            if request.terms.strict:
+                raise
+            digest = digest_value(type(value))
+        found.append(Component("default", name, digest))
+    return found
