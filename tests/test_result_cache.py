@@ -552,6 +552,18 @@ def test_what_has_no_digest_counts_by_type_and_what_calls_itself_ends() -> None:
     assert [down(2, return_state=True).name for _ in range(2)] == ["Completed", "Cached"]
 
 
+def test_a_default_without_a_digest_is_noted_as_not_tracked() -> None:
+    lock = threading.Lock()
+
+    @task(cache_policy=TASK_SOURCE, cache_expiration=3600)
+    def work(n: Any = lock) -> str:
+        return type(n).__name__
+
+    whys = [work(return_state=True).why for _ in range(2)]
+    assert [why.outcome for why in whys] == ["miss", "hit"]
+    assert all(why.notes == ("not tracked: default of `n`",) for why in whys)
+
+
 def test_what_a_function_notes_later_makes_no_other_task_of_it() -> None:
     calls: list[int] = []
 

@@ -435,6 +435,35 @@ def test_an_interrupt_as_a_lock_is_taken_or_given_back_keeps_nobody_waiting(
     assert work.submit(1).result(timeout=SECONDS) == 1
 
 
+@pytest.mark.parametrize("method", ["leave", "land"])
+def test_an_interrupt_as_a_flight_ends_keeps_nobody_waiting(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Its run has left it already, or it is not in the air any more, but nobody was told."""
+    flights = recorder.session.cache.flights
+    done = getattr(flights, method)
+    pressed: list[bool] = []
+
+    def interrupted(*args: Any) -> Any:
+        found = done(*args)
+        if not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(flights, method, interrupted)
+
+    @task(cache_policy=INPUTS)
+    def work(n: int) -> int:
+        return n
+
+    with pytest.raises(KeyboardInterrupt):
+        work(1)
+    assert flights.up == {}
+    assert recorder.session.stores.locks_of(recorder.session.store)._held == set()
+    assert work.submit(1).result(timeout=SECONDS) == 1
+
+
 def test_an_interrupt_as_waiters_are_woken_keeps_none_of_them_waiting() -> None:
     latch, woken = Latch(), threading.Event()
 

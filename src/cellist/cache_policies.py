@@ -217,7 +217,7 @@ class TaskSource(CachePolicy):
         closure = request.closure(self.versions)
         request.met(closure, request.closures)
         found = [Component(*SOURCE, closure.digest)]
-        return found if request.has_inputs else found + default_components(request)
+        return found if request.has_inputs else found + default_components(request, request.notes)
 
     def recheck(self, request: KeyRequest) -> Components:
         """Return the code and data of the closure as they are now.

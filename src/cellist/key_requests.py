@@ -242,8 +242,8 @@ def default_values(fn: Any) -> dict[str, Any]:
     return {**dict(zip(names, given, strict=True)), **(fn.__kwdefaults__ or {})}
 
 
-def default_components(request: KeyRequest) -> Components:
-    """Return the task's own defaults; those without a digest count by type.
+def default_components(request: KeyRequest, notes: list[str] | None = None) -> Components:
+    """Return the task's own defaults; those without a digest count by type, and are noted.
 
     Raises `HashError` if the task is strict.
     """
@@ -255,5 +255,7 @@ def default_components(request: KeyRequest) -> Components:
             if request.terms.strict:
                 raise
             digest = digest_value(type(value))
+            if notes is not None:
+                notes.append(f"not tracked: default of `{name}`")
         found.append(Component("default", name, digest))
     return found

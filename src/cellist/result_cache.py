@@ -167,6 +167,7 @@ class Cache:
                 return self._hit(x, plan, note, found)
             note.found = found
         self._explain(x, plan, note, known)
+        self.overruled.note_miss(plan, x.definition.name, note.request)
         sentinel.watch(x, note, known)
         self.replay.begin(x, plan, note)
         return None
@@ -177,7 +178,6 @@ class Cache:
             note.components = plan.policy.describe(note.request, note.components)
         except Exception:
             note.request.notes.append("a fault kept its cache policy from describing the key")
-        self.overruled.note_miss(plan, x.definition.name, note.request)
         x.asked = False  # by functions that name the run or make its key
         note.digests = {(one.kind, one.name): one.digest for one in note.components}
         x.run.why = self._miss(note, known)
@@ -218,12 +218,19 @@ class Cache:
         self._land(x, FAILED)
 
     def _land(self, x: Execution, word: str) -> None:
-        flight = self.flights.leave(x) if x.flight is not None else None
-        if flight is not None:
+        flight: Flight | None = x.flight
+        if flight is None:
+            return
+        try:
+            if self.flights.leave(x) is not None:
+                self.turns.give_back(flight)
+                self.flights.land(flight, word)
+        except BaseException:  # an interrupt, perhaps just after it was left: nobody else lands it
             try:
                 self.turns.give_back(flight)
-            finally:  # also if an interrupt comes: nobody else would land it
+            finally:
                 self.flights.land(flight, word)
+            raise
 
     def _store(self, plan: CachePlan) -> AnyStore:
         storage = plan.storage
@@ -282,11 +289,11 @@ class Cache:
         if found is None or found.code == "refreshed":
             notes = tuple(note.request.notes)
             return Reason("miss", "refreshed", "ran: a refresh was asked for", notes=notes)
+        notes = tuple(note.request.notes)
         if found.code == "expired":
             when = (found.header or {}).get("expires") or 0.0
             ago = seconds_text(max(0.0, time.time() - when))
-            return Reason("miss", "expired", f"ran: its result expired {ago} ago")
-        notes = tuple(note.request.notes)
+            return Reason("miss", "expired", f"ran: its result expired {ago} ago", notes=notes)
         if isinstance(note.waited, Flight):
             notes += (f"waited for `{note.waited.holder.run.name}`, which left no result",)
         if found.code in {"unreadable", "foreign"}:

@@ -108,9 +108,10 @@ class Flights:
         return flight
 
     def land(self, flight: Flight, word: str) -> None:
-        """End a flight and wake who waits for it."""
+        """End a flight and wake who waits for it. It may be called again after an interrupt."""
         with _lock:
-            del self.up[flight.ident]
+            if self.up.get(flight.ident) is flight:
+                del self.up[flight.ident]
             self.landings += 1
             self._landed.pop(flight.ident, None)
             self._landed[flight.ident] = self.landings

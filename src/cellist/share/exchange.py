@@ -209,7 +209,7 @@ def _target(path: str | Path) -> Path:
 
 
 def _used(stores: list[ResultStore]) -> set[str]:
-    return {key for store in stores for key in store.used}
+    return set[str]().union(*(store.used.copy() for store in stores))  # runs may add to them
 
 
 def _several(tasks: Any) -> list[Any]:
