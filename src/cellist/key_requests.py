@@ -254,7 +254,7 @@ def default_components(request: KeyRequest, notes: list[str] | None = None) -> C
         except HashError:
             if request.terms.strict:
                 raise
-            digest = digest_value(type(value))
+            digest = digest_value(type(value).__qualname__)
             if notes is not None:
                 notes.append(f"not tracked: default of `{name}`")
         found.append(Component("default", name, digest))

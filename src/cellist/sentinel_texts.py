@@ -34,7 +34,6 @@ _CHANCE = frozenset(
 _GENERATORS = frozenset({"default_rng", "RandomState", "Random", "SystemRandom"})
 """Called without an argument, or with `None`, they are seeded by chance."""
 _SEEDS = frozenset({"seed", "manual_seed", "set_seed", "seed_everything", "set_random_seed"})
-_ENVIRONMENT = frozenset({"os.environ", "environ", "os.getenv", "getenv", "environ.get"})
 
 
 class Habits(NamedTuple):

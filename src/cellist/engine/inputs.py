@@ -38,14 +38,6 @@ class Upstream:
         self.forgiving = forgiving
 
 
-def may_hold_upstream(args: Iterable[Any], kwargs: dict[str, Any]) -> bool:
-    """Whether any argument is more than an atom; the quick check before a search."""
-    for value in args:
-        if value.__class__ not in ATOMS:
-            return True
-    return bool(kwargs) and any(value.__class__ not in ATOMS for value in kwargs.values())
-
-
 def find_upstream(named: Iterable[tuple[str, Any]]) -> tuple[list[Upstream], bool]:
     """Return the promises and states inside the named arguments, in order.
 
