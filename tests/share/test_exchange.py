@@ -406,14 +406,14 @@ def test_a_notebook_and_its_task_cells_in_a_kernel(author, reader):
         assert "Cached" in said[2].stdout
         assert "computed" in said[3].stdout
         assert "needs trust" in said[3].stderr
-        why = one.run("%cellist why table").result
+        why = one.run("%cellist why table").result or ""
         assert "needs trust: `%cellist trust analysis.cellist`" in why
         assert "1 is a pickle" in (one.run("%cellist trust analysis.cellist").result or "")
         one.run("import cellist\ncellist.cache.clear()")
         one.restart()
         said = [one.run(cell) for cell in cells]
         assert said[3].error is None
-        assert "bundle `analysis.cellist`" in one.run("%cellist why table").result
+        assert "bundle `analysis.cellist`" in (one.run("%cellist why table").result or "")
         assert one.run("print(total)").stdout.strip() == "7"
         assert "not trusted any more" in one.run("%cellist untrust analysis.cellist").stdout
         wrong = one.run("%cellist trust nothing.cellist")
