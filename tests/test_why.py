@@ -187,7 +187,7 @@ def test_nothing_runs_and_nothing_is_left_behind(
 def test_an_argument_without_a_digest_is_named_with_the_remedy(recorder: Recorder) -> None:
     with socket.socket() as unstable:
         reason = task(add).why({"conn": unstable})
-    assert recorder.session.warned == set()
+    assert recorder.session.warned == {}
     assert reason.sentence == "would run: `x['conn']` has no stable digest"
     assert 'INPUTS - "x"' in reason.notes[0]
 
@@ -241,7 +241,7 @@ def test_none_is_not_kept_by_default(recorder: Recorder) -> None:
     one(1)
     assert one.why(1).sentence == sentence
     kept = task(say, cache_policy=INPUTS)
-    assert kept.why(1).sentence == NEVER
+    assert kept.why(1).sentence == "would run: no earlier result is kept"
     kept(1)
     assert kept.why(1).outcome == "hit"
     assert len(recorder.of("say")) == 2
@@ -326,9 +326,52 @@ def test_a_failed_input_keeps_a_call_from_running(recorder: Recorder) -> None:
     failed = task(fail).submit(1)
     failed.wait()
     reason = task(add).why(failed)
-    assert reason.sentence.startswith("would not run: Upstream task run")
+    assert reason.sentence == "would not run: its input `fail` failed"
     assert not failed.observed
     assert recorder.of("add") == []
+
+
+def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
+    def fail(x: int) -> int:
+        raise ValueError(x)
+
+    @flow
+    def chain() -> None:
+        failed = task(fail).submit(1)
+        second = task(add).submit(failed)
+        task(add).submit(second)
+        task(add).submit(1, wait_for=[failed])
+
+    chain(return_state=True)
+    failed = recorder.one("fail").name
+    told = [str(run.why) for run in recorder.of("add")]
+    assert told == [
+        f"did not run: its input `{failed}` failed",
+        f"did not run: its input `{recorder.of('add')[0].name}` did not run",
+        f"did not run: `{failed}`, which it waits for, failed",
+    ]
+
+
+def test_never_run_is_not_said_of_what_has_run(recorder: Recorder) -> None:
+    fails = [True]
+
+    def shaky(x: int) -> int:
+        if fails.pop():
+            raise ValueError(x)
+        return x
+
+    one = task(shaky, cache_policy=INPUTS)
+    assert str(one.why(1)) == NEVER
+    one(1, return_state=True)
+    assert str(one.why(2)) == "would run: never completed before, its last run failed"
+    fails.append(False)
+    one(1)
+    assert [str(run.why) for run in recorder.of("shaky")] == [
+        "ran: never run before",
+        "ran: never completed before, its last run failed",
+    ]
+    cellist.cache.clear()
+    assert str(one.why(1)) == "would run: no earlier result is kept"
 
 
 def test_methods_have_their_instance() -> None:
@@ -468,7 +511,8 @@ def test_a_changed_helper_is_shown_as_a_diff(edited: Any) -> None:
         "-    return text.strip()",
         "+    return text.strip().lower()",
     ]
-    assert "helper `clean` changed" in html
+    assert "helper <code>clean</code> changed" in html
+    assert html.count("changed (line") == 1, "said once"
     assert "var(--jp-success-color0,var(--vscode-" in html
     assert "<pre" in cellist.run("count")._repr_html_()
 

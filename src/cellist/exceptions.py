@@ -117,7 +117,12 @@ class MissingResult(CellistError):
 
 
 class UpstreamTaskError(UnfinishedRun):
-    """A run this one depends on did not complete, so it has not run and has no result."""
+    """A run this one depends on did not complete, so it has not run and has no result.
+
+    `upstream` says which one, and what became of it: "its input `fetch-001` failed".
+    """
+
+    upstream = "an input did not complete"
 
 
 class NotPausedError(CellistError):

@@ -132,7 +132,7 @@ def _resolve_inputs(x: Execution) -> Reason | None:
     try:
         x.args, x.kwargs = resolve((x.args, x.kwargs), value_of)
     except UpstreamTaskError as error:
-        return Reason("off", "upstream", f"would not run: {error}")
+        return Reason("off", "upstream", f"would not run: {error.upstream}")
     finally:
         for promise, before in zip(promises, observed, strict=True):
             promise.observed = before  # nobody has looked at the result because of this

@@ -30,6 +30,7 @@ from cellist.exceptions import HashError
 from cellist.key_requests import KeyRequest, RunRequest, join
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
+from cellist.model.states import State, StateType
 from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.replaying import Owner, Replay
@@ -61,6 +62,8 @@ class Cache:
         self.show = self.replay.show
         keeper = Keeper(self.flights, self._land, owner, self.replay)
         self.remember, self.seal = keeper.remember, keeper.seal
+        self._tried: dict[str, list[State]] = {}
+        """The states of the last run here of tasks of which nothing is kept, to tell its end."""
 
     def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
         """Return a reusable result, or `None`; either way the run says why.
@@ -128,7 +131,8 @@ class Cache:
                     request.notes += upgrades(request.packages, found.header)
                 return Foreseen(reused(found.header, tuple(request.notes)), ident, found)
             note.found = found
-        self._explain(x, plan, note, self._known(plan, note))
+        known = self._known(plan, note)
+        self._explain(x, plan, note, known, self._tries(plan, known))
         return Foreseen(x.run.why, ident)
 
     def _look_again(self, x: Execution, plan: CachePlan, note: Note) -> Ok | Flight | float | None:
@@ -166,13 +170,20 @@ class Cache:
             if isinstance(found, Found):
                 return self._hit(x, plan, note, found)
             note.found = found
-        self._explain(x, plan, note, known)
+        self._explain(x, plan, note, known, self._tries(plan, known, x.run.states))
         self.overruled.note_miss(plan, x.definition.name, note.request)
         sentinel.watch(x, note, known)
         self.replay.begin(x, plan, note)
         return None
 
-    def _explain(self, x: Execution, plan: CachePlan, note: Note, known: list[Known]) -> None:
+    def _explain(
+        self,
+        x: Execution,
+        plan: CachePlan,
+        note: Note,
+        known: list[Known],
+        tried: StateType | None,
+    ) -> None:
         """Say why the call is a miss, and keep what is to be stored beside its result."""
         try:
             note.components = plan.policy.describe(note.request, note.components)
@@ -180,7 +191,21 @@ class Cache:
             note.request.notes.append("a fault kept its cache policy from describing the key")
         x.asked = False  # by functions that name the run or make its key
         note.digests = {(one.kind, one.name): one.digest for one in note.components}
-        x.run.why = self._miss(note, known)
+        x.run.why = self._miss(note, known, tried)
+
+    def _tries(
+        self, plan: CachePlan, known: list[Known], states: list[State] | None = None
+    ) -> StateType | None:
+        """Return how the last run here of a task ended, if nothing is kept of any.
+
+        `states` are those of a run that begins now, and is the last one from now on.
+        """
+        if known:
+            return None
+        former = self._tried.get(plan.identity)
+        if states is not None:
+            self._tried[plan.identity] = states
+        return former[-1].type if former else None
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""
@@ -284,7 +309,7 @@ class Cache:
         except Exception:
             return []
 
-    def _miss(self, note: Note, known: list[Known]) -> Reason:
+    def _miss(self, note: Note, known: list[Known], tried: StateType | None) -> Reason:
         found = note.found
         if found is None or found.code == "refreshed":
             notes = tuple(note.request.notes)
@@ -298,7 +323,7 @@ class Cache:
             notes += (f"waited for `{note.waited.holder.run.name}`, which left no result",)
         if found.code in {"unreadable", "foreign"}:
             return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
-        return Reason.later(partial(_explained, note.components, known, notes))
+        return Reason.later(partial(_explained, note.components, known, notes, tried))
 
     def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Err | None:
         if plan.terms.strict:
@@ -322,11 +347,16 @@ class Cache:
         self.owner.warn(message)
 
 
-def _explained(components: list[Component], known: list[Known], notes: tuple[str, ...]) -> Reason:
+def _explained(
+    components: list[Component],
+    known: list[Known],
+    notes: tuple[str, ...],
+    tried: StateType | None,
+) -> Reason:
     try:
-        return explain(components, known, notes)
+        return explain(components, known, notes, tried)
     except Exception:
-        return explain(components, [], notes)
+        return explain(components, [], notes, tried)
 
 
 _NO_KEY = Reason("off", "no_key", "ran: the cache policy gave no key for this call")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cellist.caching.declared import line_changed
 from cellist.caching.memory import MAX_HEADERS, Recent
 from cellist.caching.reasons import Known, compare, explain
 from cellist.model.reasons import Component
@@ -47,6 +48,22 @@ def test_the_argument_that_differs_is_shown_with_both_values() -> None:
 def test_a_changed_helper_is_named_with_the_line() -> None:
     reason = explain(call(1, helper=NEW), recent(call(1)))
     assert reason.sentence == "ran: helper `clean` changed (line 2: `return x.lower()`)"
+
+
+@pytest.mark.parametrize(
+    ("edited", "place"),
+    [
+        ("def clean(x):\n    # short\n    return x.lower()", "line 3: `return x.lower()`"),
+        ("# first\n\ndef clean(x):\n    return x[0]  # new", "line 4: `return x[0]  # new`"),
+        ("def clean(x):\n    # only this\n    return x.strip()", "line 2: `# only this`"),
+    ],
+)
+def test_the_line_that_is_named_is_one_that_counts(edited: str, place: str) -> None:
+    assert line_changed("def clean(x):\n    return x.strip()", edited, True) == f" ({place})"
+
+
+def test_a_line_that_is_gone_is_named_by_its_place() -> None:
+    assert line_changed("a = 1\n# b\nc = 2\nd = 3", "a = 1\nd = 3", True) == " (line 2)"
 
 
 def test_an_entry_with_fewer_changes_is_nearer_than_a_newer_one() -> None:

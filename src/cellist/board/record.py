@@ -91,9 +91,9 @@ def _took(seconds: float | None) -> str:
 
 
 def _why(group: Group) -> str:
-    """Return the reasons of a group, or its last failure where that says more."""
-    text = group.error if group.look in TROUBLE else None
-    return clipped(text or group.why, 200)
+    """Return the reasons of a group, and before them its last failure."""
+    parts = [part for part in (group.error if group.look in TROUBLE else "", group.why) if part]
+    return "; ".join(clipped(part, 200 // len(parts)) for part in parts)
 
 
 def _details(view: View) -> str:

@@ -113,18 +113,31 @@ def _names_changed(before: str, after: str) -> str:
     return f" ({', '.join([*found[:_MOST_NAMED], *more])})" if found else ""
 
 
-def line_changed(before: str, after: str) -> str:
-    """Return the place of the first difference between two texts, as ` (line 4: …)`."""
+def line_changed(before: str, after: str, is_code: bool = False) -> str:
+    """Return the place of the first difference between two texts, as ` (line 4: …)`.
+
+    In code, where comments and empty lines do not count, it is one that does, if there is one.
+    """
     if not before or not after:
         return ""
     old, new = before.splitlines(), after.splitlines()
     matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
-    for tag, _, _, start, end in matcher.get_opcodes():
+    first = ""
+    for tag, gone, left, start, end in matcher.get_opcodes():
         if tag == "equal":
             continue
-        line = new[start].strip() if start < end else ""
-        return f" (line {start + 1}: `{_clip(line)}`)" if line else f" (line {start + 1})"
-    return ""
+        for number, text in enumerate(new[start:end] or [""], start):
+            line = text.strip()
+            told = f" (line {number + 1}: `{_clip(line)}`)" if line else f" (line {number + 1})"
+            if not is_code or _counts(line) or (start == end and any(map(_counts, old[gone:left]))):
+                return told
+            first = first or told
+    return first
+
+
+def _counts(line: str) -> bool:
+    """Whether a line of code is more than a comment."""
+    return line.strip().partition("#")[0] != ""
 
 
 def _clip(text: str) -> str:

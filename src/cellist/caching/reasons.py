@@ -18,6 +18,7 @@ from typing import Any
 from cellist.caching.declared import change_of, line_changed
 from cellist.caching.envelope import Header
 from cellist.model.reasons import CODE_KINDS, Change, Component, Reason
+from cellist.model.states import CANCELLED, COMPLETED, CRASHED, FAILED, FINAL, StateType
 
 _ORDER = (
     "source",
@@ -82,12 +83,19 @@ def _inputs(parts: frozenset[_Part]) -> frozenset[_Part]:
 
 
 def explain(
-    components: Sequence[Component], earlier: Sequence[Known], notes: tuple[str, ...] = ()
+    components: Sequence[Component],
+    earlier: Sequence[Known],
+    notes: tuple[str, ...] = (),
+    tried: StateType | None = None,
 ) -> Reason:
-    """Return why a call with these components found no entry, given the earlier ones."""
+    """Return why a call with these components found no entry, given the earlier ones.
+
+    `tried` is how the task's last run ended, if there was one: it may have left no entry.
+    """
     nearest = _nearest(components, earlier)
     if nearest is None:
-        return Reason("miss", "first_run", "ran: never run before", notes=notes)
+        code, text = _with_nothing(tried)
+        return Reason("miss", code, f"ran: {text}", notes=notes)
     recorded_at = nearest.header.get("created")
     changes = compare(_components_of(nearest.header), components)
     if not changes:
@@ -98,6 +106,18 @@ def explain(
     if len(changes) > _MOST_NAMED:
         said += f"; and {len(changes) - _MOST_NAMED} more"
     return Reason("miss", "changed", f"ran: {said}", tuple(changes), recorded_at, None, notes)
+
+
+def _with_nothing(tried: StateType | None) -> tuple[str, str]:
+    """Return code and sentence for a task of which no entry is there."""
+    if tried is None or tried not in FINAL:
+        return "first_run", "never run before"
+    if tried is COMPLETED:
+        return "nothing_kept", "no earlier result is kept"
+    return "nothing_kept", f"never completed before, its last run {_ENDED[tried]}"
+
+
+_ENDED = {FAILED: "failed", CANCELLED: "was cancelled", CRASHED: "crashed"}
 
 
 def _nearest(components: Sequence[Component], earlier: Sequence[Known]) -> Known | None:
@@ -158,7 +178,7 @@ def _summary(one: Component, before: str, after: str, added: bool, removed: bool
     if removed:
         return f"{label} is no longer used"
     if one.kind in CODE_KINDS:
-        return f"{label} changed{line_changed(before, after)}"
+        return f"{label} changed{line_changed(before, after, is_code=True)}"
     declared = change_of(one.kind, label, before, after)
     if declared is not None:
         return declared

@@ -15,7 +15,14 @@ from cellist.engine.promise import Promise
 from cellist.exceptions import CellistError, UpstreamTaskError
 from cellist.model.annotations import BaseAnnotation, allow_failure, opaque, quote
 from cellist.model.runs import Run
-from cellist.model.states import COMPLETED, State, state_exception
+from cellist.model.states import (
+    CANCELLED,
+    COMPLETED,
+    CRASHED,
+    FAILED,
+    State,
+    state_exception,
+)
 
 ATOMS = frozenset(
     {int, str, float, bool, bytes, complex, range, slice, bytearray}
@@ -243,24 +250,36 @@ def value_of(upstream: Upstream) -> Any:
     if state.type is COMPLETED:
         return state.result()
     if upstream.forgiving:
-        return _failure_of(state, run)
+        return _failure_of(upstream, state, run)
     cause = state.data if isinstance(state.data, BaseException) else None
-    raise UpstreamTaskError(_not_completed(state, run)) from cause
+    raise _unmet(upstream, state, run) from cause
 
 
-def _failure_of(state: State, run: Run | None) -> BaseException:
+def _failure_of(upstream: Upstream, state: State, run: Run | None) -> BaseException:
     if state.is_failed() or state.is_crashed() or state.is_cancelled():
         try:
             return state_exception(state)
         except TypeError as error:
             return error
-    return UpstreamTaskError(_not_completed(state, run))
+    return _unmet(upstream, state, run)
 
 
-def _not_completed(state: State, run: Run | None) -> str:
+def _unmet(upstream: Upstream, state: State, run: Run | None) -> UpstreamTaskError:
+    """Return the error about a run that did not complete: Prefect's words, and ours with names."""
     number = run.id if run else state.state_details.task_run_id or state.state_details.flow_run_id
     noun = "flow" if run is not None and run.kind == "flow" else "task"
-    return f"Upstream {noun} run '{number}' did not reach a 'COMPLETED' state."
+    error = UpstreamTaskError(f"Upstream {noun} run '{number}' did not reach a 'COMPLETED' state.")
+    name = run.name if run else upstream.parameter
+    ended = _ENDED.get(state.type, "did not run")
+    error.upstream = (
+        f"`{name}`, which it waits for, {ended}"
+        if run and upstream.parameter == "wait_for"
+        else f"its input `{name}` {ended}"
+    )
+    return error
+
+
+_ENDED = {FAILED: "failed", CANCELLED: "was cancelled", CRASHED: "crashed"}
 
 
 def check_arguments(named: Iterable[tuple[str, Any]]) -> None:

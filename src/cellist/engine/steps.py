@@ -161,6 +161,7 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
         x.args = tuple(resolve(value, value_of) for value in x.args)
         x.kwargs = {name: resolve(value, value_of) for name, value in x.kwargs.items()}
     except UpstreamTaskError as error:
+        x.run.why = Reason("off", "upstream", f"did not run: {error.upstream}")
         x.run.enter(PENDING, "NotReady", str(error))
         return Err(error)
     except Exception as error:

@@ -84,9 +84,9 @@ class Reason(_Later):
     """Why a run was a hit or a miss, as data and as one sentence; shown with its changes.
 
     `outcome` is `hit`, `miss` or `off` (nothing was looked up). `code` is one of reused, accepted,
-    first_run, changed, expired, refreshed, not_deterministic, unreadable, evicted, no_cache,
-    unstable, mutated, no_result, run_read, readonly, switched_off and disabled. `saved` is the
-    seconds a hit saved.
+    first_run, nothing_kept, changed, expired, refreshed, not_deterministic, unreadable, evicted,
+    no_cache, unstable, mutated, no_result, run_read, readonly, switched_off, disabled, waits and
+    upstream. `saved` is the seconds a hit saved.
     """
 
     outcome: str
