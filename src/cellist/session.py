@@ -53,7 +53,8 @@ class Session:
         self.guard = Guard()
         self.limits = Limits()
         self.now = time.time_ns
-        self.warned: set[Any] = set()
+        self.warned: dict[Any, str] = {}
+        """What was said once, by what tells it from the rest."""
         self.directory = directory
         self.home = os.environ.get("CELLIST_HOME")
         """What the variable said when the session was made."""
@@ -97,7 +98,7 @@ class Session:
         """Warn about something that does not fail a run: once for a message, or for `once`."""
         if (once or message) in self.warned:
             return
-        self.warned.add(once or message)
+        self.warned[once or message] = message
         level, frame = 1, inspect.currentframe()
         while frame is not None and own_frame(frame.f_code.co_filename):
             level, frame = level + 1, frame.f_back

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from IPython.core.error import UsageError
 
+from cellist.session import CellistWarning
 from tests.kernels import kernel
 from tests.shells import Shell, shell
 
@@ -102,7 +103,20 @@ REFUSED = {  # line of the user, what is said
     "plan nothere": "there is no flow 'nothere' among your names",
     "plan celled": "flow 'celled' is the body of a %%flow cell",
     "plan crawl(1, 2)": "Error binding parameters of flow 'crawl': too many",
-    "nonsense": "has no command 'nonsense'; it has accept, .*plan, .*why",
+    "why fecth('a')": r"'fecth' is not among your names, but there is `fetch`\.$",
+    "plan crowl(['a'])": r"'crowl' is not among your names, but there is `crawl`\.$",
+    "plan qqq()": r"'qqq' is not among your names\.$",
+    "nonsense": r"has no command 'nonsense'\. It has accept, .*plan, .*why",
+    "cach": "has no command 'cach'. Did you mean 'cache'[?]",
+    "status now": "%cellist status takes nothing more, not 'now'",
+    "decisions fetch": "%cellist decisions takes nothing more, not 'fetch'",
+    "cache --all": "%cellist cache takes nothing more, not '--all'",
+    "doctor a b": "%cellist doctor takes nothing more, not 'a b'",
+    "clear --everything": "%cellist clear has no option '--everything'; `%cellist[?]` lists all",
+    "bundle --force x": "%cellist bundle has no option '--force'",
+    "clear 'fetch": "%cellist clear: No closing quotation in ",
+    "runs 2 3": "%cellist runs takes a whole number, not '2 3'",
+    "runs -1": "%cellist runs takes a whole number, not '-1'",
 }
 
 
@@ -138,8 +152,31 @@ def test_clearing_what_is_not_there_names_what_is(tmp_path: Path) -> None:
         assert one.run("%cellist clear zzz").out == (
             "No task 'zzz' has results, so none was deleted. `%cellist cache` lists all results.\n"
         )
-        assert one.run("%cellist clear fetch").out == "Deleted 1 result(s) of task 'fetch'.\n"
-        assert one.run("%cellist clear").out == "Deleted 0 result(s) in all.\n"
+        assert one.run("%cellist clear fetch").out == "Deleted 1 result of task 'fetch'.\n"
+        assert one.run("%cellist clear").out == "Deleted 0 results in all.\n"
+
+
+def test_what_has_not_run_yet_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+    with shell(tmp_path) as one:
+        one.run(SETUP)
+        said = {
+            "why fetch": "`fetch` has not run yet; `%cellist why fetch(...)` looks ahead.",
+            "why crawl": "`crawl` has not run yet; `%cellist plan crawl(...)` looks ahead.",
+            "why fecth": "There is no run with the id or name 'fecth', but there is `fetch`.",
+            "why zzz": "There is no run with the id or name 'zzz'. `cellist.runs()` lists all.",
+        }
+        for line, message in said.items():
+            assert str(one.run(f"%cellist {line}").error) == f"%cellist why: {message}"
+
+
+def test_the_doctor_says_what_was_warned_of(tmp_path: Path) -> None:
+    with shell(tmp_path) as one:
+        one.run(SETUP)
+        with pytest.warns(CellistWarning, match="`fetch` is not cached"):
+            one.run("import threading\nfetch('a', n=threading.Lock())")
+        told = one.run("%cellist doctor").out
+        assert "The store holds 0 results, none of them damaged.\n" in told
+        assert re.search(r"\nWarned: Task `.*fetch` is not cached: n: a _thread.lock has", told)
 
 
 EDIT = """
@@ -175,7 +212,7 @@ def test_in_a_notebook_answers_are_rich(tmp_path: Path) -> None:
             "      +    return text.strip().lower()"
         )
         html = one.run("answer = %cellist why count(' a ')\ndisplay(answer)").html
-        assert "<b>count(&#x27; a &#x27;)</b> would run: helper" in html
+        assert "<b>count(&#x27; a &#x27;)</b> would run: helper <code>clean</code>" in html
         assert ">+    return text.strip().lower()</span>" in html
         plan = one.run("%cellist plan whole(' a ')")
         assert plan.stdout == ""
@@ -184,7 +221,7 @@ def test_in_a_notebook_answers_are_rich(tmp_path: Path) -> None:
         assert "from 1 run" in (plan.result or "")
         shown = one.run("plan = %cellist plan whole(' a ')\ndisplay(plan)").html
         assert "<table>" in shown
-        assert "<details open><summary>helper `clean` changed" in shown
+        assert "<details open><summary>What changed</summary>" in shown
         assert one.run("display(count.why(' a '))").html.count("cellist-why") == 1
         runs = one.run("import cellist; len(cellist.runs())")
         assert runs.result == "1"

@@ -303,7 +303,7 @@ class CellTask(CellRun):
         kept = self.surroundings.kept(closure.components if closure else (), shown, values)
         warned = self.execution.services.warned
         if self.surroundings.chance.only_draws and _RANDOM not in warned:
-            warned.add(_RANDOM)
+            warned[_RANDOM] = _RANDOM
             self._hint = _RANDOM
         return kept
 

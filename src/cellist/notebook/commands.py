@@ -75,14 +75,30 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     verb, *rest = line.split(maxsplit=1) or [""]
     if verb in QUESTIONS:  # what follows may be Python, so it is taken as it is written
         return _told(verb, QUESTIONS[verb], "".join(rest).strip(), names)
-    words = shlex.split(expanded(line, names))
-    known = ", ".join(sorted({**_COMMANDS, **QUESTIONS}))
+    try:
+        words = shlex.split(expanded(line, names))
+    except ValueError as error:
+        raise UsageError(f"%cellist {verb}: {error} in {line!r}") from None
+    known = sorted({**_COMMANDS, **QUESTIONS})
     if not words:
-        raise UsageError(f"%cellist needs a command: {known}")
+        raise UsageError(f"%cellist needs a command: {', '.join(known)}")
     command = _COMMANDS.get(words[0])
     if command is None:
-        raise UsageError(f"%cellist has no command {words[0]!r}; it has {known}")
+        near = difflib.get_close_matches(words[0], known, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        message = f"%cellist has no command {words[0]!r}.{hint} It has {', '.join(known)}."
+        raise UsageError(message)
+    _check_words(*words)
     return _told(words[0], command, words[1:])
+
+
+def _check_words(verb: str, *words: str) -> None:
+    """Refuse what a command would not look at: it was meant to do something."""
+    if verb in _ALONE and words:
+        raise UsageError(f"%cellist {verb} takes nothing more, not {' '.join(words)!r}")
+    options = [word for word in words if word.startswith("--")]
+    if options and verb != "accept":
+        raise UsageError(f"%cellist {verb} has no option {options[0]!r}; `%cellist?` lists all")
 
 
 def _told(verb: str, command: Callable[..., Any], *given: Any) -> Any:
@@ -95,6 +111,10 @@ def _told(verb: str, command: Callable[..., Any], *given: Any) -> Any:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _status(words: list[str]) -> None:
@@ -115,14 +135,14 @@ def _status(words: list[str]) -> None:
 
 
 def _runs(words: list[str]) -> Any:
-    limit = _number(words[0], "runs") if words else 20
+    limit = _number(" ".join(words), "runs") if words else 20
     frame = api.runs(limit=limit)
     return frame[[name for name in _SHOWN if name in frame.columns]]
 
 
 def _number(text: str, command: str) -> int:
     if not text.isdigit():
-        raise UsageError(f"%cellist {command} takes a number, not {text!r}")
+        raise UsageError(f"%cellist {command} takes a whole number, not {text!r}")
     return int(text)
 
 
@@ -134,7 +154,7 @@ def _cancel(words: list[str]) -> None:
     roots = [execution for execution in session.live.values() if execution.parent is None]
     for execution in roots:
         session.cancel(execution)
-    _say(f"Asked {len(roots)} run(s) to stop." if roots else "Nothing is running.")
+    _say(f"Asked {_counted(len(roots), 'run')} to stop." if roots else "Nothing is running.")
 
 
 def _cache(words: list[str]) -> Any:
@@ -144,11 +164,11 @@ def _cache(words: list[str]) -> Any:
 
 def _clear(words: list[str]) -> None:
     if not words:
-        _say(f"Deleted {api.cache.clear()} result(s) in all.")
+        _say(f"Deleted {_counted(api.cache.clear(), 'result')} in all.")
         return
     name = " ".join(words)
     gone = api.cache.invalidate(name)
-    _say(f"Deleted {gone} result(s) of task {name!r}." if gone else _nothing_of(name))
+    _say(f"Deleted {_counted(gone, 'result')} of task {name!r}." if gone else _nothing_of(name))
 
 
 def _nothing_of(name: str) -> str:
@@ -175,7 +195,8 @@ def _untrust(words: list[str]) -> None:
     if len(words) != 1:
         raise UsageError("%cellist untrust takes the name or the digest of one bundle")
     gone = exchange.untrust(words[0])
-    _say(f"{words[0]} is not trusted any more; {gone} result(s) that came from it are forgotten.")
+    forgotten = f"{_counted(gone, 'result')} from it {'was' if gone == 1 else 'were'} forgotten"
+    _say(f"{words[0]} is not trusted any more; {forgotten}.")
 
 
 def _doctor(words: list[str]) -> None:
@@ -187,13 +208,14 @@ def _doctor(words: list[str]) -> None:
     kernel = "a Jupyter kernel" if in_kernel(shell) else "a terminal"
     _say(f"Runs in {kernel}; shows its boards as {ui_for(shell, settings.refresh().ui)}.")
     _say(f"Results: {session.store.directory}")
-    _say(f"History: {session.history.path}")
+    _say(f"History: {session.history.path or 'in memory only'}")
     problems = api.cache.verify()
     entries = len(session.store.entries())
-    _say(f"The store holds {entries} result(s), {len(problems)} of them damaged.")
+    damaged = f"{len(problems):,} of them damaged" if problems else "none of them damaged"
+    _say(f"The store holds {_counted(entries, 'result')}, {damaged}.")
     for problem in problems[:10]:
         _say(f"  - {problem}")
-    for warning in sorted(session.warned):
+    for warning in session.warned.values():
         _say(f"Warned: {warning}")
 
 
@@ -236,6 +258,8 @@ class _Parser(ArgumentParser):
         raise UsageError(f"{self.prog}: {message}")
 
 
+_ALONE = frozenset({"cache", "decisions", "doctor", "status"})
+"""Commands that are one word."""
 _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "accept": _accept,
     "bundle": _bundle,

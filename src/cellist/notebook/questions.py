@@ -8,6 +8,8 @@ The arguments are evaluated among the user's names; the call itself is not made.
 """
 
 import ast
+import builtins
+import difflib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
@@ -58,7 +60,7 @@ def _why(line: str, names: Names) -> Any:
         raise UsageError("%cellist why needs the name of a task or run, or a call of a task")
     call = _call_in(line, names, "why")
     if call is None:
-        return _why_of_run(expanded(line, names))
+        return _why_of_run(expanded(line, names).strip("\"'"), names)
     task = call.target
     if not isinstance(call.target, Task):
         hint = " `%cellist plan` does that for flows." if isinstance(call.target, Flow) else ""
@@ -66,13 +68,35 @@ def _why(line: str, names: Names) -> Any:
     return _shown(Answer(call.text, task.why(*call.args, **call.kwargs)))
 
 
-def _why_of_run(name: str) -> Any:
-    record = api.run(name.strip("\"'"))
+def _why_of_run(name: str, names: Names) -> Any:
+    try:
+        record = api.run(name)
+    except ObjectNotFound as error:
+        if isinstance(names.get(name), Task | Flow):
+            verb = "why" if isinstance(names[name], Task) else "plan"
+            message = f"`{name}` has not run yet; `%cellist {verb} {name}(...)` looks ahead."
+            raise ObjectNotFound(message) from None
+        near = difflib.get_close_matches(name, _callables(names), 3, 0.6)
+        if not near or "Near to it" in str(error):
+            raise
+        message = f"There is no run with the id or name {name!r}, but {_quoted(near)}."
+        raise ObjectNotFound(message) from None
     if record.why is not None:
         return _shown(Answer(record.name, record.why))
     hint = f" `%cellist plan {record.definition}` looks ahead." if record.kind == "flow" else ""
     sys.stdout.write(f"{record.name}: nothing was looked up in the cache.{hint}\n")
     return None
+
+
+def _callables(names: Names) -> list[str]:
+    """Return the names under which the user has tasks and flows."""
+    return [name for name, value in names.items() if isinstance(value, Task | Flow)]
+
+
+def _quoted(names: list[str]) -> str:
+    """Return names as the end of a message."""
+    there = "there are" if len(names) > 1 else "there is"
+    return f"{there} {', '.join(f'`{name}`' for name in names)}"
 
 
 def _plan(line: str, names: Names) -> Any:
@@ -133,6 +157,7 @@ def _call_in(line: str, names: Names, verb: str) -> _Call | None:
         code = compile(ast.Expression(inner), f"<%cellist {verb}>", "eval")
         return eval(code, names)  # noqa: S307 - the user's own line, as in a cell
 
+    target = _target(node.func, names, verb, value)
     args: list[Any] = []
     for one in node.args:
         if isinstance(one, ast.Starred):
@@ -142,7 +167,16 @@ def _call_in(line: str, names: Names, verb: str) -> _Call | None:
     kwargs: Names = {}
     for one in node.keywords:
         kwargs.update({one.arg: value(one.value)} if one.arg is not None else value(one.value))
-    return _Call(value(node.func), tuple(args), kwargs, line)
+    return _Call(target, tuple(args), kwargs, line)
+
+
+def _target(node: ast.expr, names: Names, verb: str, value: Callable[[ast.expr], Any]) -> Any:
+    """Return what is called. A typo in its name is told without a traceback."""
+    if isinstance(node, ast.Name) and node.id not in names and not hasattr(builtins, node.id):
+        near = difflib.get_close_matches(node.id, _callables(names), 3, 0.6)
+        hint = f", but {_quoted(near)}" if near else ""
+        raise UsageError(f"%cellist {verb}: {node.id!r} is not among your names{hint}.")
+    return value(node)
 
 
 def _shown(answer: Any) -> Any:

@@ -57,10 +57,11 @@ class Bundle(NamedTuple):
         whose = "you" if self.is_own else f"another user ({self._signature()})"
         state = "pickles are loaded" if self.is_trusted else "pickles are not loaded"
         entries = "1 entry" if self.entries == 1 else f"{self.entries} entries"
+        first, last = _day(self.first), _day(self.last)
         return [
             f"Bundle {self.path}",
             f"  {entries} in {_size(self.size)}; {needs}",
-            f"  of {few}, recorded {_day(self.first)} to {_day(self.last)}",
+            f"  of {few}, recorded {first}{'' if first == last else f' to {last}'}",
             f"  written by {whose}; {state}",
             f"  manifest {self.digest}",
         ]
@@ -131,7 +132,7 @@ def untrust(path: str | Path) -> int:
     `path` may also be the digest of its manifest. Returns how many results are forgotten. Raises
     `BundleError` if the bundle was not trusted.
     """
-    where = Path(path).expanduser().absolute()
+    where = _place(path)
     digests = {str(path)}
     if where.is_file():
         digests.add(_opened(path).digest)
@@ -159,8 +160,14 @@ def _forget_from(store: ResultStore, digests: set[str]) -> int:
     return count
 
 
-def _opened(path: str | Path) -> BundleFile:
+def _place(path: str | Path) -> Path:
+    """Return where a bundle is; `analysis` may stand for `analysis.cellist`, as in `bundle`."""
     where = Path(path).expanduser().absolute()
+    return where if where.suffix or where.is_file() else where.with_name(f"{where.name}{SUFFIX}")
+
+
+def _opened(path: str | Path) -> BundleFile:
+    where = _place(path)
     if not where.is_file():
         raise BundleError(f"There is no bundle `{where}`.")
     try:
