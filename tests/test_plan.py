@@ -357,7 +357,7 @@ class TestSubflows:
         assert told(plan) == ["load-0 runs", "inner-0 unknown", "total-0 waits", "add-0 runs"]
         assert plan.stopped == ""
         assert "load-0 is a placeholder" in plan.why("inner").sentence
-        assert "1 subflow(s) cannot be looked into" in plan.sentence
+        assert "1 subflow cannot be looked into" in plan.sentence
 
 
 STOPS: dict[str, tuple[Callable[[Any], Any], str]] = {

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from cellist.caching.reasons import seconds_text
-from cellist.model.markup import escaped
+from cellist.model.markup import escaped, prose
 from cellist.model.reason_text import html_of
 from cellist.model.reasons import Reason
 
@@ -16,6 +16,7 @@ gave before; a subflow of which only that it would run is known."""
 MOST_ALIKE = 10
 """Calls of one task with the same verdict and kind of reason that are shown one by one."""
 _LEFT = 'style="text-align:left;vertical-align:top"'
+_SHORT = 'style="text-align:left;vertical-align:top;white-space:nowrap"'
 
 
 class PlannedCall(NamedTuple):
@@ -143,7 +144,7 @@ class Plan:
         if counts[WAITS]:
             parts.append(f"{counts[WAITS]} would wait for what runs{self._cost(WAITS, 'at most')}")
         if counts[UNKNOWN]:
-            parts.append(f"{counts[UNKNOWN]} subflow(s) cannot be looked into")
+            parts.append(f"{counts[UNKNOWN]} {_subflows(counts[UNKNOWN])} cannot be looked into")
         return f"Plan of flow `{self.flow}`: {', '.join(parts) or 'it calls no task'}."
 
     def _cost(self, verdict: str, how: str) -> str:
@@ -196,9 +197,13 @@ class Plan:
         heads = "".join(f"<th {_LEFT}>{h}</th>" for h in ("task", "verdict", "expected", "why"))
         body = "".join(map(_row_html, self._lines()))
         table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-        remarks = "".join(f"<p>{escaped(remark)}</p>" for remark in self._remarks())
+        remarks = "".join(f"<p>{prose(remark)}</p>" for remark in self._remarks())
         shown = table if self.calls else ""
-        return f'<div class="cellist-plan"><p>{escaped(self.sentence)}</p>{shown}{remarks}</div>'
+        return f'<div class="cellist-plan"><p>{prose(self.sentence)}</p>{shown}{remarks}</div>'
+
+
+def _subflows(number: int) -> str:
+    return "subflow" if number == 1 else "subflows"
 
 
 def _cells(calls: list[PlannedCall]) -> tuple[str, str, str, str]:
@@ -225,8 +230,9 @@ def _sum(calls: list[PlannedCall]) -> str:
 def _row_html(calls: list[PlannedCall]) -> str:
     name, verdict, expected, _ = _cells(calls)
     why = html_of(calls[0].reason, "first:" if len(calls) > 1 else "")
-    cells = (f"<code>{escaped(name)}</code>", verdict, escaped(expected), why)
-    return f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in cells)}</tr>"
+    cells = (f"<code>{escaped(name)}</code>", verdict, escaped(expected))
+    short = "".join(f"<td {_SHORT}>{cell}</td>" for cell in cells)
+    return f"<tr>{short}<td {_LEFT}>{why}</td></tr>"
 
 
 __all__ = ["REUSED", "RUNS", "UNKNOWN", "WAITS", "Plan", "PlannedCall"]

@@ -210,7 +210,7 @@ def summary(title: str, word: str, counts: Mapping[str, int], extra: Iterable[st
     parts = [f"{title}: {word}"]
     if total:
         parts.append(f"{amount(total, 'task run')}: {counts_text(counts)}")
-    parts += [part for part in extra if part]
+    parts += [part[0].upper() + part[1:] for part in extra if part]
     return ". ".join(parts) + "."
 
 

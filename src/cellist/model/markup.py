@@ -9,3 +9,8 @@ _NOT_PRINTABLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 def escaped(text: str) -> str:
     """Return text fit for HTML, XML and quoted attributes, without control characters."""
     return html.escape(re.sub(_NOT_PRINTABLE, "�", text), quote=True)
+
+
+def prose(text: str) -> str:
+    """Return a sentence as HTML: what it has between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(text))

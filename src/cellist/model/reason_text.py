@@ -8,7 +8,7 @@ are text, and whose colours only repeat them.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cellist.model.markup import escaped
+from cellist.model.markup import escaped, prose
 
 if TYPE_CHECKING:
     from cellist.model.reasons import Change, Reason
@@ -54,19 +54,21 @@ def change_lines(changes: Sequence["Change"], is_said: bool = False) -> list[str
 def html_of(reason: "Reason", subject: str = "") -> str:
     """Return the same as HTML that needs no script and fits light and dark pages."""
     head = f"<b>{escaped(subject)}</b> " if subject else ""
-    parts = [f"<div>{head}{escaped(reason.sentence)}</div>"]
-    parts += map(_change_html, reason.changes)
-    parts += [f'<div style="{_QUIET}">note: {escaped(note)}</div>' for note in reason.notes]
+    is_said = len(reason.changes) == 1  # by the sentence
+    parts = [f"<div>{head}{prose(reason.sentence)}</div>"]
+    parts += [_change_html(change, is_said) for change in reason.changes]
+    parts += [f'<div style="{_QUIET}">note: {prose(note)}</div>' for note in reason.notes]
     return f'<div class="cellist-why">{"".join(parts)}</div>'
 
 
-def _change_html(change: "Change") -> str:
+def _change_html(change: "Change", is_said: bool) -> str:
+    """Return what changed, as a list's item or above its diff; `is_said` leaves the rest out."""
     diff = _diff_lines(change)
     if not diff:
-        return f"<div>• {escaped(change.summary)}</div>"
+        return "" if is_said else f"<div>• {prose(change.summary)}</div>"
     head, body = diff[:2], diff[2:]  # `---` and `+++` name the two sides and are no changes
     lines = "\n".join([*map(escaped, head), *map(_line_html, body)])
-    summary = f"<summary>{escaped(change.summary)}</summary>"
+    summary = f"<summary>{'What changed' if is_said else prose(change.summary)}</summary>"
     return f'<details open>{summary}<pre style="{_PRE}">{lines}</pre></details>'
 
 
