@@ -1,6 +1,7 @@
 """The options are listed once, and everything that takes them agrees."""
 
 import inspect
+import re
 
 import pytest
 
@@ -45,6 +46,23 @@ def test_unknown_options_are_refused_at_once(decorator, kind, options, defaults)
     for make in (decorator, lambda **given: kind(lambda: 1, **given)):
         with pytest.raises(TypeError, match=r"has no option 'retires'. Did you mean 'retries'"):
             make(retires=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("name", 3, "`name` of task 'f' must be text, got 3"),
+        ("replay", "off", "`replay` of task 'f' must be True, False or None, got 'off'"),
+        ("refresh_cache", 1, "`refresh_cache` of task 'f' must be True, False or None, got 1"),
+        ("versions", {"numpy": "all"}, "versions['numpy']='all' is not one of 'minor'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_option(option, value, message):
+    def f():
+        pass
+
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        task(f, **{option: value})
 
 
 def test_the_constructor_of_a_task_does_not_inherit_log_prints():

@@ -28,7 +28,7 @@ from typing import Any, Self
 
 from cellist.caching.contents import file_digest, folder_digests
 from cellist.caching.declared import may_be_secret
-from cellist.caching.refusals import Refusal
+from cellist.caching.refusals import Misdeclared, Refusal
 from cellist.model.reasons import Component
 
 _LARGEST_TEXT = 4096
@@ -120,21 +120,21 @@ class _Place(_Declared, os.PathLike[str]):
             return self.path.as_posix()
 
     def _read(self, read: Callable[[], Any]) -> Any:
-        """Return what is read, `None` if there is nothing. Raises `Refusal` if it cannot be."""
+        """Return what is read, `None` if there is nothing. Raises `Misdeclared` if it cannot be."""
         try:
             return read()
         except FileNotFoundError:
             return None
         except IsADirectoryError:
-            message = f"names {self._text!r}, which is a folder: declare it with `Folder`"
+            message = "is a folder: declare it with `Folder`."
         except NotADirectoryError:
             if not self.path.exists():  # below a file, where nothing can be
                 return None
-            message = f"names {self._text!r}, which is no folder: declare it with `File`"
+            message = "is no folder: declare it with `File`."
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            message = f"names {self._text!r}, which cannot be read ({reason})"
-        raise Refusal(message)
+            message = f"cannot be read ({reason}): see to its path and to your rights to it."
+        raise Misdeclared(f"{self!r} {message}")
 
 
 class File(_Place):

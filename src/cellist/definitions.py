@@ -188,6 +188,21 @@ def check_seconds(value: Any, option: str, owner: str) -> float | None:
     return float(value)
 
 
+def task_name(given: Any, fn: Any) -> str:
+    """Return the name of a task, by default its function's. Raises `TypeError` for no text."""
+    if given is not None and not isinstance(given, str):
+        message = f"`name` of task {default_name(fn)!r} must be text, got {given!r:.60}."
+        raise TypeError(message)
+    return given or default_name(fn)
+
+
+def check_flag(given: Any, option: str, owner: str) -> None:
+    """Raise `TypeError` unless an option is on, off or left open."""
+    if given is not None and not isinstance(given, bool):
+        message = f"`{option}` of {owner} must be True, False or None, got {given!r:.60}."
+        raise TypeError(message)
+
+
 def check_tags(tags: Any, owner: str) -> frozenset[str]:
     """Return tags as a set. Raises `TypeError` for a bare string or elements that are not text."""
     if tags is None:

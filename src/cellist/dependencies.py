@@ -10,6 +10,7 @@ from cellist.caching.declared import DECLARED_KINDS
 from cellist.caching.packages import versions_of
 from cellist.caching.source import Owner, SourceClosure, closure_of_dependencies
 from cellist.key_requests import DEPENDED, Components, KeyRequest
+from cellist.definitions import check_flag
 from cellist.model.reasons import Component
 
 _RECHECKED = DECLARED_KINDS | {"function", "class", "global", "closure", "default", "extra"}
@@ -34,10 +35,9 @@ def keep_key_options(task: Any, given: dict[str, Any], owner: str) -> None:
     Raises `TypeError` or `ValueError` naming the task.
     """
     task.depends_on = check_depends_on(given["depends_on"], owner)
+    for flag in ("strict", "refresh_cache", "replay"):
+        check_flag(given[flag], flag, owner)
     task.strict = given["strict"]
-    if task.strict is not None and not isinstance(task.strict, bool):
-        message = f"`strict` of {owner} must be True, False or None, got {task.strict!r:.60}."
-        raise TypeError(message)
     task.versions = None
     if given["versions"] is not None:
         try:

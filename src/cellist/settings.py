@@ -217,7 +217,8 @@ def _read() -> dict[str, Any]:
             try:
                 values[name] = _PARSERS[name](text)
             except ValueError as error:
-                message = f"The environment variable {variable}={text!r} is not usable: {error}."
+                problem = str(error).removesuffix(".")
+                message = f"The environment variable {variable}={text!r} is not usable: {problem}."
                 raise ConfigurationError(message) from None
             break
     return values

@@ -30,12 +30,12 @@ from cellist.definitions import (
     check_run_name,
     check_seconds,
     check_tags,
-    default_name,
     is_async_function,
     is_generator_function,
     qualified_name,
     shape_of,
     source_text,
+    task_name,
 )
 from cellist.dependencies import keep_key_options
 from cellist.engine.execution import current
@@ -75,7 +75,7 @@ class Task(Decorated[P, R_co], Explained):
         plain = bare(fn)
         check_callable(plain, "task")
         self.fn: Callable[P, R_co] = plain
-        self.name: str = given["name"] or default_name(plain)
+        self.name: str = task_name(given["name"], plain)
         owner = f"task {self.name!r}"
         description = given["description"]
         self.description = description if description is not None else inspect.getdoc(plain)

@@ -1,6 +1,7 @@
 """Words: durations, states, attempts, errors, reasons."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_a_diff_keeps_its_lines_and_ends_where_it_must():
     change = Change(
         "function", "helper", "def h():\n    return 1", "def h():\n    return 2", "changed"
     )
-    run = SimpleNamespace(why=Reason("miss", "changed", "ran: it changed", (change,)))
+    run: Any = SimpleNamespace(why=Reason("miss", "changed", "ran: it changed", (change,)))
     lines = wording.diffs(run).splitlines()
     assert lines[0] == "helper"
     assert {"-    return 1", "+    return 2"} <= set(lines)

@@ -205,8 +205,9 @@ def versions_of(given: str | Mapping[str, str] | tuple[tuple[str, str], ...]) ->
     if not isinstance(given, (Mapping, tuple)):  # pyright: ignore[reportUnnecessaryIsInstance] - a user may pass anything
         message = f"versions={given!r:.60} is neither one of {_listed()} nor a mapping to these."
         raise TypeError(message)
-    for _, word in pairs:
-        version_for_key("1.0", word)
+    for name, word in pairs:
+        if word not in _WORDS:
+            raise ValueError(f"versions[{name!r:.60}]={word!r:.60} is not one of {_listed()}.")
     return tuple(sorted((_normal(name), word) for name, word in pairs))
 
 

@@ -12,6 +12,10 @@ class Refusal(Exception):
     """A rule declines a value; the message completes "a `pkg.Type` ..."."""
 
 
+class Misdeclared(Refusal):
+    """What a declaration names is of another kind; the message is all there is to say of it."""
+
+
 def type_name(value: object) -> str:
     """Return the full name of a value's type, without `builtins`."""
     kind = type(value)
@@ -30,6 +34,8 @@ def refused(error: Exception, path: str, culprit: object, name: str) -> HashErro
         inner = inner.removeprefix(f"{error.path}: ")
         path = f"{path} → {error.path}" if error.path else path
         return HashError(f"{path}: {inner}{_remedies(name, '')}", path)
+    if isinstance(error, Misdeclared):
+        return HashError(f"{path}: {error}", path)
     kind = type_name(culprit)
     if isinstance(error, Refusal):
         story = str(error)
