@@ -21,7 +21,7 @@ from cellist.cache_policies import (
     CacheKeyFnPolicy,
     CachePolicy,
 )
-from cellist.exceptions import ObjectNotFound, ParameterBindError
+from cellist.exceptions import ObjectNotFound, ParameterBindError, UnfinishedRun
 from cellist.futures import new_future
 from cellist.model.reasons import Change, Reason
 from cellist.model.states import COMPLETED
@@ -350,6 +350,23 @@ def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
         f"did not run: its input `{recorder.of('add')[0].name}` did not run",
         f"did not run: `{failed}`, which it waits for, failed",
     ]
+
+
+@pytest.mark.parametrize("way", ["returned", "asked for"])
+def test_the_error_of_an_unrun_task_names_the_run_that_failed(way: str, recorder: Recorder) -> None:
+    def fail(x: int) -> int:
+        raise ValueError(x)
+
+    @flow
+    def chain() -> Any:
+        future = task(add).submit(task(fail).submit(1))
+        return future if way == "returned" else future.result()
+
+    with pytest.raises(UnfinishedRun) as raised:
+        chain()
+    failed, unrun = recorder.one("fail").name, recorder.one("add").name
+    who = "A task" if way == "returned" else unrun
+    assert raised.value.__notes__ == [f"{who} did not run: its input `{failed}` failed."]
 
 
 def test_never_run_is_not_said_of_what_has_run(recorder: Recorder) -> None:

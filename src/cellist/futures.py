@@ -94,11 +94,12 @@ class PrefectFuture(Promise, Generic[R_co]):
             return outcome.data
         assert isinstance(outcome, Err)
         if not self.run.is_final:
-            message = (
+            error = UnfinishedRun(
                 f"Run is in {self.run.state_type} state, its result is not available: "
                 f"{self.run.name} did not run. {outcome.error}"
             )
-            raise UnfinishedRun(message) from outcome.error
+            error.add_note(f"{self.run.name} {self.run.why or 'did not run'}.")
+            raise error from outcome.error
         if raise_on_failure or not isinstance(outcome.error, Exception):
             raise trim(outcome.error)
         return outcome.error

@@ -12,7 +12,7 @@ from cellist.board.reprs import future_html, state_html
 from cellist.board.view import View
 from cellist.model.reasons import Reason
 from cellist.model.runs import ErrorInfo
-from cellist.model.states import COMPLETED, FAILED, RUNNING, State
+from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, State
 from tests.board.fakes import Story
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\x00\x1b[31m\ud800]]>"
@@ -115,6 +115,22 @@ def test_failed_runs_are_told_with_attempts_inputs_and_error(view, story):
     assert "2 attempts: failed after 499 ms, failed after 1.0 s" in text
     assert "url='https://example.org/page/7'" in text
     assert "why: never run before" in text
+
+
+def test_of_a_failed_group_and_of_each_unrun_one_it_says_why(view, story):
+    flow = story.begin(story.flow(), 0)
+    run = story.task("fetch", flow)
+    run.why = Reason("miss", "changed", "ran: argument `n`: 1 → 2")
+    story.fail(run, 1, 2, "no network")
+    for number in range(2):
+        unrun = story.task("count", flow)
+        unrun.why = Reason("off", "upstream", f"did not run: its input `fetch-{number}` failed")
+        story.enter(unrun, 3, PENDING)
+        story.enter(unrun, 4, PENDING, "NotReady")
+    text = Strict(record(view)).text
+    assert "no network; ran: argument `n`: 1 → 2" in text
+    for number in range(2):
+        assert f"not run · did not run: its input `fetch-{number}` failed" in text
 
 
 def test_a_thousand_runs_fit_in_sixty_kilobytes(view, story):

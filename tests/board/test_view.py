@@ -217,7 +217,7 @@ def test_upstream_failure_is_not_waited_for(view, story):
     run = story.task("after")
     story.enter(run, 0, PENDING)
     story.enter(run, 1, PENDING, "NotReady")
-    assert rows(view)[run.name]["word"] == "not run: upstream did not complete"
+    assert rows(view)[run.name]["word"] == "not run"
     assert view.active == 0
 
 

@@ -145,7 +145,7 @@ def _line(row: Row) -> str:
     facts = [_took(row.seconds), attempt_text(run, row.look)]
     if run.inputs:
         facts.append(_inputs(row, 60))
-    if row.group.total == 1 and run.why is not None:
+    if run.why is not None and (row.group.total == 1 or row.look == "skipped"):
         facts.append(clipped(str(run.why), 160))
     if row.group.total == 1 and run.preview is not None:
         facts.append("→ " + clipped(run.preview, 100))

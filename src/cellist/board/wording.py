@@ -39,7 +39,7 @@ _WORDS = {
     "Retrying": "retrying",
     "TimedOut": "timed out",
     "RolledBack": "rolled back",
-    "NotReady": "not run: upstream did not complete",
+    "NotReady": "not run",
     "AwaitingConcurrencySlot": "waiting for a free slot",
     "Suspended": "suspended",
     "Late": "late",

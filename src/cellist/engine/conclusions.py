@@ -163,4 +163,6 @@ def _unfinished(kind: StateType, message: str, states: list[State], data: Any) -
     else:
         stuck = next((state for state in states if not state.is_final()), None)
         error = UnfinishedRun((stuck.message if stuck else None) or message)
+        if stuck is not None and stuck.why is not None:
+            error.add_note(f"A task {stuck.why}.")  # which names the run that the message numbers
     return Conclusion(kind, None, message, summary, data, False, error, summary)
