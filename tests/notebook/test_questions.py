@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from keyword import iskeyword
 from pathlib import Path
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
+from cellist.notebook import extension
+from cellist.notebook.options import flow_magic
+from cellist.notebook.task_options import task_magic
 from cellist.session import CellistWarning
 from tests.kernels import kernel
 from tests.shells import Shell, shell
@@ -225,3 +230,35 @@ def test_in_a_notebook_answers_are_rich(tmp_path: Path) -> None:
         assert one.run("display(count.why(' a '))").html.count("cellist-why") == 1
         runs = one.run("import cellist; len(cellist.runs())")
         assert runs.result == "1"
+
+
+OFFERED = {  # line up to the cursor, what Tab offers
+    "%cellist pl": ["plan"],
+    "%cellist un": ["untrust"],
+    "%cellist why fe": ["fetch"],
+    "%cellist plan ": ["crawl", "other"],
+    "%cellist clear f": ["fetch"],
+    "%cellist trust ": ["shared.cellist"],
+    "%cellist trust": ["trust"],
+}
+
+
+def test_tab_offers_commands_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shared.cellist").touch()
+    with shell(tmp_path / "shell") as one:
+        one.run(f"{SETUP}\nfetch('a')")
+        for line, offered in OFFERED.items():
+            with provisionalcompleter():
+                found = [each.text for each in one.shell.Completer.completions(line, len(line))]
+            found = [word for word in found if not iskeyword(word)]  # which IPython adds
+            assert found == offered, line
+        extension.unload(one.shell)
+        with provisionalcompleter():
+            found = [each.text for each in one.shell.Completer.completions("%cellist pl", 11)]
+        assert "plan" not in found
+
+
+def test_help_calls_cell_magics_by_their_names() -> None:
+    assert "%%task [--in" in (task_magic.__doc__ or "")
+    assert "%%flow [--" in (flow_magic.__doc__ or "")

@@ -274,3 +274,5 @@ _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "trust": _trust,
     "untrust": _untrust,
 }
+COMMANDS: frozenset[str] = frozenset(_COMMANDS) | frozenset(QUESTIONS)
+"""All that may follow `%cellist`."""

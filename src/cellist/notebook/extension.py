@@ -1,7 +1,8 @@
 """What `%load_ext cellist` does, and undoes on unload.
 
-It registers the `%%flow`, `%%task` and `%cellist` magics, the two transformers of their cells, and
-two event handlers: before a cell a token is made that its runs carry, after it the board is closed.
+It registers the `%%flow`, `%%task` and `%cellist` magics, what Tab offers after the last, the two
+transformers of their cells, and two event handlers: before a cell a token is made that its runs
+carry, after it the board is closed.
 Nothing is registered on a bare import.
 """
 
@@ -20,6 +21,7 @@ from cellist.notebook.cells import Cell
 from cellist.notebook.celltask import open_task
 from cellist.notebook.chance import forget_seeds, note_seeds, random_states
 from cellist.notebook.commands import cellist_magic
+from cellist.notebook.completion import KEY, complete
 from cellist.notebook.controls import control
 from cellist.notebook.kernel import kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
@@ -57,6 +59,7 @@ class Extension:
         forget_seeds()
         for kind, name, function in _MAGICS:
             shell.register_magic_function(function, magic_kind=kind, magic_name=name)
+        shell.set_hook("complete_command", complete, str_key=KEY)
         shell.input_transformers_cleanup.append(replace_first_line)
         shell.ast_transformers.append(self.wrapper)
         for name, opener in self.openers.items():
@@ -79,6 +82,7 @@ class Extension:
             table = shell.magics_manager.magics[kind]
             if table.get(name) is function:
                 del table[name]
+        shell.strdispatchers["complete_command"].strs.pop(KEY, None)
         for handlers, handler in (
             (shell.input_transformers_cleanup, replace_first_line),
             (shell.ast_transformers, self.wrapper),

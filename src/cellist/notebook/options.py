@@ -76,7 +76,7 @@ def seconds(text: str) -> float:
 delay.__name__, count.__name__, seconds.__name__ = "delay", "whole number", "seconds"
 
 
-@_arguments.magic_arguments()
+@_arguments.magic_arguments("%flow")  # `%%flow` in its help
 @_arguments.argument("name", nargs="?", help="Name of the flow; default: the number of the cell.")
 @_arguments.argument(
     "--retries", type=count, default=0, help="How often to run a failed cell again."

@@ -56,7 +56,7 @@ def _duration(text: str) -> float:
 _names.__name__, _duration.__name__ = "list of names", "duration"
 
 
-@_arguments.magic_arguments()
+@_arguments.magic_arguments("%task")  # `%%task` in its help
 @_arguments.argument("name", nargs="?", help="Name of the task; default: the number of the cell.")
 @_arguments.argument(
     "--in",
