@@ -341,6 +341,8 @@ def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
         second = task(add).submit(failed)
         task(add).submit(second)
         task(add).submit(1, wait_for=[failed])
+        failed.wait()
+        task(add).submit(failed.state)
 
     chain(return_state=True)
     failed = recorder.one("fail").name
@@ -349,6 +351,7 @@ def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
         f"did not run: its input `{failed}` failed",
         f"did not run: its input `{recorder.of('add')[0].name}` did not run",
         f"did not run: `{failed}`, which it waits for, failed",
+        "did not run: one of its inputs is the state of a run that failed",
     ]
 
 
@@ -366,6 +369,8 @@ def test_the_error_of_an_unrun_task_names_the_run_that_failed(way: str, recorder
         chain()
     failed, unrun = recorder.one("fail").name, recorder.one("add").name
     who = "A task" if way == "returned" else unrun
+    cause = raised.value.__cause__
+    assert way == "returned" or (cause is not None and cause.__traceback__ is None)
     assert raised.value.__notes__ == [f"{who} did not run: its input `{failed}` failed."]
 
 

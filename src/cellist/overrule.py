@@ -73,8 +73,8 @@ def refresh(task: Any) -> Outcome:
     results = len(_recorded(key or name, found or task))
     if results:
         message = (
-            f"`{name}`: {_counted(results)} will be computed anew, "
-            f"{'' if results == 1 else 'each '}at its next call in this session."
+            f"`{name}`: {_counted(results)} will be computed anew"
+            f"{'' if results == 1 else ', each'} at its next call in this session."
         )
     else:
         message = f"Nothing of `{name}` is stored here, so its next calls compute anyway."

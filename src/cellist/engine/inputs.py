@@ -269,13 +269,13 @@ def _unmet(upstream: Upstream, state: State, run: Run | None) -> UpstreamTaskErr
     number = run.id if run else state.state_details.task_run_id or state.state_details.flow_run_id
     noun = "flow" if run is not None and run.kind == "flow" else "task"
     error = UpstreamTaskError(f"Upstream {noun} run '{number}' did not reach a 'COMPLETED' state.")
-    name = run.name if run else upstream.parameter
     ended = _ENDED.get(state.type, "did not run")
-    error.upstream = (
-        f"`{name}`, which it waits for, {ended}"
-        if run and upstream.parameter == "wait_for"
-        else f"its input `{name}` {ended}"
-    )
+    if run is None:
+        error.upstream = f"one of its inputs is the state of a run that {ended}"
+    elif upstream.parameter == "wait_for":
+        error.upstream = f"`{run.name}`, which it waits for, {ended}"
+    else:
+        error.upstream = f"its input `{run.name}` {ended}"
     return error
 
 
