@@ -9,8 +9,8 @@ from cellist.cache_policies import CachePolicy, CompoundCachePolicy, Inputs
 from cellist.caching.declared import DECLARED_KINDS
 from cellist.caching.packages import versions_of
 from cellist.caching.source import Owner, SourceClosure, closure_of_dependencies
-from cellist.key_requests import DEPENDED, Components, KeyRequest
 from cellist.definitions import check_flag
+from cellist.key_requests import DEPENDED, Components, KeyRequest
 from cellist.model.reasons import Component
 
 _RECHECKED = DECLARED_KINDS | {"function", "class", "global", "closure", "default", "extra"}
