@@ -160,8 +160,8 @@ def computed_again(execution: Execution) -> list[str]:
     ran = execution.runs[~execution.runs["reused"]]
     found: list[str] = []
     for run in ran[ran["state_type"] == "COMPLETED"].itertuples():
-        why: Any = cellist.run(run.id).why or {}
-        if why.get("outcome") == "miss" and why.get("code") != "refreshed":
+        why = cellist.run(run.id).why
+        if why is not None and why.outcome == "miss" and why.code != "refreshed":
             found.append(run.definition)
     return found
 
@@ -203,10 +203,12 @@ def reason(ident: str) -> str:
     """Return why a run ran. The values of arguments are left out, so that equal reasons are one."""
     import cellist
 
-    why: Any = cellist.run(ident).why or {"sentence": "nothing was looked up", "changes": []}
-    if why["changes"] and all(change["kind"] == "argument" for change in why["changes"]):
-        return "other arguments: " + ", ".join(change["name"] for change in why["changes"])
-    return why["sentence"].removeprefix("ran: ")
+    why = cellist.run(ident).why
+    if why is None:
+        return "nothing was looked up"
+    if why.changes and all(change.kind == "argument" for change in why.changes):
+        return "other arguments: " + ", ".join(change.name for change in why.changes)
+    return why.sentence.removeprefix("ran: ")
 
 
 def verdict(second: Execution) -> tuple[int, str]:
