@@ -116,7 +116,7 @@ def _observed(seen: Seen, note: Note) -> Iterator[str]:
                 f"drew from {drawn} without a seed: what it drew is kept; "
                 "seed a generator of its own, or pass one"
             )
-    files = _undeclared(seen, note)
+    files = _undeclared(seen, note) if seen.read else []
     if files:
         named = ", ".join(f"`{name}`" for name in files[:_MOST])
         named += f" and {len(files) - _MOST} more" if len(files) > _MOST else ""
