@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cellist.caching.digests import digest_value
+from cellist.caching.parsing import parse
 from cellist.model.reasons import CODE_KINDS, Component
 from cellist.notebook import effects
 from cellist.notebook.chance import Chance, draw_again, generators_now, other_draws
@@ -166,8 +167,8 @@ def words_in(components: Iterable[Component]) -> frozenset[str]:
 @lru_cache(maxsize=1024)
 def _words(text: str) -> frozenset[str]:
     try:
-        tree = ast.parse(textwrap.dedent(text))
-    except (SyntaxError, ValueError, RecursionError):
+        tree = parse(textwrap.dedent(text))
+    except SyntaxError:
         return frozenset()
     more = {"sys.path"} if "sys.path" in text else set[str]()
     return attributes_in(tree.body) | more

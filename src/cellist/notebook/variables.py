@@ -12,6 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from cellist.caching.declared import component_of
+from cellist.caching.parsing import parse
 from cellist.declarations import Env
 from cellist.model.reasons import CODE_KINDS, Component
 
@@ -52,8 +53,8 @@ def _names(text: str) -> frozenset[str]:
     if "env" not in text and "expandvars" not in text:
         return frozenset()
     try:
-        tree = ast.parse(textwrap.dedent(text))
-    except (SyntaxError, ValueError, RecursionError):
+        tree = parse(textwrap.dedent(text))
+    except SyntaxError:
         return frozenset()
     found: set[str] = set()
     said: set[int] = set()
