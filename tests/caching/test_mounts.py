@@ -28,7 +28,7 @@ half a line
 @pytest.mark.parametrize(
     ("path", "kind", "files"),
     [
-        ("/work/results", "ext4", False),
+        ("/site/results", "ext4", False),
         ("/home", "nfs4", True),
         ("/home/ann/notebooks/.cellist/results", "nfs4", True),
         ("/home/ann/fast/.cellist", "xfs", False),
