@@ -312,7 +312,7 @@ def test_the_option_goes_before_the_policy_and_that_before_the_setting(library: 
 def test_versions_that_mean_nothing(versions: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"an option of task 'f'"):
         task(lambda: 1, name="f", versions=versions)
-    with pytest.raises((TypeError, ValueError), match="versions="):
+    with pytest.raises((TypeError, ValueError), match=r"versions\b"):
         TASK_SOURCE.configure(versions=versions)
 
 

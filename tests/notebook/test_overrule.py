@@ -1,5 +1,6 @@
 """Overruling the cache from a notebook: the commands, and `%%task` cells."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ RENAMED = "%%task load\ntable = [k * 2 for k in range(5)]\n"
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
     monkeypatch.setenv("CELLIST_UI", "off")
+    before = signal.getsignal(signal.SIGINT)
     with shell(tmp_path) as started:
         yield started
+    signal.signal(signal.SIGINT, before)  # `stop_in` raises where no signal would be handled
 
 
 def ran(notebook: Shell, code: str) -> Ran:
