@@ -22,6 +22,7 @@ not tracked, and the run says so.
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -39,7 +40,7 @@ _MOST_NAMED = 100
 AnyPath = str | os.PathLike[str]
 
 
-class _Declared:
+class _Declared(ABC):
     """What the declarations have in common: they are compared, shown and pickled by what they say.
 
     Flows with such a parameter take a plain text or path for it as well, and make it one of these.
@@ -47,13 +48,13 @@ class _Declared:
 
     __slots__ = ()
 
+    @abstractmethod
     def _said(self) -> tuple[str, ...]:
         """Return the arguments it was made with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def like(self, value: Any) -> Any:
         """Return what a plain text or path stands for where one like this is declared."""
-        raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other._said() == self._said()

@@ -143,7 +143,7 @@ class Shelf:
         rows: list[Row] = []
         try:
             for entry in entries:  # not at once: on a fault the files written so far are known
-                rows.append(self._prepare(index, entry, durable=durable))  # noqa: PERF401
+                rows.append(self._prepare(index, entry, durable=durable))  # noqa: PERF401 - as said above
             if any(entry.cancelled for entry in entries):
                 raise InterruptedError("the write was interrupted")  # noqa: TRY301 - as if by the disk
             index.write(rows, durable=durable)

@@ -74,8 +74,8 @@ def _candidates(texts: list[str], folders: list[str]) -> Iterator[str]:
             yield from sorted(itertools.islice(matches, _MOST))
         yield text
         for folder in folders:
-            if not os.path.isabs(text):  # noqa: PTH117
-                yield os.path.join(folder, text)  # noqa: PTH118
+            if not os.path.isabs(text):  # noqa: PTH117 - texts as they are
+                yield os.path.join(folder, text)  # noqa: PTH118 - texts as they are
             elif text.startswith("/"):  # the end of an f-string such as f"{folder}/x.csv"
                 yield folder.rstrip("/") + text
 
@@ -84,7 +84,7 @@ def _component(text: str) -> Component | None:
     """Return the component of a file, `None` if there is none by this name that can be read."""
     try:
         digest = file_digest(text)
-        size = os.stat(text).st_size  # noqa: PTH116
+        size = os.stat(text).st_size  # noqa: PTH116 - texts as they are
     except (OSError, ValueError):
         return None
     return Component("file", text, digest, f"{size:,} bytes")

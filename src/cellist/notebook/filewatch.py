@@ -87,7 +87,7 @@ class FileWatch:
 
     def connected(self, path: str) -> None:
         """Take note of a database, which is read and may be changed."""
-        if os.path.exists(path):  # noqa: PTH110
+        if os.path.exists(path):  # noqa: PTH110 - names as the code gave them
             self._read.setdefault(path, _mark(path))
         else:
             self._made.add(path)
@@ -99,7 +99,7 @@ class FileWatch:
 
     def made(self, path: str) -> None:
         """Take note of a folder that is about to be made."""
-        (self._kept if os.path.isdir(path) else self._made).add(path)  # noqa: PTH112
+        (self._kept if os.path.isdir(path) else self._made).add(path)  # noqa: PTH112 - names as the code gave them
 
     def removed(self, path: str) -> None:
         """Take note of a file or folder that is about to be removed."""
@@ -125,10 +125,10 @@ class FileWatch:
         found = dict.fromkeys(sorted(path for path in self._made if os.path.lexists(path)))
         found.update(self._changed)
         found.update((p, None) for p, mark in self._read.items() if mark != _mark(p))
-        made = [os.path.dirname(path) for path in found]  # noqa: PTH120
+        made = [os.path.dirname(path) for path in found]  # noqa: PTH120 - names as the code gave them
         listed = [p for p, was in self._listed.items() if was != _listing(p) and p not in made]
         return [
-            f"the {_FOLDER if os.path.isdir(path) else 'file'} `{_shown(path)}`"  # noqa: PTH112
+            f"the {_FOLDER if os.path.isdir(path) else 'file'} `{_shown(path)}`"  # noqa: PTH112 - names as the code gave them
             for path in [*found, *listed]
         ]
 
@@ -161,7 +161,7 @@ def now_of(states: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_gone(path: str, written: set[str]) -> bool:
-    return path in written and not os.path.exists(path)  # noqa: PTH110
+    return path in written and not os.path.exists(path)  # noqa: PTH110 - names as the code gave them
 
 
 def _state(path: str, is_listed: bool) -> str:
@@ -179,7 +179,7 @@ def _listing(path: str) -> str:
     """Return what tells which names a folder holds, but for those that tools leave there."""
     try:
         with _unheard():
-            names = sorted(os.listdir(path))  # noqa: PTH208
+            names = sorted(os.listdir(path))  # noqa: PTH208 - names as the code gave them
     except OSError:
         return "names missing"
     shown = [name for name in names if name not in _LEFT_BY_TOOLS]
@@ -188,19 +188,19 @@ def _listing(path: str) -> str:
 
 def _mark(path: str) -> Any:
     try:
-        found = os.stat(path)  # noqa: PTH116
+        found = os.stat(path)  # noqa: PTH116 - names as the code gave them
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(path)  # noqa: PTH100
+    return os.path.abspath(path)  # noqa: PTH100 - names as the code gave them
 
 
 def _shown(path: str) -> str:
     """Return a path as it is stored: from here if it is below, so that projects can be moved."""
-    return path.removeprefix(os.getcwd() + os.sep)  # noqa: PTH109
+    return path.removeprefix(os.getcwd() + os.sep)  # noqa: PTH109 - names as the code gave them
 
 
 # -- hearing --
