@@ -69,6 +69,7 @@ def test_refreshing_what_is_not_stored_says_so() -> None:
     assert told.results == 0
     assert str(told).startswith("Nothing of `embd` is stored here")
     assert "Near to it: embed" in str(told)
+    assert cellist.decisions().empty  # a slip decides nothing
     assert why(t, 1).outcome == "hit"
     with pytest.raises(TypeError, match="Only what a task"):
         cellist.refresh(flow(lambda: 1))

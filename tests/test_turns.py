@@ -328,6 +328,10 @@ def constant_value() -> int:
     return 5
 
 
+def only_raises() -> int:
+    raise ValueError
+
+
 class Callable:
     def __call__(self) -> None: ...
 
@@ -343,6 +347,7 @@ class Callable:
         (either, True),
         (later, True),
         (constant_value, True),
+        (only_raises, True),  # nothing was returned that is not kept
         (lambda: 1, True),
         (lambda: print("x"), True),  # what a call gives is not known
         (len, True),

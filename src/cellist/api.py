@@ -157,7 +157,8 @@ class CacheBrowser:
 
     def __repr__(self) -> str:
         stats = self.stats()
-        shown = ", ".join(f"{key}={value}" for key, value in stats.items() if key != "warnings")
+        rounded = {key: round(v, 3) if isinstance(v, float) else v for key, v in stats.items()}
+        shown = ", ".join(f"{key}={value}" for key, value in rounded.items() if key != "warnings")
         return f"cellist.cache({shown})"
 
 

@@ -79,6 +79,8 @@ def refresh(task: Any) -> Outcome:
     else:
         message = f"Nothing of `{name}` is stored here, so its next calls compute anyway."
         message += "" if key else _near(name)
+    if not results and key is None:
+        return Outcome("refresh", name, message)  # perhaps a slip: nobody decided anything
     return _decided(Outcome("refresh", name, message, results))
 
 

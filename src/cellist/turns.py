@@ -129,7 +129,10 @@ def _who(lease: Lease | None) -> str:
 
 
 def gives_result(fn: Any) -> bool:
-    """Whether a function may return something other than `None`, as far as its code tells."""
+    """Whether a function may return something other than `None`, as far as its code tells.
+
+    True as well for code that returns nothing at all because it always raises.
+    """
     while isinstance(fn, partial):
         fn = fn.func
     code = getattr(fn, "__code__", None)
@@ -138,11 +141,13 @@ def gives_result(fn: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def _returns_something(code: Any) -> bool:
+    ends = False
     for before, last in pairwise(dis.get_instructions(code)):
+        ends = ends or last.opname in {"RETURN_CONST", "RETURN_VALUE"}
         if last.opname == "RETURN_CONST" and last.argval is not None:
             return True
         if last.opname == "RETURN_VALUE":
             is_none = before.opname == "LOAD_CONST" and before.argval is None
             if not is_none:
                 return True
-    return False
+    return not ends

@@ -273,7 +273,9 @@ def clock_time(moment: datetime) -> str:
 
 def seconds_text(seconds: float) -> str:
     """Return a duration as people say it: `85 ms`, `12.3 s`, `3 m 10 s`, `2 h 5 m`, `3 d`."""
-    if seconds < 1:
+    if 0 < seconds < 0.0005:
+        return "under 1 ms"  # "0 ms" reads as if nothing had been measured
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
