@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import sys
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -144,6 +146,133 @@ def test_outer_limit_within_an_inner_one(recorder: Recorder) -> None:
     assert time.monotonic() - before < 5
     assert names(recorder.one("f"))[-1] == "TimedOut"
     assert recorder.one("inner").is_final
+
+
+def linger() -> None:
+    """Take longer than the limit, in steps that an alarm can interrupt."""
+    ended = time.monotonic() + 4 * SHORT
+    while time.monotonic() < ended:
+        time.sleep(0.001)
+
+
+class Lingering:
+    """Takes longer than the limit to be torn down, where errors are dropped."""
+
+    def __del__(self) -> None:
+        linger()
+        torn_down.append("__del__")
+
+
+torn_down: list[str] = []
+
+
+def leave_finalizer() -> None:
+    value = Lingering.__new__(type("Plain", (), {}))
+    weakref.finalize(value, lambda: (linger(), torn_down.append("finalize")))
+
+
+def leave_set() -> None:
+    class Slow:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    kept = weakref.WeakSet[Slow]()
+    value = Slow()
+    kept.add(value)
+    discard = kept.data.discard  # type: ignore[attr-defined]
+
+    class Data(set):
+        def discard(self, ref: object) -> None:
+            linger()
+            discard(ref)
+            torn_down.append("WeakSet")
+
+    kept.data = Data(kept.data)  # type: ignore[attr-defined]
+    del value
+
+
+@pytest.mark.parametrize("leave", [Lingering, leave_finalizer, leave_set])
+def test_a_limit_reached_in_a_finaliser_interrupts_the_code_after_it(
+    recorder: Recorder, leave: Any
+) -> None:
+    torn_down.clear()
+
+    @task(timeout_seconds=SHORT, **quick)
+    def leaving():
+        leave()
+        assert torn_down  # the finaliser was not cut short
+        time.sleep(20)
+
+    began = time.monotonic()
+    with pytest.raises(TaskRunTimeoutError):
+        leaving()
+    assert time.monotonic() - began < 5
+
+
+def test_a_limit_whose_error_was_dropped_is_raised_again(recorder: Recorder) -> None:
+    hook = sys.unraisablehook
+
+    def generate() -> Any:
+        try:
+            yield
+        finally:
+            linger()
+
+    @task(timeout_seconds=SHORT, **quick)
+    def leaving():
+        next(generate())
+        time.sleep(20)
+
+    began = time.monotonic()
+    with pytest.raises(TaskRunTimeoutError):
+        leaving()
+    assert time.monotonic() - began < 5
+    assert sys.unraisablehook is hook
+
+
+def test_a_finaliser_that_never_ends_is_interrupted(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "FINALISER_SECONDS", SHORT)
+
+    class Endless:
+        def __del__(self) -> None:
+            time.sleep(20)
+
+    @task(timeout_seconds=SHORT, **quick)
+    def leaving():
+        Endless()
+        time.sleep(20)
+
+    began = time.monotonic()
+    with pytest.raises(TaskRunTimeoutError):
+        leaving()
+    assert time.monotonic() - began < 5
+
+
+def test_other_dropped_errors_are_passed_on(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: seen.append(dropped.exc_value))
+
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError("the user's own")
+
+    @task(timeout_seconds=SHORT, **quick)
+    def leaving():
+        try:
+            time.sleep(20)
+        finally:
+            Failing()
+
+    with pytest.raises(TaskRunTimeoutError):
+        leaving()
+    assert [str(error) for error in seen] == ["the user's own"]
 
 
 def test_somebody_elses_alarm_is_left_alone(recorder: Recorder) -> None:

@@ -8,15 +8,36 @@ does, and the code is asked to stop (`threads`).
 
 import contextvars
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from cellist.engine.commands import Err, Ok, Outcome
 from cellist.engine.threads import CodeStopped, Worker, run_in_thread, this_worker
 from cellist.exceptions import FlowRunTimeoutError, TaskRunTimeoutError
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+RETRY_SECONDS = 0.001
+"""How soon the alarm tries again where its error could not reach the code."""
+FINALISER_SECONDS = 1.0
+"""How long a finaliser may go on past the deadline before it is interrupted as well."""
+FINALISERS = frozenset(
+    {
+        ("_weakrefset", "WeakSet.__init__.<locals>._remove"),
+        ("importlib._bootstrap", "_get_module_lock.<locals>.cb"),
+        ("weakref", "WeakKeyDictionary.__init__.<locals>.remove"),
+        ("weakref", "WeakMethod.__new__.<locals>._cb"),
+        ("weakref", "WeakValueDictionary.__init__.<locals>.remove"),
+        ("weakref", "finalize.__call__"),
+    }
+)
+"""Callbacks of weak references in the standard library: module and qualified name."""
 
 
 class ScopeTimeout(CodeStopped):
@@ -29,6 +50,8 @@ _deadlines: list[tuple[float, object]] = []
 """Deadlines of the main thread, outermost first, with the scope each belongs to."""
 _fired: set[object] = set()
 """Scopes whose alarm was raised."""
+_hooks: list[Callable[["UnraisableHookArgs"], Any]] = []
+"""The hook for dropped errors that ours stands in for, while it does."""
 
 
 def timeout_error(seconds: float, is_flow: bool) -> TimeoutError:
@@ -47,10 +70,51 @@ def can_alarm() -> bool:
     return signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN, None, _on_alarm)
 
 
-def _on_alarm(_signal: int, _frame: Any) -> None:
+def _in_finaliser(frame: FrameType | None) -> bool:
+    """Whether the interrupted code was called by the interpreter, which drops what it raises."""
+    while frame is not None and frame.f_code is not call_with_alarm.__code__:
+        code = frame.f_code
+        if (
+            code.co_name == "__del__"
+            or (frame.f_globals.get("__name__"), code.co_qualname) in FINALISERS
+        ):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _try_again(dropped: "UnraisableHookArgs") -> None:
+    """Hook for dropped errors: raise the alarm again if the error dropped was the alarm's."""
+    if isinstance(dropped.exc_value, ScopeTimeout):
+        _fired.discard(dropped.exc_value.scope)
+        signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+    else:
+        _hooks[-1](dropped)
+
+
+def _watch_dropped() -> None:
+    """Notice when the interpreter drops the alarm's error, until the limit is lifted.
+
+    Not every finaliser can be told by its name: generators, callbacks from C.
+    """
+    if sys.unraisablehook is not _try_again:
+        _hooks.append(sys.unraisablehook)
+        sys.unraisablehook = _try_again
+
+
+def _unwatch_dropped() -> None:
+    if sys.unraisablehook is _try_again:
+        sys.unraisablehook = _hooks.pop()
+
+
+def _on_alarm(_signal: int, frame: FrameType | None) -> None:
     now = time.monotonic()
     for deadline, scope in _deadlines:
-        if deadline <= now:
+        if deadline <= now and scope not in _fired:
+            if now - deadline < FINALISER_SECONDS and _in_finaliser(frame):
+                signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+                return
+            _watch_dropped()
             stop = ScopeTimeout("The time limit was reached.")
             stop.scope = scope
             _fired.add(scope)
@@ -59,9 +123,10 @@ def _on_alarm(_signal: int, _frame: Any) -> None:
 
 
 def _set_alarm() -> None:
-    """Set the timer to the earliest deadline, or off."""
-    if _deadlines:
-        left = min(deadline for deadline, _ in _deadlines) - time.monotonic()
+    """Set the timer to the earliest deadline still ahead, or off."""
+    ahead = [deadline for deadline, scope in _deadlines if scope not in _fired]
+    if ahead:
+        left = min(ahead) - time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, max(left, 1e-4))
     else:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -83,6 +148,8 @@ def call_with_alarm(call: Callable[[], Any], seconds: float, is_flow: bool) -> O
             _deadlines[:] = [entry for entry in _deadlines if entry[1] is not scope]
             _fired.discard(scope)
             _set_alarm()
+            if not _deadlines:
+                _unwatch_dropped()
             if not _deadlines and before is not _on_alarm:
                 signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
     except ScopeTimeout as stop:
