@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cellist.board import view as view_module
 from cellist.board.palette import LOOKS
 from cellist.board.view import GROUP_LIMIT, NOTABLE_LIMIT, View
 from cellist.model.reasons import Reason
@@ -256,12 +257,40 @@ def test_a_patch_holds_only_what_changed(view, story):
     assert set(view.changes()) == {"header"}
 
 
+def test_a_new_group_is_drawn_at_once_however_slow_the_last_layout_was(view, story, monkeypatch):
+    """On a loaded machine the next picture was put off, and nobody drew a frame later on."""
+    flow = story.begin(story.flow(), 0)
+    story.begin(story.task("one", flow), 1)
+    layout, clock = view_module.graph_of, [1.0]
+
+    def slow(groups):
+        clock[0] += 1
+        return layout(groups)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(view_module, "graph_of", slow)
+    view.changes()
+    story.begin(story.task("two", flow), 2)
+    patch = view.changes()
+    assert len(patch["graph"]["wide"]["nodes"]) == 2
+    assert not view.is_stale
+
+
+def test_what_the_record_has_read_is_still_to_be_sent(view, story):
+    flow = story.begin(story.flow(), 0)
+    story.begin(story.task("one", flow), 1)
+    view.read()
+    assert view.is_stale
+    assert {group["name"] for group in view.changes()["groups"]} == {"crawl", "one"}
+    assert not view.is_stale
+
+
 def test_patches_add_up_to_the_snapshot(view, story):
     flow = story.begin(story.flow(), 0)
     seen: dict[str, dict] = {"rows": {}, "groups": {}}
 
     def fold():
-        patch = view.changes(at_once=True)
+        patch = view.changes()
         for row in patch.get("rows", ()):
             seen["rows"][row["id"]] = row
         for group in patch.get("groups", ()):

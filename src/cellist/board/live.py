@@ -114,7 +114,8 @@ class Board:
             if view is None or not self._shown:
                 return
             if view.is_stale:
-                self._record_stale = self._snapshot_stale = True
+                self._record_stale = True
+                self._snapshot_stale = self.ui == "widget"
                 self._send_changes(view, now, at_once=final)
             elif self._snapshot_stale and now >= self._next_snapshot:
                 self._send_snapshot(view, now)
@@ -127,7 +128,7 @@ class Board:
         if self._view is not None and self._shown:
             if self._record_stale:
                 wanted.append(self._next_record)
-            if self._snapshot_stale and self.ui == "widget":
+            if self._snapshot_stale:
                 wanted.append(self._next_snapshot)
             if self._view.is_stale:
                 wanted.append(0.0)
@@ -153,11 +154,12 @@ class Board:
 
     def _send_changes(self, view: View, now: float, *, at_once: bool) -> None:
         if self.ui != "widget":
-            return
-        if now >= self._next_snapshot and not at_once:
+            view.read()
+            view.forget_changes()
+        elif now >= self._next_snapshot and not at_once:
             self._send_snapshot(view, now)
         else:
-            self._send("patch", view.changes(at_once=at_once))
+            self._send("patch", view.changes())
 
     def _send_snapshot(self, view: View, now: float) -> None:
         """Send everything, and the next time after a pause that keeps the cost small."""

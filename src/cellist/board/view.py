@@ -7,7 +7,6 @@ what changed and because only some runs are drawn one by one: the first ones of 
 those that need attention. All are counted, and all have their cell in their group's grid.
 """
 
-import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, cast
@@ -66,7 +65,6 @@ class View:
         self._changed_rows: dict[int, Row] = {}
         self._graph: dict[str, Any] | None = None
         self._structure_changed = False
-        self._next_layout = 0.0
         self._sent_plain = 0
         self._sent_notable = 0
         self._active = 0
@@ -87,16 +85,16 @@ class View:
 
     @property
     def is_stale(self) -> bool:
-        """Whether events came in since the last `changes`, or a picture is due."""
-        return bool(self._touched) or self._structure_changed
+        """Whether something was not yet part of a `changes` or `snapshot`."""
+        return bool(self._touched or self._changed_groups)
 
     @property
     def active(self) -> int:
         """How many runs are not over; exact after `changes` or `snapshot`."""
         return self._active
 
-    def changes(self, *, at_once: bool = False) -> dict[str, Any]:
-        """Return what differs since the last call; `at_once` draws the graph however recent."""
+    def changes(self) -> dict[str, Any]:
+        """Return what differs since the last call."""
         self.read()
         patch: dict[str, Any] = {"header": self.header()}
         if self._changed_groups:
@@ -105,15 +103,15 @@ class View:
             ]
         if self._changed_rows:
             patch["rows"] = [row.as_dict() for row in self._changed_rows.values()]
-        if self._draw_graph(at_once=at_once):
+        if self._draw_graph():
             patch["graph"] = self._graph
-        self._forget_changes()
+        self.forget_changes()
         return patch
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that is drawn."""
         self.read()
-        self._draw_graph(at_once=True)
+        self._draw_graph()
         whole = {
             "looks": {key: [look.icon, look.word, look.code] for key, look in LOOKS.items()},
             "header": self.header(),
@@ -121,7 +119,7 @@ class View:
             "rows": [row.as_dict() for row in self.rows.values() if row.sent],
             "graph": self._graph or graph_of(()),
         }
-        self._forget_changes()
+        self.forget_changes()
         return whole
 
     def header(self) -> dict[str, Any]:
@@ -295,18 +293,20 @@ class View:
         row.sent = True
         group.sent += 1
 
-    def _draw_graph(self, *, at_once: bool) -> bool:
-        """Lay the graph out anew if its structure changed; a large one not with every frame."""
-        begin = time.perf_counter()
-        if not self._structure_changed or (begin < self._next_layout and not at_once):
+    def _draw_graph(self) -> bool:
+        """Lay the graph out anew if its structure changed.
+
+        With every frame, however long the last layout took: a picture put off would be missing
+        for whoever draws no frame afterwards, and the feed rests in proportion to a frame anyway.
+        """
+        if not self._structure_changed:
             return False
         self._graph = graph_of(self.groups)
-        spent = time.perf_counter() - begin
-        self._next_layout = begin + 20 * spent
         self._structure_changed = False
         return True
 
-    def _forget_changes(self) -> None:
+    def forget_changes(self) -> None:
+        """Take what changed so far as sent."""
         for group in self._changed_groups.values():
             group.changed_cells.clear()
         self._changed_groups.clear()
