@@ -9,13 +9,14 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo test lint format typecheck coverage lab bench docs clean
+.PHONY: help setup demo bundle test lint format typecheck coverage lab bench docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo       run the flights notebook twice, headless, and say what was reused and why'
 	@echo 'make test       run all tests, those in a real browser too; ARGS="-m \"not slow\"" for the quick ones'
 	@echo 'make lint       ruff, pyright and the checks of files, as CI runs them'
+	@echo 'make bundle     build the front end of the board anew, after a change of its modules'
 	@echo 'make lab        open JupyterLab on the notebooks'
 	@echo 'make bench      compare the speed with pipefunc, joblib and raw baselines'
 	@echo 'make setup      only make .venv, with all that test and lint need'
@@ -44,6 +45,9 @@ setup: $(VENV)/.has-lint
 
 demo: $(VENV)/.has-lab
 	$(PY) notebooks/run_demo.py $(ARGS)
+
+bundle: $(VENV)/.has-test
+	$(PY) -m tests.board.frontend
 
 # The tests run one after the other: the kernels and the browser use both cores of a small machine
 # by themselves, and tests of timeouts and countdowns must not wait for each other.

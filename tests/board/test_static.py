@@ -2,17 +2,18 @@
 
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from cellist.board import assets
 from cellist.board.palette import LOOKS, PAPER
 from cellist.board.wording import duration
+from tests.board import frontend
 
-STATIC = assets._STATIC
-SOURCES = sorted(file.name for file in STATIC.iterdir() if file.name.endswith(".js"))
+STATIC = frontend.STATIC
+SOURCES = sorted(file.name for file in STATIC.glob("*.js"))
+STYLES = sorted(file.name for file in STATIC.glob("*.css"))
+STYLE = "".join((STATIC / name).read_text("utf-8") for name in STYLES)
 DARK_PAPER = "#16191d"
 
 
@@ -36,7 +37,7 @@ def inks(css):
 
 
 def test_every_look_has_its_class_and_both_its_colours():
-    css = assets.board_css()
+    css = STYLE
     assert set(inks(css)) == set(LOOKS)
     for look in LOOKS:
         assert f".cellist .is-{look} {{ --ink: var(--is-{look}); }}" in css
@@ -44,7 +45,7 @@ def test_every_look_has_its_class_and_both_its_colours():
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_colours_can_be_read(look):
-    light, dark = inks(assets.board_css())[look]
+    light, dark = inks(STYLE)[look]
     assert contrast(light, PAPER) >= 4.5
     assert contrast(dark, DARK_PAPER) >= 4.5
     assert contrast(LOOKS[look].ink, PAPER) >= 4.5
@@ -58,17 +59,23 @@ def test_icons_words_and_codes_tell_looks_apart():
 
 def test_the_module_needs_nothing_from_anywhere():
     text = assets.board_js()
-    assert re.search(r"^\s*import\b", text, re.MULTILINE) is None
-    assert re.findall(r"^export\b.*", text, re.MULTILINE) == ["export default () => ({"]
+    assert re.search(r"(?<![\w.$])import\b", text) is None
+    assert len(re.findall(r"(?<![\w.$])export\b", text)) == 1
+    assert re.search(r"export\{\w+ as default\};\s*$", text)
     without_namespace = text.replace("http://www.w3.org/2000/svg", "")
     assert "http" not in without_namespace + assets.board_css()
     assert "url(" not in assets.board_css()
-    assert len(text) < 40_000, "a saved widget carries the text"
+    assert "@import" not in assets.board_css()
 
 
-def test_every_module_is_used():
-    reached = set(assets._in_order("main.js", {}))
-    assert reached | {"types.js"} == set(SOURCES)
+def test_the_module_is_small(capsys):
+    sizes = [len(text.encode()) for text in (assets.board_js(), assets.board_css())]
+    with capsys.disabled():
+        print(
+            f"\n  a saved widget carries {sizes[0]:,} bytes of script, {sizes[1]:,} of styles",
+            end="",
+        )
+    assert sum(sizes) < 80_000
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -81,60 +88,45 @@ def test_text_never_becomes_html(name):
     assert text.startswith("// @ts-check\n")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "export * from './other.js';\n",
-        'import x from "./dom.js";\n',
-        'import { h } from "https://cdn.example/dom.js";\n',
-        "export { a };\n",
-        "const h = 1;\n",
-    ],
-)
-def test_what_the_bundler_does_not_know_is_refused(monkeypatch, text):
-    source = assets._source
-    monkeypatch.setattr(
-        assets, "_source", lambda name: source(name) + (text if name == "main.js" else "")
-    )
-    with pytest.raises(assets.BundleError):
-        assets.bundle()
+# What needs Node fails without it, see `frontend.py`.
 
 
-def test_modules_that_import_each_other_are_refused(monkeypatch):
-    source = assets._source
-    more = 'import { makeList } from "./list.js";\n'
-    monkeypatch.setattr(
-        assets, "_source", lambda name: (more if name == "dom.js" else "") + source(name)
-    )
-    with pytest.raises(assets.BundleError, match="import each other"):
-        assets.bundle()
+@pytest.mark.parametrize("name", ["board.js", "board.css"])
+def test_the_bundle_is_fresh(tmp_path, name):
+    frontend.build(tmp_path)
+    fresh = (tmp_path / name).read_text("utf-8")
+    if (frontend.BUNDLE / name).read_text("utf-8") != fresh:
+        pytest.fail(f"{name} is not what the modules in static/ make: run `make bundle`")
 
 
-def test_comments_go_and_code_stays(monkeypatch):
-    text = (
-        "// a line\n/** a block\n * of lines */\nconst a = 1; // stays\n"
-        "  /** @type {number} */ (window).b = a;\n  /** one */\n  const url = 'x//y';\n"
-    )
-    monkeypatch.setattr(assets, "_source", lambda name: text)
-    assert assets.bundle() == (
-        "const a = 1; // stays\n/** @type {number} */ (window).b = a;\nconst url = 'x//y';\n"
-    )
+def test_every_module_is_used():
+    inputs = frontend.inputs()
+    assert inputs == {*SOURCES, *STYLES} - {"types.js"}
 
 
-NODE = shutil.which("node")
+def test_types_are_right():
+    frontend.check_types()
 
 
-@pytest.mark.skipif(NODE is None, reason="not on machines without node: the browser tests cover it")
+def test_a_wrong_type_is_found(tmp_path):
+    wrong = tmp_path / "wrong.js"
+    wrong.write_text("/** @param {number} a */\nexport const f = (a) => a.length;\n")
+    settings = {"extends": str(frontend.HERE / "tsconfig.json"), "include": [str(wrong)]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
+    with pytest.raises(frontend.FrontendError, match=r"wrong.js.*'length' does not exist"):
+        frontend.check_types(tmp_path / "tsconfig.json")
+
+
+def test_the_tests_in_javascript_pass():
+    report = frontend.run_tests()
+    assert int(re.findall(r"^# pass (\d+)", report, re.MULTILINE)[0]) >= 9
+
+
 def test_durations_are_the_same_words_as_in_python():
     seconds = [0, 0.0126, 0.9991, 0.9996, 1.44, 9.94, 9.96, 59.6, 185, 3599.7, 7620, 90_000]
     program = (
         f"import {{ duration }} from {json.dumps(str(STATIC / 'time.js'))};"
         f"console.log(JSON.stringify({json.dumps(seconds)}.map((s) => duration(s * 1000))))"
     )
-    done = subprocess.run(
-        [NODE or "", "--input-type=module", "--no-warnings", "-e", program],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == [duration(value) for value in seconds]
+    printed = frontend.node("--input-type=module", "--no-warnings", "-e", program)
+    assert json.loads(printed) == [duration(value) for value in seconds]
