@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cellist.overrule import decisions as decisions
     from cellist.overrule import refresh as refresh
     from cellist.planning import plan as plan
+    from cellist.progressing import progress as progress
     from cellist.share.exchange import bundle as bundle
     from cellist.share.exchange import trust as trust
     from cellist.share.exchange import untrust as untrust
@@ -68,6 +69,7 @@ _HOMES = {
     "hasher": "cellist.caching.digests",
     "opaque": "cellist.annotations",
     "plan": "cellist.planning",
+    "progress": "cellist.progressing",
     "quote": "cellist.annotations",
     "refresh": "cellist.overrule",
     "run": "cellist.api",
@@ -126,6 +128,7 @@ __all__ = [
     "limits",
     "opaque",
     "plan",
+    "progress",
     "quote",
     "refresh",
     "run",

@@ -42,6 +42,7 @@ from cellist.runlogs import (
     tell_hook,
     tell_hook_end,
 )
+from cellist.tqdm_loops import watch as watch_tqdm
 
 
 class Session:
@@ -79,6 +80,7 @@ class Session:
         self.stores = Stores(self.store, self.warn, chosen.store)
         self.stores.bundles.named = lambda: settings.active().bundles
         self.cache = Cache(self.stores, self)
+        watch_tqdm()
 
     def _place(self, name: str) -> Path | None:
         try:

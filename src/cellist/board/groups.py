@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
+from cellist.board.progress import doing, node_text
 from cellist.board.rows import Row
 from cellist.board.wording import (
     counts_text,
@@ -179,7 +180,10 @@ class Group:
         if self.total > 1:
             return progress_text(self.counts, self.total)
         seconds = self.seconds()
-        return self.word if seconds is None else f"{self.word} · {duration(seconds)}"
+        if seconds is None:
+            only = self.rows[0]
+            return node_text(only.run, only.look) or self.word
+        return f"{self.word} · {duration(seconds)}"
 
     def as_dict(self, *, whole: bool) -> dict[str, Any]:
         """Return the group as the front end gets it; `whole` with all cells, else changed ones."""
@@ -201,6 +205,7 @@ class Group:
             "pitch": self.pitch,
             "more": more_text(self.total - self.sent),
             "run": self.rows[0].hex if self.total == 1 else None,
+            "doing": doing(self.rows[0].run, self.look) if self.total == 1 else None,
         }
         seconds = self.seconds()
         if seconds is not None:

@@ -25,6 +25,8 @@ from cellist.board.widget import JupyterScreen
 from cellist.model.runs import Event
 
 ACTIONS = frozenset({"cancel", "retry_now", "give_up"})
+TICK = 0.25
+"""Seconds between two looks at how far loops are."""
 RECORD_EVERY = 2.0
 """Seconds between two versions of the record while runs go on."""
 
@@ -77,6 +79,7 @@ class Board:
         self._last_snapshot: dict[str, Any] | None = None
         self._next_snapshot = 0.0
         self._next_record = 0.0
+        self._next_tick = 0.0
         self._record_stale = False
         self._snapshot_stale = False
 
@@ -113,6 +116,9 @@ class Board:
             view, now = self._view, time.monotonic()
             if view is None or not self._shown:
                 return
+            if view.counts_on and now >= self._next_tick:
+                self._next_tick = now + TICK
+                view.tick()
             if view.is_stale:
                 self._record_stale = True
                 self._snapshot_stale = self.ui == "widget"
@@ -130,6 +136,8 @@ class Board:
                 wanted.append(self._next_record)
             if self._snapshot_stale:
                 wanted.append(self._next_snapshot)
+            if self._view.counts_on:
+                wanted.append(self._next_tick)
             if self._view.is_stale:
                 wanted.append(0.0)
         return max(0.0, min(wanted) - time.monotonic()) if wanted else None

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from cellist.board.groups import Group
 from cellist.board.palette import LOOKS, TROUBLE
 from cellist.board.picture import alternative, picture
+from cellist.board.progress import progress_line
 from cellist.board.record_text import item, stateful, table
 from cellist.board.rows import Row, trace_tail
 from cellist.board.view import View
@@ -70,8 +71,7 @@ def _table(groups: Sequence[Group]) -> str:
     lines = [
         (
             "\u2003" * min(group.depth, 6) + escaped(group.name),
-            stateful(group.look, group.word)
-            + (f"<br><small>{escaped(counts_text(group.counts))}</small>" if _mixed(group) else ""),
+            stateful(group.look, group.word) + _below(group),
             f"{group.total:,}",
             _took(group.seconds()),
             escaped(_why(group)),
@@ -82,8 +82,14 @@ def _table(groups: Sequence[Group]) -> str:
     return table(("task", "state", "runs", "time", "why"), lines, note)
 
 
-def _mixed(group: Group) -> bool:
-    return sum(1 for n in group.counts.values() if n) > 1
+def _below(group: Group) -> str:
+    """Return what stands below the state: counts of a mixed group, how far a single run is."""
+    text = ""
+    if group.total == 1:
+        text = clipped(progress_line(group.rows[0].run, group.look), 120)
+    elif sum(1 for n in group.counts.values() if n) > 1:
+        text = counts_text(group.counts)
+    return f"<br><small>{escaped(text)}</small>" if text else ""
 
 
 def _took(seconds: float | None) -> str:
@@ -143,6 +149,8 @@ def _line(row: Row) -> str:
     """Return one run on one line."""
     run = row.run
     facts = [_took(row.seconds), attempt_text(run, row.look)]
+    if row.group.total > 1:
+        facts.append(clipped(progress_line(run, row.look), 100))
     if run.inputs:
         facts.append(_inputs(row, 60))
     if run.why is not None and (row.group.total == 1 or row.look == "skipped"):
@@ -174,6 +182,7 @@ def _at_length(row: Row) -> str:
     facts = [
         item("attempts", f"{amount(run.attempts, 'attempt')}: {', '.join(attempts)}"),
         item("inputs", _inputs(row, 300)),
+        item("progress", clipped(progress_line(run, row.look), 160)),
         item("why", why_line(run, 200) or ""),
         item("error", clipped(error_line(run) or "", 200)),
         item("log", " ⏎ ".join(clipped(line, 100) for line in list(row.logs or ())[-2:])),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellist.board.palette import OVER
+from cellist.board.progress import doing, progress_of
 from cellist.board.wording import (
     attempt_text,
     diffs,
@@ -148,6 +149,8 @@ class Row:
             "result": clipped(run.preview, _TEXT_LIMIT) if run.preview is not None else None,
             "logs": list(self.logs) if self.logs else None,
             "where": run.where,
+            "doing": doing(run, look),
+            "progress": progress_of(run, look) if run.progress is not None else None,
             "can": self.controls(),
         }
         return {key: value for key, value in fields.items() if value not in (None, [])}

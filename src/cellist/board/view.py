@@ -9,11 +9,13 @@ those that need attention. All are counted, and all have their cell in their gro
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, cast
 
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
 from cellist.board.palette import LOOKS, OVER
+from cellist.board.progress import doing
 from cellist.board.roots import Roots
 from cellist.board.rows import Row, milliseconds
 from cellist.board.wording import (
@@ -37,6 +39,8 @@ GROUP_LIMIT = 400
 """The same for one group."""
 NOTABLE_LIMIT = 500
 """Runs that failed or wait for a retry are listed too, up to this many."""
+COUNTING_LIMIT = 100
+"""Runs whose loops move on the board at once."""
 
 _NOTABLE = frozenset({"failed", "crashed", "waiting", "paused", "cancelling"})
 _LOGS_KEPT = 6
@@ -61,6 +65,8 @@ class View:
         self._children: dict[int | None, list[Group]] = {}
         self._roots = Roots()
         self._waiting: dict[int, Row] = {}
+        self._counting: dict[int, Row] = {}
+        """Runs that go on and tell how far they are."""
         self._changed_groups: dict[int, Group] = {}
         self._changed_rows: dict[int, Row] = {}
         self._graph: dict[str, Any] | None = None
@@ -87,6 +93,16 @@ class View:
     def is_stale(self) -> bool:
         """Whether something was not yet part of a `changes` or `snapshot`."""
         return bool(self._touched or self._changed_groups)
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether a run tells how far it is: that moves without events, see `tick`."""
+        return bool(self._counting)
+
+    def tick(self) -> None:
+        """Have those runs read again that tell how far they are."""
+        for number, row in islice(self._counting.items(), COUNTING_LIMIT):
+            self._touched[number] = row.run
 
     @property
     def active(self) -> int:
@@ -135,7 +151,7 @@ class View:
         return {
             "title": self.title,
             "lone": lone.hex if lone else None,
-            "why": reason_or_error(lone.run) if lone else None,
+            "why": (_doing(lone) or reason_or_error(lone.run)) if lone else None,
             "look": look,
             "word": word,
             "start": milliseconds(begin) if begin else None,
@@ -246,6 +262,8 @@ class View:
         if state is not None and state.at > self.latest:
             self.latest = state.at
         group.note(row)
+        if run.progress is not None:
+            self._note_progress(row)
         if run.upstream is not None and run.upstream is not row.upstream:
             row.upstream = run.upstream
             self._connect(row)
@@ -255,6 +273,12 @@ class View:
             if row.lane is None and run.first_running:
                 group.take_lane(row)
             self._changed_rows[run.number] = row
+
+    def _note_progress(self, row: Row) -> None:
+        if row.look == "running":
+            self._counting[row.run.number] = row
+        else:
+            self._counting.pop(row.run.number, None)
 
     def _count(self, row: Row, look: str) -> None:
         if row.run.kind != "flow":
@@ -322,3 +346,9 @@ class View:
             return self.rows.get(int(number, 16))
         except ValueError:
             return None
+
+
+def _doing(row: Row) -> str | None:
+    """Return how far a run is that goes on, in words."""
+    found = doing(row.run, row.look)
+    return found[1] if found else None

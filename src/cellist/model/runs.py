@@ -99,6 +99,7 @@ class Run:
         "number",
         "parent",
         "preview",
+        "progress",
         "running_ns",
         "sinks",
         "state",
@@ -140,6 +141,8 @@ class Run:
         """The arguments, `(args, kwargs)` or bound by name; dropped when recorded and final."""
         self.inputs: dict[str, str] | None = None
         self.preview: str | None = None
+        self.progress: Any = None
+        """How far its loops are (`progress.Bars`), once it has some."""
         self.upstream: dict[str, tuple[int, ...]] | None = None
         self.why: Any = None
         self.cache_key: str | None = None

@@ -20,6 +20,7 @@ export function makeDetail(store, row) {
   if (row.why) add("why", row.why);
   if (row.notes) add("note", h("ul", {}, ...row.notes.map((note) => h("li", {}, note))));
   if (row.diff) add("diff", h("pre", { class: "cellist-diff" }, ...diffLines(row.diff)));
+  if (row.progress) add("progress", h("ul", {}, ...row.progress.map(([, words]) => h("li", {}, words))));
   if (row.error) add("error", h("span", { class: "is-error" }, row.error));
   const bars = row.bars ?? [];
   if (bars.filter(([look]) => look !== "waiting").length > 1) {

@@ -3,6 +3,7 @@
 // directions; the page takes the one that fits its width.
 
 import { h, keyed, s, setAttr, setText } from "./dom.js";
+import { showDone } from "./progress.js";
 
 const LEAST_SCALE = 0.8;
 
@@ -47,6 +48,7 @@ export function makeGraph(store, open) {
     setAttr(button, "class", `cellist-node is-${group.look}${group.total > 1 ? " is-many" : ""}`);
     setAttr(button, "aria-label", group.label);
     setAttr(button, "title", group.why ? `${group.label}\n${group.why}` : group.label);
+    showDone(button, group.doing);
     const [name, state, shares] = button.children;
     setText(name, group.name);
     setText(state, `${store.icon(group.look)} ${group.detail}`);

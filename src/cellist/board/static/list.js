@@ -5,6 +5,7 @@
 import { h, keyed, setAttr, setText } from "./dom.js";
 import { makeDetail } from "./detail.js";
 import { makeGrid } from "./grid.js";
+import { showDone } from "./progress.js";
 import { countdown, growing } from "./time.js";
 
 const FIRST_ROWS = 50;
@@ -95,7 +96,8 @@ export function makeList(store, commands) {
     setText(took, group.took ?? "");
     const only = group.run ? store.rows.get(group.run) : undefined;
     const error = only?.error ?? group.error;
-    setText(why, error ?? group.why);
+    setText(why, error ?? group.doing?.[1] ?? group.why);
+    showDone(part.line, group.doing);
     setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
     setAttr(why, "title", error ?? group.why);
     part.body.hidden = !isOpen;
@@ -157,7 +159,8 @@ export function makeList(store, commands) {
     setText(detail, row.attempt ?? "");
     setAttr(took, "data-run", row.took ? null : row.id);
     setText(took, row.took ?? "");
-    setText(why, row.error ?? row.why ?? "");
+    setText(why, row.doing?.[1] ?? row.error ?? row.why ?? "");
+    showDone(line, row.doing);
     setAttr(why, "class", `cellist-cell-why${row.error ? " is-error" : ""}`);
     const can = (!store.closed && row.can) || [];
     if (buttons.getAttribute("data-can") !== can.join()) {

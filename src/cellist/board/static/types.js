@@ -4,6 +4,8 @@
 /**
  * @typedef {[look: string, start: number, end: number | null]} Bar
  *
+ * @typedef {[share: number | null, words: string]} Doing  How far a loop of a run's code is.
+ *
  * @typedef {object} Row  One run.
  * @property {string} id
  * @property {number} g  Its group.
@@ -27,6 +29,8 @@
  * @property {string} [result]
  * @property {string[]} [logs]
  * @property {string} [where]
+ * @property {Doing} [doing]
+ * @property {Doing[]} [progress]  Of each loop of its code, outermost first.
  * @property {string[]} [can]
  *
  * @typedef {object} Group  All runs of one task at one place.
@@ -47,6 +51,7 @@
  * @property {number} pitch
  * @property {string | null} more
  * @property {string | null} run
+ * @property {Doing | null} [doing]  Of its only run.
  * @property {string} [took]
  * @property {string | string[]} [cells]
  * @property {[number, string][]} [changed]
