@@ -4,200 +4,29 @@ A future's state is always that of this moment, and final before a callback fire
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
-from uuid import UUID
 
-from cellist.engine.commands import NOTHING, Err, Given, Ok
-from cellist.engine.errors import trim
-from cellist.engine.execution import check_not_inside, current, enclosing_flow
+from cellist.engine.commands import NOTHING, Ok
 from cellist.engine.flights import noted_wait
-from cellist.engine.inputs import ATOMS, Upstream, resolve
-from cellist.engine.lineage import remember_result
+from cellist.engine.inputs import Upstream, resolve
 from cellist.engine.promise import Latch, Promise
 from cellist.engine.threads import place_released
 from cellist.engine.waiting import settled, wait_all
-from cellist.exceptions import UnfinishedRun
+from cellist.future import PrefectFuture, block_on, stoppable
 from cellist.model.annotations import BaseAnnotation
 from cellist.model.runs import Run
 from cellist.model.states import State
 
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 K = TypeVar("K")
-_log = logging.getLogger("cellist.futures")
-
-
-class PrefectFuture(Promise, Generic[R_co]):
-    """The result of a run that may not have ended yet."""
-
-    __slots__ = ()
-
-    @property
-    def task_run_id(self) -> UUID:
-        """The id of the run."""
-        return self.run.id
-
-    @property
-    def state(self) -> State:
-        """The run's state at this moment, with its value once final."""
-        return self.final_state
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.run.name
-
-    @property
-    def why(self) -> Any:
-        """Why the run was a hit or a miss (a `Reason`), `None` as long as that is open."""
-        return self.run.why
-
-    def done(self) -> bool:
-        """Whether the run has ended."""
-        return self.outcome is not None
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Block until the run has ended or `timeout` seconds have passed. Never raises for it."""
-        _block(self, timeout)
-
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:
-        """Return the run's value, waiting for it at most `timeout` seconds.
-
-        Raises the user's own exception if the run failed, or returns it with
-        `raise_on_failure=False`. Raises `TimeoutError` if the run has not ended by then,
-        `UnfinishedRun` if it never ran because a run it depends on failed, `CancelledRun`, and
-        `ValueError` if the run itself asks, without a timeout: it would wait for ever.
-        """
-        __tracebackhide__ = True
-        if self.outcome is None and not _block(self, timeout):
-            message = f"Run {self.run.name!r} ({self.run.id}) did not end within {timeout} seconds."
-            raise TimeoutError(message)
-        self.observed = True
-        outcome = self.outcome
-        if outcome.__class__ is Ok:
-            value = cast("Ok", outcome).value
-            self._link(value)
-            return value
-        return self._unusual_result(raise_on_failure)
-
-    def _unusual_result(self, raise_on_failure: bool) -> Any:
-        __tracebackhide__ = True
-        outcome = self.outcome
-        if isinstance(outcome, Given) and not self.state.is_completed():
-            return self.state.result(raise_on_failure=raise_on_failure)
-        if isinstance(outcome, Given):
-            return outcome.data
-        assert isinstance(outcome, Err)
-        if not self.run.is_final:
-            error = UnfinishedRun(
-                f"Run is in {self.run.state_type} state, its result is not available: "
-                f"{self.run.name} did not run. {outcome.error}"
-            )
-            error.add_note(f"{self.run.name} {self.run.why or 'did not run'}.")
-            raise error from outcome.error
-        if raise_on_failure or not isinstance(outcome.error, Exception):
-            raise trim(outcome.error)
-        return outcome.error
-
-    def _link(self, value: Any) -> None:
-        """Let the flow know which run the value came from, so that the graph shows it."""
-        flow = enclosing_flow(current.get())
-        if flow is not None and value.__class__ not in ATOMS:
-            remember_result(flow, value, self.run.number)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what the run raised, `None` if it completed; waits like `result`."""
-        if not _block(self, timeout):
-            message = f"Run {self.run.name!r} ({self.run.id}) did not end within {timeout} seconds."
-            raise TimeoutError(message)
-        self.observed = True
-        if isinstance(self.outcome, Err):
-            return self.outcome.error
-        if isinstance(self.outcome, Given) and self.run.is_final and not self.state.is_completed():
-            return self.state.result(raise_on_failure=False)
-        return None
-
-    def cancel(self) -> bool:
-        """Ask the run to stop; `False` if it has ended.
-
-        A waiting run is cancelled at once. Code in a thread is asked to stop; until it does the
-        state is Cancelling.
-        """
-        work = self.work
-        if self.outcome is not None or work is None:
-            return False
-        work.cancel()
-        return True
-
-    def add_done_callback(self, fn: Callable[["PrefectFuture[R_co]"], Any]) -> None:
-        """Call `fn(future)` when the run has ended, in the thread that ended it.
-
-        If the run has ended already it is called at once. What it raises is logged.
-        """
-
-        def call(future: Any) -> None:
-            try:
-                fn(future)
-            except Exception:
-                _log.exception("A done callback of run %r raised", self.run.name)
-
-        self.on_settled(call)
-
-    def __await__(self) -> Generator[Any, Any, R_co]:
-        if self.outcome is None:
-            check_not_inside(self)
-        with _stoppable([self], asyncio.current_task()):
-            yield from settled(self).__await__()
-        return self.result()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.run.name!r}, state={self.run.state_name})"
-
 
 PrefectTaskRunFuture = PrefectFuture
 PrefectConcurrentFuture = PrefectFuture
 PrefectWrappedFuture = PrefectFuture
 PrefectFlowRunFuture = PrefectFuture
-
-
-def _block(future: Promise, timeout: float | None) -> bool:
-    if future.outcome is not None:
-        return True
-    if timeout is None:
-        check_not_inside(future)
-    with _stoppable([future]), place_released():
-        return wait_all([future], timeout)
-
-
-@contextmanager
-def _stoppable(
-    futures: Sequence[Promise], task: "asyncio.Task[Any] | None" = None
-) -> Generator[None]:
-    """Let the stop button cancel what is waited for where no run around the wait does."""
-    executions = [future.execution for future in futures] if current.get() is None else []
-    execution = next((one for one in executions if one is not None), None)
-    if execution is None:
-        with noted_wait(futures):
-            yield
-        return
-    guard = execution.services.guard
-    entered = guard.enter(task)
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            for future in futures:
-                if future.work is not None:
-                    future.work.cancel()
-        raise
-    finally:
-        if entered:
-            guard.leave(task)
 
 
 class PrefectFutureList(list[PrefectFuture[R]]):
@@ -217,7 +46,7 @@ class PrefectFutureList(list[PrefectFuture[R]]):
         """
         __tracebackhide__ = True
         _check_timeout(timeout)
-        with _stoppable(self):
+        with stoppable(self):
             return self._results(timeout, raise_on_failure)
 
     def _results(self, timeout: float | None, raise_on_failure: bool) -> list[R]:
@@ -243,7 +72,7 @@ class PrefectFutureList(list[PrefectFuture[R]]):
         return sum(future.cancel() for future in self)
 
     def __await__(self) -> Generator[Any, Any, list[R]]:
-        with _stoppable(self, asyncio.current_task()):
+        with stoppable(self, asyncio.current_task()):
             for future in self:
                 yield from settled(future).__await__()
         return self.result()
@@ -272,7 +101,7 @@ def wait(
     """Wait until all have ended or `timeout` seconds have passed, and say which have ended."""
     _check_timeout(timeout)
     unique = set(futures)
-    with _stoppable(list(unique)), place_released():
+    with stoppable(list(unique)), place_released():
         wait_all(list(unique), timeout)
     done = {future for future in unique if future.outcome is not None}
     return DoneAndNotDoneFutures(done, unique - done)
@@ -347,7 +176,7 @@ def resolve_futures_to_states(expr: Any) -> Any:
 
     def visit(one: Upstream) -> Any:
         if isinstance(one.source, Promise):
-            _block(one.source, None)
+            block_on(one.source, None)
             return one.source.final_state
         return one.source
 

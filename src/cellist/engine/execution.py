@@ -311,7 +311,7 @@ def check_not_inside(promise: Promise) -> None:
     """
     above = current.get()
     while above is not None:
-        if above.run is promise.run:
+        if above.run.number == promise.run.number:
             message = (
                 f"Run {promise.run.name!r} would wait for its own future, itself or in a run that "
                 f"is part of it, and never end."
