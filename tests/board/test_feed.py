@@ -16,10 +16,12 @@ from tests.board.fakes import Cell, Screen, Story
 class Shown:
     """A board on a screen of its own, attached to a feed."""
 
-    def __init__(self, feed, number="1", ui: Ui = "widget", control=lambda action, run: None):
+    def __init__(
+        self, feed, number="1", ui: Ui = "widget", control=lambda action, run: None, usual=None
+    ):
         self.cell = Cell(number)
         self.screen = Screen()
-        self.board = Board("crawl", control=control, ui=ui, screen=self.screen)
+        self.board = Board("crawl", control=control, ui=ui, screen=self.screen, usual=usual)
         self.board.show()
         feed.attach(self.cell, self.board)
         self.story = Story(feed.sink, cell=self.cell)
@@ -262,6 +264,30 @@ def test_a_record_that_is_due_is_written_though_nothing_more_happens(feed, monke
     shown.story.complete(shown.story.task("second"), 0, 1)
     wait_until(lambda: "second" in shown.screen.records[-1])
     feed.finish(shown.cell)
+
+
+def test_the_history_is_asked_once_on_the_thread_of_the_feed(feed):
+    asked = []
+
+    def usual():
+        asked.append(threading.current_thread().name)
+        return [240.0, 300.0, 360.0]
+
+    shown = Shown(feed, usual=usual)
+    shown.story.begin(shown.story.flow(), 0)
+    wait_until(lambda: shown.screen.messages)
+    feed.finish(shown.cell)
+    assert asked == ["cellist-board"]
+    assert shown.screen.messages[0]["header"]["usual"] == "usually 4–6 min, last 3 runs"
+
+
+def test_a_cell_that_is_over_at_once_asks_no_history():
+    def usual():
+        raise AssertionError("nobody may wait for this")
+
+    board = Board("crawl", control=lambda *_: None, ui="widget", screen=Screen(), usual=usual)
+    board.show()
+    board.frame(final=True)
 
 
 def test_html_boards_send_no_messages(feed):

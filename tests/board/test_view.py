@@ -315,6 +315,35 @@ def test_patches_add_up_to_the_snapshot(view, story):
         assert "".join(seen["groups"][group["id"]]["cells"]) == group["cells"]
 
 
+def test_runs_that_are_only_counted_come_when_they_are_wanted(view, story):
+    flow = story.begin(story.flow(), 0)
+    for _ in range(3_000):
+        story.complete(story.task("fetch", flow), 1, 2)
+    view.snapshot()
+    group = view.groups[1]
+    assert group.as_dict(whole=False)["pace"]["bins"] == [[["completed", 3_000]]]
+    assert view.want(group.id, 2_500, 3)
+    patch = view.changes()
+    assert [row["i"] for row in patch["rows"]] == [2_500, 2_501, 2_502]
+    assert not view.want(group.id, 2_500, 3), "they are there now"
+    assert {row["i"] for row in view.snapshot()["rows"]} >= {2_500, 2_501, 2_502}
+    for nonsense in ((-1, 0, 5), (99, 0, 5), (group.id, 10_000, 5), (group.id, 2_990, -5)):
+        assert not view.want(*nonsense)
+    view.want(group.id, 0, 10**9)
+    assert group.sent <= GROUP_LIMIT + 3 + 200
+
+
+def test_tags_are_with_runs_and_groups(view, story):
+    flow = story.begin(story.flow(), 0)
+    for tags in ({"slow"}, {"eu", "slow"}, ()):
+        run = story.task("fetch", flow)
+        run.tags = frozenset(tags)
+        story.begin(run, 1)
+    whole = view.snapshot()
+    assert [row.get("tags") for row in whole["rows"]] == [None, ["slow"], ["eu", "slow"], None]
+    assert whole["groups"][1]["tags"] == ["eu", "slow"]
+
+
 def test_ten_thousand_runs_are_counted_but_not_all_listed(view, story):
     flow = story.begin(story.flow(), 0)
     runs = [story.begin(story.task("fetch", flow), 1) for _ in range(10_000)]

@@ -14,6 +14,28 @@ from tests.board.fakes import Story
 
 
 @pytest.mark.parametrize(
+    ("seconds", "took", "text"),
+    [
+        ([], None, None),
+        ([252.0], None, "took 4 min last time"),
+        ([240, 250, 260, 270, 300, 350, 360, 900], None, "usually 4–6 min, last 8 runs"),
+        ([61, 100], None, "usually 1–2 min, last 2 runs"),
+        ([30, 100], None, "usually 0.5–2 min, last 2 runs"),
+        ([1.21, 1.9, 2.3], None, "usually 1.2–2.3 s, last 3 runs"),
+        ([0.3, 12], None, "usually 300 ms–12 s, last 2 runs"),
+        ([0.040, 0.041, 0.047], None, "usually 40–47 ms, last 3 runs"),
+        ([12, 12.2], None, "usually 12 s, last 2 runs"),
+        ([7200, 9000], None, "usually 2–2.5 h, last 2 runs"),
+        ([10, 12], 14.0, None),
+        ([10, 12], 16.0, "longer than usual (10–12 s)"),
+        ([0.010, 0.012], 0.5, None),
+    ],
+)
+def test_what_is_usual_in_words(seconds, took, text):
+    assert wording.usual_text(seconds, took) == text
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (0, "0 ms"),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from cellist.board.activity import Pace
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.board.progress import doing, node_text
 from cellist.board.rows import Row
@@ -30,6 +31,7 @@ MAX_LANES = 40
 """Rows of bars one group gets in the timeline; with more at once, bars share a lane."""
 
 _REASONS_KEPT = 50
+_TAGS_KEPT = 20
 _CODES = {key: look.code for key, look in LOOKS.items()}
 
 
@@ -61,6 +63,8 @@ class Group:
         """The run that used each lane last."""
         self.reasons: Counter[str] = Counter()
         """Why runs that were not reused ran."""
+        self.tags: set[str] = set()
+        self.pace = Pace()
         self.began = 0
         self.ended = 0
         self.reused = 0
@@ -84,6 +88,8 @@ class Group:
         self.rows.append(row)
         self.cells.append(_CODES[row.look])
         self.counts[row.look] = self.counts.get(row.look, 0) + 1
+        if run.tags and len(self.tags) < _TAGS_KEPT:
+            self.tags |= run.tags
         self.changed_cells[row.index] = _CODES[row.look]
         return row
 
@@ -92,6 +98,8 @@ class Group:
         self.counts[row.look] -= 1
         self.counts[look] = self.counts.get(look, 0) + 1
         row.look = look
+        if look in OVER:
+            self.pace.note(look, row.run.ended // 1_000_000)
         self.cells[row.index] = self.changed_cells[row.index] = _CODES[look]
 
     def note(self, row: Row) -> None:
@@ -207,6 +215,10 @@ class Group:
             "run": self.rows[0].hex if self.total == 1 else None,
             "doing": doing(self.rows[0].run, self.look) if self.total == 1 else None,
         }
+        if self.tags:
+            fields["tags"] = sorted(clipped(tag, 40) for tag in self.tags)[:_TAGS_KEPT]
+        if self.total > self.sent:
+            fields["pace"] = self.pace.as_dict()
         seconds = self.seconds()
         if seconds is not None:
             fields["took"] = duration(seconds)

@@ -6,6 +6,7 @@ Protocol, custom messages only (trait changes towards the kernel get lost on ipy
                     {kind: "patch", seq, now, ...}       what changed since seq - 1
                     {kind: "reply", token, text}         what became of a command
     page → kernel   {kind: "hello"}, {kind: "resync"}    both ask for a snapshot
+                    {kind: "want", group, first, number} asks for runs that are only counted
                     {kind: "command", action, run, token}
 
 A page that has just loaded cannot ask while a synchronous cell blocks the kernel, so snapshots
@@ -16,7 +17,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 from cellist.board.record import record_html
@@ -60,15 +61,23 @@ class Board:
     """What is shown under one cell execution.
 
     `control(action, run_id_hex)` is called for clicks, on any thread; what it returns is shown.
+    `usual()` returns how long the latest runs of this name took, in seconds; it may take a while.
     """
 
     def __init__(
-        self, title: str, *, control: Control, ui: Ui, screen: Screen | None = None
+        self,
+        title: str,
+        *,
+        control: Control,
+        ui: Ui,
+        screen: Screen | None = None,
+        usual: Callable[[], Sequence[float]] | None = None,
     ) -> None:
         self.title = title
         self.ui: Ui = ui
         self._control = control
         self._screen = screen
+        self._usual = usual
         self._view: View | None = View(title)
         self.ident = secrets.token_hex(4)
         """What ties the widget to its record on a page."""
@@ -112,6 +121,8 @@ class Board:
 
     def frame(self, *, final: bool = False) -> None:
         """Send what changed; write the record if it is time, or `final`."""
+        if not final:
+            self._ask_usual()
         with self._lock:
             view, now = self._view, time.monotonic()
             if view is None or not self._shown:
@@ -127,6 +138,12 @@ class Board:
                 self._send_snapshot(view, now)
             if self._record_stale and (final or now >= self._next_record):
                 self._write_record()
+
+    def _ask_usual(self) -> None:
+        """Ask the history, once, on the thread of the feed, which nobody waits for."""
+        ask, self._usual = self._usual, None
+        if ask is not None and self._view is not None:
+            self._view.usual = ask()
 
     def due_in(self) -> float | None:
         """Return in how many seconds a frame is wanted though nothing happens."""
@@ -200,6 +217,8 @@ class Board:
         kind = message.get("kind")
         if kind in ("hello", "resync"):
             self._answer_hello()
+        elif kind == "want":
+            self._answer_want(message)
         elif kind == "command":
             self._answer_command(message)
 
@@ -210,6 +229,14 @@ class Board:
                 self._send_snapshot(self._view, time.monotonic())
             elif self._last_snapshot is not None:
                 self._send("snapshot", {**self._last_snapshot, "closed": True})
+
+    def _answer_want(self, message: dict[str, Any]) -> None:
+        """Send runs that are only counted so far."""
+        asked = [message.get(name) for name in ("group", "first", "number")]
+        group, first, number = (value if isinstance(value, int) else 0 for value in asked)
+        with self._lock:
+            if self._view is not None and self._view.want(group, first, number):
+                self._send("patch", self._view.changes())
 
     def _answer_command(self, message: dict[str, Any]) -> None:
         """Check a click, hand it over, and say what became of it."""

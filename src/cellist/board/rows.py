@@ -35,6 +35,7 @@ Bar = tuple[str, int, int | None]
 _TEXT_LIMIT = 120
 _INPUTS_SHOWN = 12
 _NOTES_SHOWN = 5
+_TAGS_SHOWN = 12
 _NOTE_LIMIT = 300
 _TRACE_LINES = 12
 _CELL_FILE = re.compile(r'File "[^"\n]*ipykernel_\d+[^"\n]*"')
@@ -151,6 +152,7 @@ class Row:
             "where": run.where,
             "doing": doing(run, look),
             "progress": progress_of(run, look) if run.progress is not None else None,
+            "tags": sorted(clipped(tag, 40) for tag in run.tags)[:_TAGS_SHOWN],
             "can": self.controls(),
         }
         return {key: value for key, value in fields.items() if value not in (None, [])}

@@ -8,10 +8,11 @@ those that need attention. All are counted, and all have their cell in their gro
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, cast
 
+from cellist.board.activity import Activity
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
 from cellist.board.palette import LOOKS, OVER
@@ -28,6 +29,7 @@ from cellist.board.wording import (
     reason_or_error,
     saved_text,
     summary,
+    usual_text,
     word_of,
 )
 from cellist.drawing.markup import clipped
@@ -37,6 +39,8 @@ ROW_LIMIT = 1000
 """Runs listed one by one on a board, those that need attention not counted."""
 GROUP_LIMIT = 400
 """The same for one group."""
+WANTED_LIMIT = 200
+"""Runs that are listed at once because somebody asks for them."""
 NOTABLE_LIMIT = 500
 """Runs that failed or wait for a retry are listed too, up to this many."""
 COUNTING_LIMIT = 100
@@ -58,6 +62,8 @@ class View:
         """Runs by look, without flows that hold other runs."""
         self.latest = 0
         """When something last happened, nanoseconds since the epoch."""
+        self.usual: Sequence[float] = ()
+        """How long the latest runs of this name took, in seconds."""
         self._touched: dict[int, Run] = {}
         self._logs: dict[int, deque[str]] = {}
         self._by_spot: dict[tuple[int | None, int], Group] = {}
@@ -67,6 +73,7 @@ class View:
         self._waiting: dict[int, Row] = {}
         self._counting: dict[int, Row] = {}
         """Runs that go on and tell how far they are."""
+        self._activity = Activity()
         self._changed_groups: dict[int, Group] = {}
         self._changed_rows: dict[int, Row] = {}
         self._graph: dict[str, Any] | None = None
@@ -157,6 +164,8 @@ class View:
             "start": milliseconds(begin) if begin else None,
             "end": milliseconds(end) if end else None,
             "took": took,
+            "usual": usual_text(self.usual, (end - begin) / 1e9 if end else None),
+            "idle": self._activity.gaps(),
             "runs": amount(total, "run"),
             "counts": ordered(self.counts),
             "saved": saved,
@@ -273,6 +282,8 @@ class View:
             if row.lane is None and run.first_running:
                 group.take_lane(row)
             self._changed_rows[run.number] = row
+            if run.kind != "flow":
+                self._activity.note(run.number, row.bars())
 
     def _note_progress(self, row: Row) -> None:
         if row.look == "running":
@@ -335,6 +346,19 @@ class View:
             group.changed_cells.clear()
         self._changed_groups.clear()
         self._changed_rows.clear()
+
+    def want(self, group: int, first: int, number: int) -> bool:
+        """Draw these runs of a group one by one, too; whether there was one that was not yet."""
+        if not 0 <= group < len(self.groups):
+            return False
+        rows = self.groups[group].rows[max(0, first) : max(0, first) + min(number, WANTED_LIMIT)]
+        rows = [row for row in rows if not row.sent]
+        for row in rows:
+            row.sent = True
+            row.group.sent += 1
+            self._changed_rows[row.run.number] = row
+            self._changed_groups[group] = row.group
+        return bool(rows)
 
     def drawn(self) -> list[Group]:
         """Return the groups that are nodes of the picture."""

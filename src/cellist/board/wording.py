@@ -5,7 +5,7 @@ about two significant digits; a sentence never says more than is known. All pure
 that wording is tested without a browser.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
 from cellist.drawing.markup import clipped
@@ -191,6 +191,41 @@ def saved_text(seconds: float, reused: int) -> str | None:
     if not reused:
         return None
     return f"reuse saved {duration(seconds)}" if seconds >= 0.0005 else "results reused"
+
+
+def usual_text(seconds: Sequence[float], took: float | None = None) -> str | None:
+    """Return how long such runs usually take: `usually 4-6 min, last 8 runs`.
+
+    The middle half of them counts, so that one hung run does not spoil it. Of a run that is over
+    it is only said if it took longer. `None` if nothing is known.
+    """
+    if not seconds:
+        return None
+    found = sorted(seconds)
+    low, high = found[(len(found) - 1) // 4], found[-1 - (len(found) - 1) // 4]
+    if took is not None:
+        is_late = took > _MUCH_LONGER * high and took > high + 1
+        return f"longer than usual ({_between(low, high)})" if is_late else None
+    if len(found) == 1:
+        return f"took {_between(low, high)} last time"
+    return f"usually {_between(low, high)}, last {len(found)} runs"
+
+
+_MUCH_LONGER = 1.25
+
+
+def _between(low: float, high: float) -> str:
+    """Return a range in the unit of its upper end, or one duration where both are the same."""
+    if high < 60:
+        unit = duration(high).rpartition(" ")[2]
+        ends = [duration(value).removesuffix(f" {unit}") for value in (low, high)]
+    elif high < 2 * 3600:
+        unit = "min"
+        ends = [f"{value / 60:.{0 if value >= 60 else 1}f}" for value in (low, high)]
+    else:
+        unit = "h"
+        ends = [f"{value / 3600:.1f}".removesuffix(".0") for value in (low, high)]
+    return f"{ends[0]}–{ends[1]} {unit}" if ends[0] != ends[1] else f"{ends[0]} {unit}"
 
 
 def reasons_text(reasons: Mapping[str, int], limit: int = 120) -> str:

@@ -152,7 +152,9 @@ class Extension:
         ui = ui_for(self.shell, settings.active().ui)
         if ui in ("off", "text"):
             return
-        board = Board(run.definition.name, control=control, ui=ui)  # pyright: ignore[reportArgumentType] - off and text are excluded above
+        name, history = run.definition.name, get_session().history
+        usual = functools.partial(history.durations, name, kind=run.kind)
+        board = Board(name, control=control, ui=ui, usual=usual)  # pyright: ignore[reportArgumentType] - off and text are excluded above
         cell.board = board
         self.feed.attach(cell, board)
         board.show()

@@ -1,0 +1,132 @@
+"""What happened when, in little memory: the idle stretches of a board, the pace of a group.
+
+Times are milliseconds since the epoch. Both are told of an end once or several times and in any
+order of runs, and cost a fraction of a microsecond each time.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import Any
+
+from cellist.board.palette import LOOKS
+
+MOST_BINS = 96
+"""Columns of a pace; with more, two become one of twice the width."""
+
+_FIRST_WIDTH = 50
+_IDLE_LOOKS = frozenset({"waiting", "paused"})
+_IDLE_SHARE = 3
+_LEAST_IDLE = 1_000
+
+
+class Spans:
+    """A set of moments, kept as spans that do not touch."""
+
+    def __init__(self) -> None:
+        self.begins: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, begin: int, end: int) -> None:
+        """Take in one span; what overlaps becomes one."""
+        first = bisect_left(self.ends, begin)
+        last = bisect_right(self.begins, end)
+        if first < last:
+            begin = min(begin, self.begins[first])
+            end = max(end, self.ends[last - 1])
+        self.begins[first:last] = [begin]
+        self.ends[first:last] = [end]
+
+    def without(self, other: "Spans") -> list[tuple[int, int]]:
+        """Return the parts of these spans that the other ones do not cover."""
+        found: list[tuple[int, int]] = []
+        for begin, end in zip(self.begins, self.ends, strict=True):
+            at = begin
+            for place in range(bisect_right(other.ends, begin), len(other.begins)):
+                if other.begins[place] >= end:
+                    break
+                if other.begins[place] > at:
+                    found.append((at, other.begins[place]))
+                at = max(at, other.ends[place])
+            if at < end:
+                found.append((at, end))
+        return found
+
+
+class Activity:
+    """When attempts were made and when runs only waited, for a timeline that folds idle gaps."""
+
+    def __init__(self) -> None:
+        self._busy = Spans()
+        self._idle = Spans()
+        self._running: dict[int, int] = {}
+        self._waiting: dict[int, int] = {}
+
+    def note(self, run: int, bars: Iterable[tuple[str, int, int | None]]) -> None:
+        """Take in the attempts and waits of a run as they are now."""
+        self._running.pop(run, None)
+        self._waiting.pop(run, None)
+        for look, begin, end in bars:
+            waits = look in _IDLE_LOOKS
+            if end is None:
+                (self._waiting if waits else self._running)[run] = begin
+            else:
+                (self._idle if waits else self._busy).add(begin, end)
+
+    def gaps(self) -> list[tuple[int, int | None]]:
+        """Return when all that had begun only waited; the last gap has no end while it lasts.
+
+        Gaps are left out that are short beside the time in which something ran.
+        """
+        busy = self._busy
+        worked = sum(busy.ends) - sum(busy.begins)
+        least = max(_LEAST_IDLE, worked // _IDLE_SHARE)
+        found: list[tuple[int, int | None]] = [
+            (begin, end)
+            for begin, end in self._idle.without(busy)
+            if end - begin >= least and not any(begin <= at < end for at in self._running.values())
+        ]
+        if self._waiting and not self._running:
+            begin = max(min(self._waiting.values()), busy.ends[-1] if busy.ends else 0)
+            found = [gap for gap in found if gap[1] is None or gap[1] <= begin]
+            found.append((begin, None))
+        return found
+
+
+class Pace:
+    """How many runs of a group ended when and how: what is drawn of more runs than have bars."""
+
+    def __init__(self) -> None:
+        self._begin = 0
+        self._width = _FIRST_WIDTH
+        self._bins: list[dict[str, int]] = []
+
+    def note(self, look: str, at: int) -> None:
+        """Count a run that ended."""
+        if not self._bins:
+            self._begin = at - at % self._width
+        place = max(0, at - self._begin) // self._width
+        while place >= MOST_BINS:
+            self._halve()
+            place //= 2
+        while place >= len(self._bins):
+            self._bins.append({})
+        bin_ = self._bins[place]
+        bin_[look] = bin_.get(look, 0) + 1
+
+    def _halve(self) -> None:
+        self._width *= 2
+        halved: list[dict[str, int]] = []
+        for place in range(0, len(self._bins), 2):
+            both = dict(self._bins[place])
+            for look, number in (self._bins[place + 1 : place + 2] or [{}])[0].items():
+                both[look] = both.get(look, 0) + number
+            halved.append(both)
+        self._bins = halved
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the columns as the front end gets them: how many of which look, worst first."""
+        return {
+            "begin": self._begin,
+            "width": self._width,
+            "bins": [[[key, bin_[key]] for key in LOOKS if key in bin_] for bin_ in self._bins],
+        }
