@@ -26,10 +26,12 @@ from cellist.engine.execution import (
     enclosing_flow,
 )
 from cellist.engine.plan import Plan, Shape
+from cellist.engine.streams import consume, is_generator
 from cellist.model.runs import FlowRun, LogWritten, TaskRun
 from cellist.model.states import NO_DATA, State, StateType
 from cellist.prints import unlogged
 from cellist.runlogs import only_recorded
+from cellist.runners.parcels import Tell
 from cellist.session import get_session
 
 P = ParamSpec("P")
@@ -208,28 +210,40 @@ class Passage:
             "settings": dict(settings.overrides()),
         }
 
+    @staticmethod
+    def prepare() -> None:
+        """Make what the first call in a process would make."""
+        get_session()
+
     def call(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[bool, Any, list[tuple[int, str]], bool]:
-        """Return whether the call went well, its value or exception, and what it logged.
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tell: Tell
+    ) -> tuple[bool, Any, bool]:
+        """Return whether the call went well, its value or exception, and whether it asked.
 
-        And whether it asked which run it is part of.
+        That is, which run it is part of. What it logs is told while it runs.
         """
-        logs: list[tuple[int, str]] = []
 
-        def keep(event: Any) -> None:
+        def pass_on(event: Any) -> None:
             if isinstance(event, LogWritten):
-                logs.append((event.level, event.message))
+                tell(("log", event.level, event.message))
 
-        with _inside(self._data, [keep]) as execution:
+        with _inside(self._data, [pass_on]) as execution:
             if isinstance(execution, CarriedTask):
                 execution.fn, execution.args, execution.kwargs = fn, args, kwargs
             with only_recorded():
                 try:
-                    fine, value = True, fn(*args, **kwargs)
-                except Exception as error:
+                    fine, value = True, _completed(fn(*args, **kwargs))
+                except BaseException as error:
                     fine, value = False, error
-            return fine, value, logs, execution is not None and execution.asked
+            return fine, value, execution is not None and execution.asked
+
+
+def _completed(value: Any) -> Any:
+    """Return what a call gave, with what only this process can do done: awaited, exhausted."""
+    if is_generator(value):
+        command = consume(value, None)
+        value = command.fn(*command.args)
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 class _InContext:

@@ -43,6 +43,20 @@ class Err:
         return f"Err({self.error!r})"
 
 
+class Crash(Err):
+    """What ran the code went away with it, such as its process: the run ends, without a retry."""
+
+    __slots__ = ()
+
+
+class WentAway(Exception):
+    """Raised by what calls user code when that went away with what ran it; see `Crash`."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Given(Ok):
     """User code chose the final state itself. `value` is what a caller gets, `data` the state's."""
 

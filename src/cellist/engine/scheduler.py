@@ -14,11 +14,12 @@ A `Work` is in one of these phases. Who changes the phase, under the lock, owns 
 
 import contextvars
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from cellist.engine.commands import (
     NOTHING,
+    Crash,
     Err,
     Invoke,
     Offload,
@@ -27,6 +28,7 @@ from cellist.engine.commands import (
     Sleep,
     Steps,
     Wait,
+    WentAway,
 )
 from cellist.engine.execution import Execution
 from cellist.engine.promise import Latch, Promise
@@ -48,6 +50,10 @@ class Pool(Protocol):
         """Take ready work."""
         ...
 
+    def ready(self, command: Invoke, work: "Work") -> None:
+        """Have at hand what a call with a time limit needs, before its time begins to count."""
+        ...
+
     def invoke(self, command: Invoke, work: "Work", worker: Worker | None) -> Any:
         """Call user code on behalf of the work and return its value."""
         ...
@@ -61,6 +67,7 @@ class Work:
     """A submitted run on its way: its steps, its context and where it stands."""
 
     __slots__ = (
+        "call",
         "context",
         "next",
         "phase",
@@ -84,6 +91,8 @@ class Work:
         self.started = False
         self.next: Outcome | None = None
         self.worker: Worker | None = None
+        self.call: Any = None
+        """The user code that runs elsewhere, in a process or on a cluster: what can stop it."""
         promise.work = self
         x.stop = self.cancel
 
@@ -141,8 +150,10 @@ class Work:
 
     def halt(self) -> None:
         """Ask the code that runs now to stop."""
-        worker = self.worker
-        if worker is not None:
+        call, worker = self.call, self.worker
+        if call is not None:
+            call.stop()
+        elif worker is not None:
             worker.stop(self.x)
 
     def _park(self) -> int:
@@ -222,9 +233,11 @@ class TimedCall:
         """Call the code; whether the work is still this thread's afterwards."""
         work = self.work
         self.worker = worker
-        timer = call_later(self.command.timeout or 0.0, self.expire)
-        outcome = self.context.run(_invoke, self.command, work)
-        timer.cancel()
+        outcome = self.context.run(_attempt, work.pool.ready, self.command, work)
+        if isinstance(outcome, Ok):
+            timer = call_later(self.command.timeout or 0.0, self.expire)
+            outcome = self.context.run(_invoke, self.command, work)
+            timer.cancel()
         if not self._claim():
             return False
         work.next = outcome
@@ -242,9 +255,9 @@ class TimedCall:
             return
         work, worker = self.work, self.worker
         seconds = self.command.timeout or 0.0
-        if worker is not None:
-            worker.stop(work.x)
+        work.halt()
         with _lock:
+            work.call = None
             work.worker = None
             work.phase = QUEUED
             work.next = Err(timeout_error(seconds, work.x.plan.is_flow))
@@ -311,12 +324,20 @@ def _invoke(command: Invoke, work: Work) -> Outcome:
             flow = work.x.flow
             value = run_awaitable(value, flow.loop if flow is not None else None)
         return Ok(value)
+    except WentAway as gone:
+        return Crash(gone.error)
     except BaseException as error:
         return Err(error)
 
 
 def _call(command: Offload) -> Outcome:
+    return _attempt(command.fn, *command.args)
+
+
+def _attempt(fn: Callable[..., Any], *args: Any) -> Outcome:
     try:
-        return Ok(command.fn(*command.args))
+        return Ok(fn(*args))
+    except WentAway as gone:
+        return Crash(gone.error)
     except BaseException as error:
         return Err(error)

@@ -16,6 +16,7 @@ from typing import Any
 from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
+    Crash,
     Err,
     Given,
     Invoke,
@@ -214,7 +215,7 @@ def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
         outcome = yield from wait_for_children(x, outcome)
     if isinstance(outcome, Err):
         error = trim(outcome.error)
-        if not isinstance(error, Exception) or x.cancelling:
+        if not isinstance(error, Exception) or x.cancelling or isinstance(outcome, Crash):
             return (yield from _end(x, error))
         stopped = yield from drop_children(x, error)
         if stopped is not None:

@@ -32,6 +32,9 @@ class InlinePool:
         work.phase = QUEUED
         self.push(work)
 
+    def ready(self, command: Invoke, work: Work) -> None:
+        """There is nothing to prepare for a call."""
+
     def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
         """Call user code in this thread."""
         del work, worker

@@ -1,134 +1,71 @@
 """Call the code of tasks in other processes; states, cache and history stay here.
 
-A thread of ours ships the call and waits for its answer, so retries, cancelling and time limits
-work as in the thread pool. Processes are spawned, not forked: a kernel has threads and a loop
-that do not survive a fork. Functions, also those of a notebook, are pickled by value.
+A thread of ours ships the call, passes on what the code says meanwhile and waits for the answer, so
+retries and places work as in the thread pool. What the thread pool cannot do, this can: code is
+stopped by ending its process, at a cancel and when its time is up. A process that went away is
+replaced by another; only the run that was in it has crashed.
+
+Processes are spawned, not forked: a kernel has threads and a loop that do not survive a fork.
+They are no daemons, or tasks could not use processes of their own; so they are ended at exit.
 """
 
-import functools
-import io
+import atexit
+import contextlib
 import os
-import pickle
-from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+import signal
+import sys
+import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-from cellist.engine.commands import Invoke
-from cellist.engine.errors import describe, one_line, trim
-from cellist.engine.execution import Execution, note_asked
+from cellist.engine.commands import Invoke, WentAway
+from cellist.engine.execution import note_asked
 from cellist.engine.scheduler import Work
-from cellist.engine.threads import Worker
-from cellist.exceptions import CrashedRun, SerializationError
+from cellist.engine.threads import Worker, run_in_thread
+from cellist.exceptions import CancelledRun, CrashedRun
+from cellist.runners.child import Start, main
+from cellist.runners.parcels import open_answer, pack
 from cellist.runners.threads import ThreadPool
 
-if TYPE_CHECKING:  # loaded when the first task goes to a process, as few ever do
-    from concurrent.futures import ProcessPoolExecutor
 
+class Child:
+    """One process, seen from here. `end` may be called from any thread."""
 
-def _cloudpickle() -> Any:
-    """Return the module, loaded when the first task goes to a process."""
-    return import_module("cloudpickle")  # untyped
+    def __init__(self, context: Any, start: Start) -> None:
+        self._lock = threading.Lock()
+        self._is_ended = False
+        self.is_ready = False
+        self.connection, theirs = context.Pipe()
+        self.process: Any = context.Process(
+            target=main, args=(theirs, start), name="cellist-process"
+        )
+        self.process.start()
+        theirs.close()
 
+    def end(self) -> None:
+        """End the process now, whatever it does."""
+        with self._lock:
+            self._is_ended = True
+            if self.process.is_alive():
+                self.process.kill()
 
-def run_pickled(payload: bytes) -> bytes:
-    """Call a pickled function in this process, inside the run that came along with it.
+    def let_go(self) -> None:
+        """Have the process end when it has nothing to do."""
+        self.connection.close()
+        run_in_thread(self.process.join)
 
-    Returns, pickled, whether it went well, its value or exception, what it logged, and whether it
-    asked about its run.
-    """
-    cloudpickle = _cloudpickle()
-    passage, fn, args, kwargs = cloudpickle.loads(payload)
-    fine, value, *rest = passage.call(fn, args, kwargs)
-    text = "" if fine else describe(trim(value)).traceback
-    try:
-        answer = value if fine else _Failure(_portable(value), text)
-        return cloudpickle.dumps((fine, answer, *rest))
-    except Exception as error:
-        what = "result" if fine else f"exception ({type(value).__name__})"
-        why = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
-        return cloudpickle.dumps((False, _Failure(SerializationError(why), text), *rest))
-
-
-def _portable(error: Exception) -> Any:
-    """Return the exception in a form that arrives.
-
-    Pickle calls the class again with what it was given by position, and a constructor that wants
-    more fails only where the exception is read.
-    """
-    cloudpickle = _cloudpickle()
-    try:
-        cloudpickle.loads(cloudpickle.dumps(error))
-    except Exception:
-        return _Parts(type(error), error.args, dict(vars(error)))
-    return error
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """An exception that is put together without its constructor."""
-
-    kind: type[Exception]
-    args: tuple[Any, ...]
-    state: dict[str, Any]
-
-    def assemble(self) -> Exception:
-        """Return the exception."""
-        error = self.kind.__new__(self.kind, *self.args)
-        vars(error).update(self.state)
-        return error
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An exception on its way back, and its traceback as text."""
-
-    error: Any
-    traceback: str
-
-    def throw(self) -> NoReturn:
-        """Raise the exception."""
-        error = self.error.assemble() if isinstance(self.error, _Parts) else self.error
-        raise error from (RemoteTraceback(f"\n{self.traceback}") if self.traceback else None)
-
-
-class _Answer(pickle.Unpickler):
-    """Reads what a process sends back, and leaves classes that are here already as they are.
-
-    A class of a notebook comes by value and is found here again. cloudpickle would then put the
-    process's copies of its methods and attributes over the user's own.
-    """
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self._pickling: Any = import_module("cloudpickle.cloudpickle")
-        self._new: list[type] = []
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = super().find_class(module_name, global_name)
-        if module_name != self._pickling.__name__:
-            return found
-        if global_name in {"_make_skeleton_class", "_make_skeleton_enum"}:
-            return functools.partial(self._class, found)
-        return self._fill if global_name == "_class_setstate" else found
-
-    def _class(self, make: Callable[..., type], *args: Any) -> type:
-        *_, number, _extra = args
-        kind = self._pickling._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
-        if kind is None:
-            kind = make(*args)
-            self._new.append(kind)
-        return kind
-
-    def _fill(self, kind: type, state: Any) -> type:
-        if any(kind is one for one in self._new):
-            self._pickling._class_setstate(kind, state)
-        return kind
-
-
-class RemoteTraceback(Exception):
-    """The traceback of an exception in the process that raised it, as text."""
+    def fate(self) -> str:
+        """Return how the process ended."""
+        self.process.join(5)
+        code = self.process.exitcode
+        if code is None:
+            return "it does not answer"
+        if code >= 0:
+            return f"it ended with exit code {code}"
+        try:
+            return f"it was ended by signal {-code} ({signal.Signals(-code).name})"
+        except ValueError:
+            return f"it was ended by signal {-code}"
 
 
 class ProcessPool(ThreadPool):
@@ -139,69 +76,162 @@ class ProcessPool(ThreadPool):
         max_workers: int | None,
         initializer: Any,
         initargs: tuple[Any, ...],
-        passage: Callable[[Execution], Any],
+        passage: Any,
     ) -> None:
-        self._count = max_workers or os.cpu_count() or 1
-        super().__init__(self._count)
-        self._initializer = initializer
-        self._initargs = initargs
+        super().__init__(max_workers or os.cpu_count() or 1)
+        self._start = Start(passage.prepare, initializer, initargs)
         self._passage = passage
         """Makes what takes a call, and the run it is part of, to another process."""
-        self._processes: ProcessPoolExecutor | None = None
+        self._idle: list[Child] = []
+        self._children: set[Child] = set()
+        self._is_closed = False
+        self._context: Any = None
 
-    def _executor(self) -> "ProcessPoolExecutor":
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
+    def ready(self, command: Invoke, work: Work) -> None:
+        """Have a process at hand, so that the time of a task does not count that of its start.
 
+        Raises `WentAway` if it does not come up, and what its initializer raises.
+        """
+        if command.fn is work.x.fn:
+            self._call_for(work)
+
+    def _call_for(self, work: Work) -> "Call":
+        """Return a process that is ready and works for nobody else, as one that works for this."""
         with self._lock:
-            if self._processes is None:
-                self._processes = ProcessPoolExecutor(
-                    self._count,
-                    multiprocessing.get_context("spawn"),
-                    initializer=self._initializer,
-                    initargs=self._initargs,
-                )
-            return self._processes
+            child = self._idle.pop() if self._idle else None
+        call = work.call = Call(child or self._new_child())
+        if work.x.cancelling:
+            call.stop()
+        try:
+            while not call.child.is_ready:
+                message = self._receive(call, work)
+                if message[0] == "broken":
+                    open_answer(message[1])[1].throw()
+                call.child.is_ready = message[0] == "ready"
+        except BaseException:
+            self._give_back(call, work)
+            raise
+        return call
+
+    def _new_child(self) -> Child:
+        with self._lock:
+            if self._context is None:
+                import multiprocessing
+
+                import_module("multiprocessing.util")  # waits for processes at exit: ours is first
+                self._context = multiprocessing.get_context("spawn")
+                atexit.register(self._end_all)
+        child = Child(self._context, self._start)
+        with self._lock:
+            self._children.add(child)
+        return child
 
     def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
         """Call user code in a process; other calls, such as hooks, here.
 
-        Raises `SerializationError` if the call cannot be pickled and `CrashedRun` if the process
+        Raises `SerializationError` if the call cannot be pickled and `WentAway` if the process
         went away.
         """
-        if command.fn is not work.x.fn:
+        x = work.x
+        if command.fn is not x.fn:
             return super().invoke(command, work, worker)
+        named = dict(x.plan.shape.named(x.args, x.kwargs))
+        arguments = (tuple(command.args), dict(command.kwargs))
+        call: Call | None = work.call
         try:
-            call = (command.fn, tuple(command.args), dict(command.kwargs))
-            payload = _cloudpickle().dumps((self._passage(work.x), *call))
-        except Exception as error:
-            name = work.x.definition.name
-            message = (
-                f"Task `{name}` or one of its arguments cannot be sent to a process: "
-                f"{one_line(error)}. Use the thread pool, or pass something that can be pickled."
-            )
-            raise SerializationError(message) from error
-        executor = self._executor()
-        try:
-            answer = executor.submit(run_pickled, payload).result()
-        except BrokenExecutor as error:
-            with self._lock:
-                if self._processes is executor:
-                    self._processes = None  # the next task gets a fresh pool
-            message = f"The process running task `{work.x.definition.name}` went away: {error}"
-            raise CrashedRun(message) from None
-        fine, value, logs, asked = _Answer(io.BytesIO(answer)).load()
+            parcel = pack(x.definition.name, self._passage(x), command.fn, named, arguments)
+            call = call or self._call_for(work)
+            with contextlib.suppress(OSError):  # it went away: to read says how
+                call.child.connection.send_bytes(parcel)
+            del parcel
+            fine, value, asked = self._answer(call, work)
+        finally:
+            self._give_back(call, work)
         if asked:
-            note_asked(work.x)
-        for level, message in logs:
-            work.x.services.tell_carried(work.x, level, message)
+            note_asked(x)
         if not fine:
             value.throw()
         return value
 
-    def close(self) -> None:
-        """End the processes when their work is done."""
+    def _answer(self, call: "Call", work: Work) -> Any:
+        """Pass on what the code says until it has ended, and return what it gave."""
+        while True:
+            kind, *rest = self._receive(call, work)
+            if kind == "log":
+                work.x.services.tell_carried(work.x, *rest)
+            elif kind == "out":
+                write(*rest)
+            else:
+                return open_answer(rest[0])
+
+    def _receive(self, call: "Call", work: Work) -> Any:
+        """Return the next message. Raises `WentAway` if there is nobody to send one."""
+        child = call.child
+        try:
+            return child.connection.recv()
+        except (EOFError, OSError):
+            call.stop()
+        name = work.x.definition.name
+        if work.x.cancelling:
+            raise WentAway(CancelledRun(f"Task `{name}` was cancelled by ending its process."))
+        if child.is_ready:
+            message = f"The process running task `{name}` went away: {child.fate()}."
+            raise WentAway(CrashedRun(message))
+        message = (
+            f"No process for task `{name}` came up: {child.fate()}. A script has to start flows "
+            'below `if __name__ == "__main__":`, because each new process reads the script too.'
+        )
+        raise WentAway(CrashedRun(message))
+
+    def _give_back(self, call: "Call | None", work: Work) -> None:
+        """Keep the process for the next task, unless it is gone."""
+        if call is None:
+            return
+        if work.call is call:  # else its time is up and the run goes on without it
+            work.call = None
+        child = call.child
         with self._lock:
-            processes, self._processes = self._processes, None
-        if processes is not None:
-            processes.shutdown(wait=False, cancel_futures=True)
+            if not self._is_closed and child.is_ready and not call.is_stopped:
+                self._idle.append(child)
+                return
+            self._children.discard(child)
+        child.let_go()
+
+    def close(self) -> None:
+        """End the processes, those that work when their work is done."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+            self._children.difference_update(idle)
+        for child in idle:
+            child.let_go()
+        atexit.unregister(self._end_all)
+        if self._children:
+            atexit.register(self._end_all)
+
+    def _end_all(self) -> None:
+        for child in list(self._children):
+            child.end()
+
+
+class Call:
+    """The process in which the code of a run is, so that it can be stopped."""
+
+    __slots__ = ("child", "is_stopped")
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        """Stop the code by ending its process."""
+        self.is_stopped = True
+        self.child.end()
+
+
+def write(name: str, text: str) -> None:
+    """Show what code wrote elsewhere, as if it had written it here."""
+    with contextlib.suppress(Exception):  # such as a closed stream: no fault of the task's
+        stream = sys.stdout if name == "stdout" else sys.stderr
+        stream.write(text)
+        stream.flush()

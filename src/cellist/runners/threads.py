@@ -127,6 +127,9 @@ class ThreadPool:
                 return True
         return False
 
+    def ready(self, command: Invoke, work: Work) -> None:
+        """There is nothing to prepare for a call."""
+
     def invoke(self, command: Invoke, work: Work, worker: Worker | None) -> Any:
         """Call user code in this thread."""
         if self._is_promised:  # such as the hook of a run whose end let another go on
