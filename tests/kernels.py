@@ -3,7 +3,7 @@
 import os
 import queue
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +42,8 @@ class Kernel:
 
     def __init__(self, env: Mapping[str, str] | None = None, cwd: str | None = None) -> None:
         self.manager = KernelManager()
+        self.cells: dict[str, Cell] = {}
+        """Cells that were run with an id; what comes for them later is added to them."""
         self.manager.start_kernel(env={**os.environ, **(env or {})}, cwd=cwd)
         self._connect()
 
@@ -50,10 +52,20 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=90)
 
-    def run(self, code: str, *, interrupt_after: float | None = None, timeout: float = 60) -> Cell:
-        """Run a cell and return what came back; `interrupt_after` presses stop meanwhile."""
+    def run(
+        self,
+        code: str,
+        *,
+        interrupt_after: float | None = None,
+        timeout: float = 60,
+        cell_id: str | None = None,
+    ) -> Cell:
+        """Run a cell and return what came back; `interrupt_after` presses stop meanwhile.
+
+        `cell_id` is the id of a cell, which tells the kernel that a front end shows what it does.
+        """
         begin = time.monotonic()
-        sent = self.client.execute(code)
+        sent = self._send(code, cell_id)
         if interrupt_after is not None:
             time.sleep(interrupt_after)
             self.manager.interrupt_kernel()
@@ -65,15 +77,47 @@ class Kernel:
             except queue.Empty:
                 raise AssertionError(f"no end of the cell within {timeout} s: {code!r}") from None
             kind, content = message["msg_type"], message["content"]
-            if message["parent_header"].get("msg_id") != sent:
+            asked = message["parent_header"].get("msg_id")
+            if asked != sent:
                 if kind == "stream":
                     cell.elsewhere += content["text"]
+                if asked in self.cells:
+                    self._take(self.cells[asked], kind, content)
                 continue
             if kind == "status" and content["execution_state"] == "idle":
                 break
             self._take(cell, kind, content)
         cell.seconds = time.monotonic() - begin
+        if cell_id is not None:
+            self.cells[sent] = cell
         return cell
+
+    def _send(self, code: str, cell_id: str | None) -> str:
+        if cell_id is None:
+            return self.client.execute(code)
+        content = {"code": code, "silent": False, "store_history": True, "stop_on_error": True}
+        content |= {"user_expressions": {}, "allow_stdin": False}
+        session: Any = self.client.session
+        message = session.msg("execute_request", content, metadata={"cellId": cell_id})
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 20) -> None:
+        """Take in what comes until a condition holds of it."""
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, "what is waited for has not come"
+            try:
+                message = self.client.get_iopub_msg(timeout=0.1)
+            except queue.Empty:
+                continue
+            asked = message["parent_header"].get("msg_id")
+            if asked in self.cells:
+                self._take(self.cells[asked], message["msg_type"], message["content"])
+
+    def interrupt(self) -> None:
+        """Press stop."""
+        self.manager.interrupt_kernel()
 
     def _take(self, cell: Cell, kind: str, content: dict[str, Any]) -> None:
         if kind == "stream":

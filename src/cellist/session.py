@@ -141,6 +141,7 @@ class Session:
     def find(self, run: Any) -> Execution:
         """Return the live execution of a run, its id or the beginning of its id's hex digits.
 
+        A name is that of a run, else of the flow or task that is run: the latest such run.
         Raises `ObjectNotFound` if no such run is live.
         """
         if isinstance(run, Run):
@@ -148,8 +149,12 @@ class Session:
         if isinstance(run, int) and run in self.live:
             return self.live[run]
         text = str(run).replace("-", "")
-        for execution in list(self.live.values()):
+        live = list(self.live.values())
+        for execution in live:
             if as_hex(execution.run.number).startswith(text) or execution.run.name == str(run):
+                return execution
+        for execution in reversed(live):
+            if execution.run.definition.name == str(run):
                 return execution
         message = f"No live run goes by {run!r}. `cellist.runs()` lists those that are over."
         raise ObjectNotFound(message)

@@ -44,6 +44,10 @@ class Screen(Protocol):
         """Show the outputs in the calling context; without `receive` only the record."""
         ...
 
+    def open_again(self, html: str, text: str) -> None:
+        """Show the outputs in the calling context too."""
+        ...
+
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the pages that show the widget."""
         ...
@@ -118,6 +122,12 @@ class Board:
             receive = self._receive if self.ui == "widget" else None
             self._screen.open(*self._record(), receive, self.ident)
             self._shown = True
+
+    def show_again(self) -> None:
+        """Display the board in the calling context too, whose cell has lost or never had it."""
+        with self._lock:
+            if self._screen is not None and self._shown and self._view is not None:
+                self._screen.open_again(*self._record())
 
     def frame(self, *, final: bool = False) -> None:
         """Send what changed; write the record if it is time, or `final`."""

@@ -52,7 +52,6 @@ class JupyterScreen:
 
     def open(self, html: str, text: str, receive: Receive | None, ident: str) -> None:
         """Display the widget, if `receive` is given, and the record, in the calling context."""
-        self._context = contextvars.copy_context()
         if receive is not None:
             self._widget = _widget_class()(ident=ident)
 
@@ -61,9 +60,15 @@ class JupyterScreen:
 
             self._widget.on_msg(hand_over)
             _answer_while_blocked(self._widget)
+        self._transient = {"display_id": f"cellist-{ident}"}
+        self.open_again(html, text)
+
+    def open_again(self, html: str, text: str) -> None:
+        """Display the same widget and record in the calling context."""
+        self._context = contextvars.copy_context()
+        if self._widget is not None:
             view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
             _publish({_WIDGET_VIEW: view, "text/plain": "cellist board"})
-        self._transient = {"display_id": f"cellist-{ident}"}
         _publish({"text/html": html, "text/plain": text}, transient=self._transient)
 
     def send(self, message: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, cast
 
+from cellist.engine.background import is_background
 from cellist.engine.commands import (
     NOBODY_ITERATES,
     NOTHING,
@@ -29,7 +30,13 @@ from cellist.engine.commands import (
 from cellist.engine.execution import Execution
 from cellist.engine.threads import block, place_released, run_in_thread
 from cellist.engine.timeouts import call_in_thread, call_with_alarm, can_alarm, timeout_error
-from cellist.engine.waiting import run_awaitable, settled, wait_all
+from cellist.engine.waiting import (
+    run_awaitable,
+    run_nested,
+    running_loop,
+    settled,
+    wait_all,
+)
 
 
 def drive(steps: Steps[T], x: Execution | None) -> T:
@@ -107,6 +114,9 @@ def invoke(command: Invoke, x: Execution | None) -> Outcome:
 
 
 def _sleep(command: Sleep) -> Outcome:
+    loop = running_loop()
+    if loop is not None and is_background.get():  # whose waits keep nobody waiting
+        return run_nested(loop, _asleep(command))
     woken = threading.Event()
     command.waker.listen(woken.set)
     try:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cellist.engine import drivers
+from cellist.engine.background import is_background
 from cellist.engine.timers import call_later
 
 _PATIENCE = 0.1  # seconds in which the main thread should notice a signal
@@ -37,8 +38,11 @@ class Guard:
         self._targets: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
     def enter(self, task: asyncio.Task[Any] | None = None) -> bool:
-        """Install the handler if this is the main thread; say whether `leave` must be called."""
-        if threading.current_thread() is not threading.main_thread():
+        """Install the handler if this is the main thread; say whether `leave` must be called.
+
+        What runs in the background of a notebook is not stopped by the button.
+        """
+        if threading.current_thread() is not threading.main_thread() or is_background.get():
             return False
         if task is not None:
             self._targets.append((task.get_loop(), task))

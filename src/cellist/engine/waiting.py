@@ -6,7 +6,8 @@ only then, the loop is run re-entrantly through nest-asyncio2. Patching slows ev
 the process and cannot be undone, so it happens at the moment it is needed and not before. This
 module is the only place that knows how it is done.
 
-Waiting for work in threads just blocks, unless such work arrives on the loop meanwhile.
+Waiting for work in threads just blocks, unless such work arrives on the loop meanwhile. What runs
+in the background of a notebook never blocks the loop by waiting: cells are to be run meanwhile.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import Awaitable, Sequence
 from importlib import import_module
 from typing import Any
 
+from cellist.engine.background import is_background
 from cellist.engine.promise import Latch
 
 _lock = threading.Lock()
@@ -78,7 +80,7 @@ def _wait_on_loop(loop: asyncio.AbstractEventLoop, promise: Latch, deadline: flo
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 break
-            if _pending.get(loop) or promise.needs(loop):
+            if _pending.get(loop) or promise.needs(loop) or is_background.get():
                 run_nested(loop, _settled(loop, promise, left))
             else:
                 event.wait(left)

@@ -155,6 +155,15 @@ class Reader:
         )
         return [(row["ended"] - row["started"]) / 1e9 for row in rows if row["ended"]]
 
+    def counts(self, flow: str) -> dict[str, int]:
+        """Return how many runs inside a flow run are in which state, by the name of the state."""
+        rows = self._read(
+            "SELECT state, COUNT(*) AS number FROM runs WHERE flow = ? GROUP BY state "
+            "ORDER BY number DESC, state",
+            [flow],
+        )
+        return {row["state"]: row["number"] for row in rows}
+
     def compare(self, before: str, after: str) -> Any:
         """Return a DataFrame of what differs between two runs. Raises `ObjectNotFound`."""
         return comparison(self.run(before), self.run(after))

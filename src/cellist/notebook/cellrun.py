@@ -64,7 +64,7 @@ class CellRun:
         self._outcome: Outcome | None = None
         self.is_open = True
         """Whether the run has not ended yet."""
-        execution.services.guard.enter(task)
+        self._guarded = execution.services.guard.enter(task)
         current.set(execution)
 
     async def advance(self, outcome: Outcome | None) -> None:
@@ -105,7 +105,8 @@ class CellRun:
             current.set(self._before)
             execution.stop = None
             finish(execution)
-            execution.services.guard.leave(self._task)
+            if self._guarded:
+                execution.services.guard.leave(self._task)
 
     def __aiter__(self) -> Self:
         return self

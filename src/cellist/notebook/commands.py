@@ -18,6 +18,7 @@ from cellist.caching.reasons import seconds_text
 from cellist.exceptions import CellistError
 from cellist.notebook.kernel import in_kernel, ui_for
 from cellist.notebook.questions import QUESTIONS, expanded
+from cellist.notebook.status import status_lines
 from cellist.session import get_session
 from cellist.share import exchange
 
@@ -120,13 +121,9 @@ def _counted(number: int, noun: str) -> str:
 def _status(words: list[str]) -> None:
     del words
     session = get_session()
-    live = [execution.run for execution in list(session.live.values())]
-    if not live:
-        _say("Nothing is running.")
-    for run in sorted(live, key=lambda run: run.number):
-        indent = "  " if run.parent is not None else ""
-        seconds = seconds_text(run.total_run_time.total_seconds())
-        _say(f"{indent}{run.kind} {run.name}: {run.state_name}, {seconds}, attempt {run.attempts}")
+    lines = list(status_lines(session))
+    for line in lines or ["Nothing is running."]:
+        _say(line)
     stats = session.store.stats()
     _say(
         f"This session: {stats.get('hits', 0)} results reused, {stats.get('misses', 0)} not found, "

@@ -16,6 +16,7 @@ from cellist import settings
 from cellist.board import Board, Feed
 from cellist.engine.execution import current_cell
 from cellist.model.runs import Run
+from cellist.notebook.background import start_flow
 from cellist.notebook.cellflow import open_flow
 from cellist.notebook.cells import Cell
 from cellist.notebook.celltask import open_task
@@ -47,6 +48,7 @@ class Extension:
         self.front = ShellFront(shell)
         self.openers = {
             "open_flow": open_flow,
+            "start_flow": functools.partial(start_flow, shell, self.wrapper.bodies),
             "open_task": functools.partial(open_task, shell, self.wrapper.bodies),
         }
         """What the first lines of cells call, as attributes of the shell."""

@@ -34,12 +34,17 @@ def has_front_end(shell: Any) -> bool:
     """
     if "google.colab" in sys.modules or "VSCODE_PID" in os.environ:
         return True
+    return cell_id(shell) is not None
+
+
+def cell_id(shell: Any) -> str | None:
+    """Return the front end's id of the cell that is being executed, if it has told one."""
     try:
         parent: dict[str, Any] | None = shell.kernel.get_parent("shell")
     except Exception:
-        return False
+        return None
     metadata: dict[str, Any] = (parent or {}).get("metadata") or {}
-    return bool(metadata.get("cellId"))
+    return metadata.get("cellId") or None
 
 
 def ui_for(shell: Any, wanted: str) -> str:

@@ -38,6 +38,7 @@ class FlowOptions:
     tags: list[str] = field(default_factory=list[str])
     output: str | None = None
     quiet: bool = False
+    background: bool = False
 
     @property
     def cache_mode(self) -> str | None:
@@ -105,7 +106,18 @@ delay.__name__, count.__name__, seconds.__name__ = "delay", "whole number", "sec
     "--tag", action="append", default=[], metavar="T", help="Tag of the flow run; repeatable."
 )
 @_arguments.argument(
-    "-o", "--output", default=None, metavar="VAR", help="Variable for the flow's result."
+    "-o",
+    "--output",
+    default=None,
+    metavar="VAR",
+    help="Variable for the flow's result; with --bg, for a handle: `VAR.result()`, `await VAR`, "
+    "`VAR.state`, `VAR.cancel()`.",
+)
+@_arguments.argument(
+    "--bg",
+    action="store_true",
+    help="Run in the background: the cell returns at once, its board goes on, and what the flow "
+    "prints and shows still appears there.",
 )
 @_arguments.argument("-q", "--quiet", action="store_true", help="Show no board.")
 def flow_magic(line: str, cell: str | None = None) -> None:
@@ -162,4 +174,5 @@ def parse_flow_line(line: str) -> FlowOptions:
         tags=given.tag,
         output=given.output,
         quiet=given.quiet,
+        background=given.bg,
     )

@@ -15,6 +15,9 @@ goes round once per attempt, and takes the value of a last expression:
 A task that finds its outputs goes round no time, so its body is skipped. Its last value is shown
 within, where what is shown is recorded: `__cellist_task__.show(pages)`.
 
+The body of a flow in the background is not part of its cell: it is kept, and executed as a module
+of its own by the task that runs it.
+
 A magic that runs the body itself was tried and rejected: results and tracebacks show twice and
 lines are off. The body stays at module level, so the names it assigns are the user's.
 """
@@ -40,7 +43,9 @@ _OPENINGS = {
     # the functions tell which file the cell is compiled as
     "flow": f"{FLOW_NAME} = await get_ipython().open_flow({{!r}}, lambda: None)\n",
     "task": f"{TASK_NAME} = await get_ipython().open_task({{!r}}, lambda: None)\n",
+    "background": f"{FLOW_NAME} = await get_ipython().start_flow({{!r}}, lambda: None)\n",
 }
+_BACKGROUND = re.compile(r"(^|\s)--bg?(\s|$)")
 _OPENED = re.compile(rf"(?:{FLOW_NAME}|{TASK_NAME}) = await .*")
 _MOST_BODIES = 8
 _untyped: Any = inputtransformer2  # IPython does not say its types
@@ -67,7 +72,10 @@ def replace_first_line(lines: list[str]) -> list[str]:
     futures = [line.strip() for line in body if _FUTURE.match(line)]
     if futures:  # these stand before anything else, or Python refuses them
         body = ["\n" if _FUTURE.match(line) else line for line in body]
-    return ["; ".join([*futures, _OPENINGS[match["kind"]].format(options)]), *body]
+    kind = match["kind"]
+    if kind == "flow" and _BACKGROUND.search(options):
+        kind = "background"
+    return ["; ".join([*futures, _OPENINGS[kind].format(options)]), *body]
 
 
 def _cleaned(body: list[str]) -> list[str]:
@@ -108,7 +116,8 @@ class WrapBody(ast.NodeTransformer):
         self.interactivity = "last_expr"
         """IPython's `ast_node_interactivity`: which expressions are displayed."""
         self.bodies: dict[int, list[ast.stmt]] = {}
-        """The bodies of task cells as they were, by the number the opening statement gives."""
+        """The bodies of task cells and of background flows as they were, by the number that the
+        opening statement gives."""
         self._numbers = itertools.count(1)
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
@@ -122,7 +131,10 @@ class WrapBody(ast.NodeTransformer):
         if wrong is not None:  # left alone, it is refused by Python, and no run is opened
             node.body = [wrong]
             return node
-        if name == TASK_NAME:
+        if _is_background(opening):  # what is kept is executed later, by who opens the flow
+            self._keep([*futures, *body], opening)
+            node.body = [*futures, opening]
+        elif name == TASK_NAME:
             self._keep([*futures, *body], opening)
             node.body = [*futures, opening, _wrap(name, self._task_body(body), opening)]
         else:
@@ -221,6 +233,15 @@ def _opened(statement: ast.stmt) -> str | None:
             return name if name in {FLOW_NAME, TASK_NAME} else None
         case _:
             return None
+
+
+def _is_background(statement: ast.stmt) -> bool:
+    """Whether the statement starts a flow in the background."""
+    match statement:
+        case ast.Assign(value=ast.Await(value=ast.Call(func=ast.Attribute(attr="start_flow")))):
+            return True
+        case _:
+            return False
 
 
 def _wrap(name: str, body: list[ast.stmt], opening: ast.stmt) -> ast.stmt:
