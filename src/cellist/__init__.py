@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cellist.overrule import refresh as refresh
     from cellist.planning import plan as plan
     from cellist.progressing import progress as progress
+    from cellist.recovery import retry as retry
     from cellist.share.exchange import bundle as bundle
     from cellist.share.exchange import trust as trust
     from cellist.share.exchange import untrust as untrust
@@ -72,6 +73,7 @@ _HOMES = {
     "progress": "cellist.progressing",
     "quote": "cellist.annotations",
     "refresh": "cellist.overrule",
+    "retry": "cellist.recovery",
     "run": "cellist.api",
     "runs": "cellist.api",
     "tags": "cellist.context",
@@ -131,6 +133,7 @@ __all__ = [
     "progress",
     "quote",
     "refresh",
+    "retry",
     "run",
     "runs",
     "runtime",

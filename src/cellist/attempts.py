@@ -5,6 +5,9 @@ not: a retry goes on where the run failed. A call is the same call if the task's
 and the data it reads are the same, apart from what it only notes something in. Within one
 attempt a task runs as often as it is called: each result serves one call of a later attempt.
 
+When the flow run has failed for good, what it kept serves a retry by hand (`cellist.retry`), which
+is another run of the flow.
+
 What no cache would keep (tasks with `NO_CACHE`, those that return `None`, `persist_result=False`)
 may ask about the world or change it. So it is served only if it had no part in the failure, as far
 as can be seen: not if the flow's own code raised, which may have judged it, and not if a run that
@@ -42,15 +45,19 @@ _DATA = frozenset({"global", "closure", "default"})
 class _Kept:
     """The result of one run: as bytes unless nothing can change it."""
 
-    __slots__ = ("attempt", "encoded", "is_cached", "original", "suspect", "value")
+    __slots__ = ("attempt", "encoded", "is_cached", "made", "original", "suspect", "value")
 
-    def __init__(self, attempt: int, value: Any, encoded: Encoded | None, is_cached: bool) -> None:
+    def __init__(
+        self, attempt: int, value: Any, encoded: Encoded | None, is_cached: bool, made: str
+    ) -> None:
         self.attempt = attempt
+        self.made = made
+        """In which attempt or run, for the reason."""
         self.value = value if encoded is None else None
         self.encoded = encoded
         self.is_cached = is_cached
         """Whether a cache would keep it as well."""
-        self.original: Any = None if is_cached else value
+        self.original: Any = None
         self.suspect = False
         """Whether a run that failed was given the value."""
 
@@ -65,18 +72,20 @@ class _Kept:
 class Attempts:
     """Results of the runs inside one flow run, by call and attempt."""
 
-    def __init__(self, run: Run, outer: "Attempts | None" = None) -> None:
+    def __init__(
+        self, run: Run, outer: "Attempts | None" = None, before: "Attempts | None" = None
+    ) -> None:
         self.run = run
         """The flow run whose attempts count."""
         self._outer = outer
         """Those of a flow around it, which may be at a later attempt."""
-        self._kept: dict[str, deque[_Kept]] = {}
+        self._kept: dict[str, deque[_Kept]] = before.left() if before is not None else {}
         self._keys: dict[int, str] = {}
         """Of runs that go on, by number: inputs may be changed in place meanwhile."""
         self._errors: list[BaseException] = []
-        self._judged = False
+        self._judged = before is not None and before._judged
         """Whether the flow's own code raised in the attempt before."""
-        self._size = 0
+        self._size = before._size if before is not None else 0
         self._lock = Lock()
 
     def recall(self, x: Execution) -> Ok | None:
@@ -90,15 +99,43 @@ class Attempts:
             if kept is None:
                 self._keys[x.run.number] = key
             else:
-                attempt, kept.attempt = kept.attempt, self.run.attempts
+                made, kept.made = kept.made, self._here()
+                kept.attempt = self.run.attempts
                 self._kept[key].append(kept)  # for the attempt after this one
-                sentence = f"reused from attempt {attempt} of flow run {self.run.name!r}"
-                x.run.why = Reason("hit", "attempt", sentence)
+                x.run.why = Reason("hit", "attempt", f"reused from {made}")
                 return Ok(kept.fresh())
         found = self._outer.recall(x) if self._outer is not None else None
         if found is not None:
             self._keep(x, found.value)
         return found
+
+    def _here(self) -> str:
+        return f"attempt {self.run.attempts} of flow run {self.run.name!r}"
+
+    def left(self) -> dict[str, deque[_Kept]]:
+        """Return what a later run of the flow may reuse, and keep nothing."""
+        with self._lock:
+            left, self._kept = self._kept, {}
+        for kept in (one for several in left.values() for one in several):
+            kept.attempt = 0
+        return left
+
+    def put(self, key: str, value: Any, *, is_cached: bool, original: Any = None) -> None:
+        """Keep a result for later attempts, unless it cannot be kept or is too large."""
+        encoded = None
+        if atom_size(value) is None:
+            try:
+                encoded = encode(value)
+            except SerializationError:
+                return  # such a task runs again
+            if self._size + encoded.size > _MOST:
+                return
+            encoded = encoded.owned()
+        with self._lock:
+            self._size += encoded.size if encoded is not None else 0
+            kept = _Kept(self.run.attempts, value, encoded, is_cached, self._here())
+            kept.original = original
+            self._kept.setdefault(key, deque()).append(kept)
 
     def _take(self, key: str) -> _Kept | None:
         kept = self._kept.get(key)
@@ -118,19 +155,8 @@ class Attempts:
         key = self._keys.pop(x.run.number, None)
         if key is None or x.asked:
             return
-        encoded = None
-        if atom_size(value) is None:
-            try:
-                encoded = encode(value)
-            except SerializationError:
-                return  # such a task runs again
-            if self._size + encoded.size > _MOST:
-                return
-            encoded = encoded.owned()
-        with self._lock:
-            self._size += encoded.size if encoded is not None else 0
-            kept = _Kept(self.run.attempts, value, encoded, _is_cached(x, value))
-            self._kept.setdefault(key, deque()).append(kept)
+        is_cached = _is_cached(x, value)
+        self.put(key, value, is_cached=is_cached, original=None if is_cached else value)
 
     def failed(self, x: Execution, error: BaseException) -> None:
         """Note that a run inside the flow failed, and what it was given."""
@@ -171,15 +197,28 @@ def _is_cached(x: Execution, value: Any) -> bool:
 
 def _key(x: Execution) -> str | None:
     """Return what tells calls apart, `None` if an input has no stable digest."""
-    fn: Any = x.definition.fn
     try:
-        inputs = tuple((name, digest_value(value, name)) for name, value in x.bound().items())
-        return digest_value((x.definition.identity, code_digest(fn), _values_read(fn), inputs))
+        return call_key(called(x.definition), x.bound())
     except HashError:
         return None
 
 
-def _values_read(fn: Any) -> tuple[tuple[str, ...], ...]:
+def called(definition: Any) -> tuple[Any, ...]:
+    """Return what is called: its name, its code and the data it reads."""
+    fn: Any = definition.fn
+    return definition.identity, code_digest(fn), values_read(fn)
+
+
+def call_key(what: tuple[Any, ...], bound: dict[str, Any]) -> str:
+    """Return what tells a call from others, given what is called and the arguments by name.
+
+    Raises `HashError` if one of them has no stable digest.
+    """
+    inputs = tuple((name, digest_value(value, name)) for name, value in bound.items())
+    return digest_value((*what, inputs))
+
+
+def values_read(fn: Any) -> tuple[tuple[str, ...], ...]:
     """Return the data that the code reads for their value, as they are now, by kind and name.
 
     What it only notes something in (`calls.append(x)`, `counts["a"] += 1`) tells no calls apart.

@@ -41,7 +41,9 @@ from cellist.rehearsal import Rehearsal
 from cellist.runlogs import ends_are_asked_for, narrate_end
 from cellist.runners.loops import LoopWork, loop_for
 from cellist.session import Session, get_session
+from cellist.spares import Spares
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
+from cellist.unfinished import take_continued
 
 
 def new_execution(  # noqa: C901 - flat for speed: every call passes here
@@ -110,8 +112,24 @@ def _inherit(x: Execution) -> None:
     if x.log_prints:
         x.fn = logging_prints(x.fn)
     if isinstance(x, FlowExecution):
-        outer: Any = x.flow.attempts if x.flow is not None else None
-        x.attempts = Attempts(x.run, outer) if x.plan.retries else outer
+        _inherit_memory(x)
+
+
+def _inherit_memory(x: FlowExecution) -> None:
+    """Give a flow a memory of what its runs gave: its attempts', or one for a retry by hand."""
+    flow, continued = x.flow, take_continued(x)
+    outer: Any = flow.attempts if flow is not None else None
+    before = continued.attempts if continued is not None else None
+    if continued is not None:
+        x.flow_run.resumed_from = continued.run_id
+    if x.plan.retries or before is not None:
+        x.attempts = Attempts(x.run, outer, before)
+    else:
+        x.attempts = outer
+        if flow is None:
+            x.spares = Spares(x.services.unfinished.epoch)
+        elif outer is None:
+            x.spares = flow.spares
 
 
 def _note_inputs(x: Execution, wait_for: Any, origins: Sequence[Upstream]) -> None:
@@ -214,6 +232,9 @@ def flow_loop(flow: FlowExecution | None) -> Any:
 def finish(x: Execution) -> None:
     """Take a finished execution out of the table of live ones, and close what a flow owned."""
     x.services.live.pop(x.run.number, None)
+    state: Any = x.run.state  # there is one since the run was made
+    if state.type is not COMPLETED:
+        x.services.unfinished.add(x)
     if isinstance(x, FlowExecution):
         if x.runner is not None:
             x.runner.close()
@@ -229,7 +250,6 @@ def finish(x: Execution) -> None:
         x.results = None
         narrate_end(x)
         return
-    state: Any = x.run.state  # there is one since the run was made
     if state.type is not COMPLETED or x.services.tells_ends:
         narrate_end(x)
 

@@ -43,6 +43,7 @@ from cellist.runlogs import (
     tell_hook_end,
 )
 from cellist.tqdm_loops import watch as watch_tqdm
+from cellist.unfinished import UnfinishedRuns
 
 
 class Session:
@@ -53,6 +54,7 @@ class Session:
         self.live: dict[int, Execution] = {}
         self.guard = Guard()
         self.limits = Limits()
+        self.unfinished = UnfinishedRuns()
         self.now = time.time_ns
         self.warned: dict[Any, str] = {}
         """What was said once, by what tells it from the rest."""

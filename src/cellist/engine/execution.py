@@ -91,6 +91,8 @@ class Services(Protocol):
     cache: CacheService
     limits: LimitService
     live: dict[int, "Execution"]
+    unfinished: Any
+    """Where runs that did not complete are kept for a retry by hand."""
     tells_ends: bool
     """Whether somebody wants to read of every task that it has completed."""
 
@@ -225,13 +227,23 @@ class Execution:
         services = self.services
         services.live.pop(self.run.number, None)
         state: Any = self.run.state  # there is one since the run was made
-        if state.type is not COMPLETED or services.tells_ends:
+        if state.type is not COMPLETED:
+            services.unfinished.add(self)
+            services.narrate_end(self)
+        elif services.tells_ends:
             services.narrate_end(self)
         flow = self.flow
         if flow is not None:
             flow.children.discard(promise)
             if promise.outcome.__class__ is Err:
                 flow.failures.append(promise)
+
+    def note_failure(self, error: BaseException) -> None:
+        """Tell what the flow around this run remembers that the run has failed."""
+        flow = self.flow
+        memory: Any = (flow.attempts or flow.spares) if flow is not None else None
+        if memory is not None:
+            memory.failed(self, error)
 
     def is_cancelled_above(self) -> bool:
         """Whether somebody asked a run to stop that this one is part of."""
@@ -250,7 +262,7 @@ class Execution:
 class FlowExecution(Execution):
     """A flow run being carried out: it also owns children, a runner and a memory of results."""
 
-    __slots__ = ("attempts", "children", "failures", "loop", "results", "runner")
+    __slots__ = ("attempts", "children", "failures", "loop", "results", "runner", "spares")
     is_detached = False
     """Whether the flow runs in another process, and this is what is known of it here."""
 
@@ -267,6 +279,15 @@ class FlowExecution(Execution):
         """Which run a result object came from; made when first needed."""
         self.attempts: AttemptService | None = None
         """What this flow's attempts have done so far, or those of a flow around it."""
+        self.spares: Any = None
+        """What a retry by hand may reuse, where nobody minds attempts."""
+
+    def note_failure(self, error: BaseException) -> None:
+        """Tell also what the flow itself remembers, which may be retried by hand."""
+        super().note_failure(error)
+        memory: Any = self.attempts or self.spares
+        if memory is not None:
+            memory.ended(self, error)
 
     @property
     def flow_run(self) -> FlowRun:

@@ -51,6 +51,8 @@ def store(x: Execution, value: Any) -> Steps[BaseException | None]:
             return stop
     if x.recalls is not None:
         return stop_in((yield Offload(x.recalls.keep, x, value)))
+    if value is None and x.flow is not None and x.flow.spares is not None:
+        x.flow.spares.add(x, value)  # which the cache keeps only if told to
     return None
 
 

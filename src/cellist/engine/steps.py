@@ -114,6 +114,8 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                     stop = yield from store(x, outcome.value)
                     if stop is not None:
                         return (yield from _end(x, stop))
+                elif x.flow is not None and x.flow.spares is not None:
+                    x.flow.spares.add(x, outcome.value)
                 run.preview = short(outcome.value)
                 run.enter(COMPLETED)
                 if plan.hooks:
@@ -337,8 +339,7 @@ def _fail(
     """Enter Failed, call the hooks and return the outcome a caller gets."""
     run = x.run
     run.error = describe(error)
-    if x.flow is not None and x.flow.attempts is not None:
-        x.flow.attempts.failed(x, error)
+    x.note_failure(error)
     if prefix is not None:
         message = f"{prefix}{type(error).__name__}: {one_line(error)}"
     name = given.name if given else "TimedOut" if isinstance(error, TimeoutError) else None

@@ -368,12 +368,14 @@ class TaskRun(Run):
 class FlowRun(Run):
     """One execution of a flow."""
 
-    __slots__ = ("parameters",)
+    __slots__ = ("parameters", "resumed_from")
     kind = "flow"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.parameters: dict[str, Any] = {}
+        self.resumed_from: str | None = None
+        """The id, in hex digits, of the run that this one continues or retries."""
 
     deployment_id = None
     """There is no server to deploy to."""

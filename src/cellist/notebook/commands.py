@@ -1,6 +1,7 @@
 """The line magic `%cellist`: what is asked of cellist, and told to it, in one line."""
 
 import difflib
+import inspect
 import platform
 import shlex
 import sys
@@ -13,8 +14,9 @@ from IPython.core import magic
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 
-from cellist import api, overrule, settings
+from cellist import api, overrule, recovery, settings
 from cellist.caching.reasons import seconds_text
+from cellist.engine.waiting import run_awaitable
 from cellist.exceptions import CellistError
 from cellist.notebook.kernel import in_kernel, ui_for
 from cellist.notebook.questions import QUESTIONS, expanded
@@ -58,6 +60,7 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     %cellist why TASK(X)     why a call would be reused or would run; it does not run
     %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
     %cellist cancel [RUN]    cancel a run, or all that are live
+    %cellist retry [RUN]     run once more what failed in a run, by default the latest that failed
     %cellist cache           the entries of the result store as a table
     %cellist refresh NAME    let a task or cell compute anew at its next call
     %cellist accept NAME --because TEXT
@@ -152,6 +155,15 @@ def _cancel(words: list[str]) -> None:
     for execution in roots:
         session.cancel(execution)
     _say(f"Asked {_counted(len(roots), 'run')} to stop." if roots else "Nothing is running.")
+
+
+def _finished(value: Any) -> Any:
+    """Return a value, of an async function what it gives."""
+    return run_awaitable(value, None) if inspect.iscoroutine(value) else value
+
+
+def _retry(words: list[str]) -> Any:
+    return _finished(recovery.retry(" ".join(words) or None))
 
 
 def _cache(words: list[str]) -> Any:
@@ -266,6 +278,7 @@ _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "decisions": _decisions,
     "doctor": _doctor,
     "refresh": _refresh,
+    "retry": _retry,
     "runs": _runs,
     "status": _status,
     "trust": _trust,

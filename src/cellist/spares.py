@@ -1,0 +1,205 @@
+"""What a flow without retries remembers of its runs, so that a failed one can be retried by hand.
+
+Results that are cached need no memory. Of the others, those that are small are noted while the
+flow goes on: a result beside the call that gave it, which costs a run one call and no digest. When
+the flow has failed, what tells the calls apart is made up for, by the same rules as between the
+attempts of a flow with retries (`attempts`), and the notes become what a retry may reuse.
+
+By then the code and its data may no longer be what they were at the call. So nothing is kept of a
+task that reads variables from outside, but for constants of its own module or closure that did not
+change, and nothing at all once other cells have run meanwhile.
+"""
+
+import pickle
+from collections.abc import Iterator
+from threading import Lock
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple, cast
+
+from cellist.attempts import Attempts, call_key, called
+from cellist.caching.formats import atom_size
+from cellist.engine.execution import Execution
+from cellist.exceptions import HashError
+from cellist.model.runs import Run
+
+_MOST = 10_000
+"""Results noted for one flow run."""
+_LARGEST = 10_000
+"""Bytes of one result."""
+_MOST_PARTS = 100
+"""Elements, in all, of a container that is noted."""
+_SMALL = frozenset({int, float, bool, type(None)})
+
+
+class _Spare(NamedTuple):
+    """The result of one call, as bytes if something can change it."""
+
+    definition: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    value: Any
+    is_pickled: bool
+
+
+class _Constants:
+    """Plain values that a function reads by name, and whether they have stayed what they were."""
+
+    __slots__ = ("_cells", "_globals", "_space", "definition", "is_same", "names")
+
+    def __init__(self, definition: Any) -> None:
+        self.definition = definition  # kept alive: it is known by its id
+        self.is_same = True
+        fn = definition.fn
+        self._space: dict[str, Any] = {}
+        self._globals: tuple[tuple[str, Any], ...] = ()
+        self._cells: tuple[tuple[Any, Any], ...] = ()
+        self.names: set[str] = set()
+        """Names of what is watched."""
+        if type(fn) is not FunctionType:
+            return
+        code, self._space = fn.__code__, fn.__globals__
+        found = ((name, self._space.get(name)) for name in _names_in(code) | set(_annotated(fn)))
+        self._globals = tuple(pair for pair in found if _is_constant(pair[1]))
+        cells = zip(code.co_freevars, fn.__closure__ or (), strict=True)
+        held = [(name, cell, _contents(cell)) for name, cell in cells]
+        self._cells = tuple((cell, value) for _, cell, value in held if _is_constant(value))
+        self.names.update(name for name, _ in self._globals)
+        self.names.update(name for name, _, value in held if _is_constant(value))
+
+    def look(self) -> bool:
+        """Look whether all is as before; once it was not, it never is."""
+        for name, value in self._globals:
+            if self._space.get(name) is not value:
+                self.is_same = False
+        for cell, value in self._cells:
+            if _contents(cell) is not value:
+                self.is_same = False
+        return self.is_same
+
+
+def _names_in(code: CodeType) -> set[str]:
+    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
+    return set(code.co_names).union(*map(_names_in, inner))
+
+
+def _annotated(fn: FunctionType) -> Iterator[str]:
+    """Yield the names under which the types in annotations go in their module."""
+    for kind in fn.__annotations__.values():
+        yield getattr(kind, "__name__", None) or str(kind)
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether a value is what it is, so that a look at whether it is the same one is enough."""
+    return _is_atom(value) or isinstance(value, type) or type(value).__module__ == "typing"
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # an empty one
+        return _contents
+
+
+class Spares:
+    """Small results of the uncached runs inside one flow run, and what failed in it."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        """How many cells had begun when the flow did."""
+        self._kept: list[_Spare] = []
+        self._constants: dict[int, _Constants] = {}
+        """By the id of a definition."""
+        self._failed: list[tuple[BaseException, set[int]]] = []
+        self._judged = False
+        self._lock = Lock()
+
+    def add(self, x: Execution, value: Any) -> None:
+        """Note what a run gave, if it and the arguments are small."""
+        kept = self._kept
+        if len(kept) >= _MOST or x.asked or not _are_atoms(x.args, x.kwargs):
+            return
+        constants = self._constants.get(id(x.definition))
+        if constants is None:
+            constants = self._constants[id(x.definition)] = _Constants(x.definition)
+        if not constants.look():
+            return
+        if value.__class__ in _SMALL or _is_atom(value):
+            kept.append(_Spare(x.definition, x.args, x.kwargs, value, False))
+        elif _is_plain(value, [_MOST_PARTS]):
+            data = pickle.dumps(value, 5)
+            if len(data) <= _LARGEST:
+                kept.append(_Spare(x.definition, x.args, x.kwargs, data, True))
+
+    def failed(self, x: Execution, error: BaseException) -> None:
+        """Note that a run inside the flow failed, and what it was given."""
+        given = {id(value) for value in (*x.args, *x.kwargs.values())}
+        with self._lock:
+            self._failed.append((error, given))
+
+    def ended(self, x: Execution, error: BaseException) -> None:
+        """Note what the code of the flow raised in the end."""
+        del x
+        self._judged = all(error is not one for one, _ in self._failed)
+
+    def salvage(self, run: Run, epoch: int) -> Attempts | None:
+        """Return what a retry of the flow run may reuse, `None` if there is nothing."""
+        kept, self._kept = self._kept, []
+        if not kept or epoch != self._epoch or self._judged:
+            return None
+        attempts = Attempts(run)
+        code: dict[int, tuple[Any, ...] | None] = {}
+        for spare in kept:
+            definition = spare.definition
+            if id(definition) not in code:
+                code[id(definition)] = _code_of(self._constants[id(definition)])
+            what = code[id(definition)]
+            if what is not None:
+                _hand_over(spare, what, attempts)
+        return attempts
+
+
+def _hand_over(spare: _Spare, what: tuple[Any, ...], attempts: Attempts) -> None:
+    try:
+        key = call_key(what, spare.definition.shape.bind(spare.args, spare.kwargs))
+    except HashError:
+        return
+    value = pickle.loads(spare.value) if spare.is_pickled else spare.value  # noqa: S301 - our own bytes, of this process
+    attempts.put(key, value, is_cached=False)
+
+
+def _are_atoms(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    for value in args:
+        if value.__class__ not in _SMALL and not _is_atom(value):
+            return False
+    return not kwargs or all(map(_is_atom, kwargs.values()))
+
+
+def _is_atom(value: Any) -> bool:
+    size = atom_size(value)
+    return size is not None and size <= _LARGEST
+
+
+def _is_plain(value: Any, left: list[int]) -> bool:
+    """Whether a container holds plain data, at most as many parts as are left in all."""
+    kind = cast("Any", type(value))
+    left[0] -= 1
+    if left[0] < 0:
+        return False
+    if kind is dict:
+        return all(_is_plain(one, left) for pair in value.items() for one in pair)
+    if kind in (list, tuple, set, frozenset):
+        return all(_is_plain(one, left) for one in value)
+    return _is_atom(value)
+
+
+def _code_of(constants: _Constants) -> tuple[Any, ...] | None:
+    """Return what a task is, `None` if it may read what has changed or that cannot be seen."""
+    try:
+        what = called(constants.definition)
+    except Exception:
+        return None
+    read = {name for kind, name, *_ in what[2] if kind != "default"}
+    return what if constants.look() and read <= constants.names else None
+
+
+__all__ = ["Spares"]

@@ -1,0 +1,250 @@
+"""Retry by hand: only what failed runs again."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import cellist
+from cellist import flow, task
+from cellist.cache_policies import NO_CACHE
+from cellist.exceptions import ObjectNotFound
+from cellist.model.runs import FlowRun
+from tests.sessions import Recorder, names
+
+BROKEN = "TEST_BROKEN"  # a variable that no digest sees: the numbers that fail
+KINDS = {
+    "cached": {},
+    "not cached": {"cache_policy": NO_CACHE},
+    "not cached, own retries": {"cache_policy": NO_CACHE},
+}
+
+
+@pytest.fixture
+def break_for(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what sets the numbers that fail."""
+
+    def set_broken(*numbers: int) -> None:
+        monkeypatch.setenv(BROKEN, " ".join(map(str, numbers)))
+
+    return set_broken
+
+
+def mapped(give: Any = lambda x: 10 * x, retries: int = 0, **options: Any) -> Any:
+    """Return a flow that maps a task over some numbers."""
+
+    @task(**options)
+    def work(x: int) -> Any:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return give(x)
+
+    @flow(name="crawl", flow_run_name="crawl-1", retries=retries)
+    def crawl(most: int) -> Any:
+        return work.map(range(most)).result()
+
+    return crawl
+
+
+def ends(recorder: Recorder, name: str = "work") -> list[str]:
+    """The last states of the runs of a task, in order."""
+    return [names(run)[-1] for run in recorder.of(name)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("give", [lambda _: None, lambda x: x, lambda x: {"page": [x, "text"]}])
+def test_only_the_failed_items_run_again(
+    kind: str, give: Any, recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    crawl = mapped(give, retries=int("retries" in kind), **KINDS[kind])
+    break_for(1, 3)
+    with pytest.raises(ValueError, match=r"1|3"):
+        crawl(5)
+    before = len(recorder.of("work"))
+    break_for()
+    assert cellist.retry("crawl") == [give(x) for x in range(5)]
+    told = ends(recorder)[before:]
+    expected = ["Cached", "Completed", "Cached", "Completed", "Cached"]
+    assert told == expected
+    first, second = recorder.of("crawl")
+    assert isinstance(first, FlowRun)
+    assert isinstance(second, FlowRun)
+    assert second.resumed_from == first.id.hex
+    assert first.resumed_from is None
+
+
+def test_a_mapped_item_stands_for_its_flow(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    crawl = mapped(**KINDS["not cached"])
+    break_for(3)
+    state = crawl(5, return_state=True)
+    assert state.is_failed()
+    item = recorder.of("work")[3]
+    state = cellist.retry(item, return_state=True)
+    assert state.is_failed()
+    assert ends(recorder)[5:] == ["Cached"] * 3 + ["Failed", "Cached"]
+    break_for()
+    assert cellist.retry(item.id.hex[:20]) == [0, 10, 20, 30, 40]
+    assert ends(recorder)[10:] == ["Completed"] * 5  # of the first run nothing is left
+
+
+def test_a_retry_of_the_retry_reuses_all(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    crawl = mapped(**KINDS["not cached"])
+    break_for(1, 3)
+    crawl(5, return_state=True)
+    break_for(3)
+    cellist.retry(return_state=True)
+    break_for()
+    assert cellist.retry() == [0, 10, 20, 30, 40]
+    assert ends(recorder)[10:] == ["Cached"] * 3 + ["Completed", "Cached"]
+    whys = [str(run.why) for run in recorder.of("work")[10:]]
+    assert whys[0] == "reused from attempt 1 of flow run 'crawl-1'"
+
+
+def test_a_task_of_its_own_runs_again(recorder: Recorder, break_for: Callable[..., None]) -> None:
+    @task(cache_policy=NO_CACHE)
+    def alone(x: int, *, y: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return x + y
+
+    break_for(1)
+    state = alone(1, y=2, return_state=True)
+    break_for()
+    assert cellist.retry(state) == 3
+    assert ends(recorder, "alone") == ["Failed", "Completed"]
+
+
+def test_an_async_flow_is_awaited(recorder: Recorder, break_for: Callable[..., None]) -> None:
+    @task(cache_policy=NO_CACHE)
+    async def work(x: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return x
+
+    @flow
+    async def crawl() -> list[int]:
+        return list(await asyncio.gather(*(work(x) for x in range(3))))
+
+    async def main() -> list[int]:
+        break_for(2)
+        state = await crawl(return_state=True)
+        assert state.is_failed()
+        break_for()
+        return await cellist.retry()
+
+    assert asyncio.run(main()) == [0, 1, 2]
+    assert ends(recorder) == ["Completed", "Completed", "Failed", "Cached", "Cached", "Completed"]
+
+
+def test_what_the_flow_itself_may_have_judged_runs_again(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    @task(cache_policy=NO_CACHE)
+    def look() -> int:
+        return 1
+
+    @flow
+    def judge() -> int:
+        found = look()
+        if os.environ[BROKEN]:
+            raise ValueError(found)
+        return found
+
+    break_for(1)
+    judge(return_state=True)
+    break_for()
+    assert cellist.retry() == 1
+    assert ends(recorder, "look") == ["Completed", "Completed"]
+
+
+def test_a_task_that_reads_variables_runs_again(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    stages = ["first"]
+
+    @task(cache_policy=NO_CACHE)
+    def look(x: int) -> str:
+        return f"{stages[-1]} {x}"
+
+    @task(cache_policy=NO_CACHE)
+    def fail() -> None:
+        if os.environ[BROKEN]:
+            raise ValueError
+
+    @flow
+    def two() -> list[str]:
+        found = [look(1)]
+        stages.append("second")
+        found.append(look(1))
+        fail()
+        return found
+
+    break_for(1)
+    two(return_state=True)
+    break_for()
+    assert cellist.retry() == ["second 1", "second 1"]
+    assert ends(recorder, "look") == ["Completed"] * 4
+
+
+def test_cells_that_ran_meanwhile_may_have_changed_the_code(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    crawl = mapped(**KINDS["not cached"])
+
+    @task(cache_policy=NO_CACHE)
+    def edit() -> None:
+        recorder.session.unfinished.epoch += 1
+
+    @flow
+    def two() -> Any:
+        edit()
+        return crawl(3)
+
+    break_for(2)
+    two(return_state=True)
+    break_for()
+    assert cellist.retry() == [0, 10, 20]
+    assert ends(recorder) == ["Completed", "Completed", "Failed", *["Completed"] * 3]
+
+
+def test_what_cannot_be_retried_is_told(recorder: Recorder, break_for: Callable[..., None]) -> None:
+    with pytest.raises(ObjectNotFound, match="No run of this kernel has failed"):
+        cellist.retry()
+    crawl = mapped()
+    break_for()
+    crawl(1)
+    with pytest.raises(ObjectNotFound, match="has completed, so there is nothing to retry"):
+        cellist.retry("crawl")
+    with pytest.raises(ObjectNotFound, match="no run with the id or name 'other'"):
+        cellist.retry("other")
+
+    @flow
+    def early() -> None:
+        cellist.retry("early")
+
+    with pytest.raises(ObjectNotFound, match="is still going on"):
+        early()
+
+
+@task(cache_policy=NO_CACHE)
+def mended() -> str:
+    raise ValueError
+
+
+def test_a_mended_definition_is_the_one_that_runs(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mended(return_state=True)
+
+    @task(cache_policy=NO_CACHE)
+    def better() -> str:
+        return "mended"
+
+    monkeypatch.setitem(globals(), "mended", better)
+    assert cellist.retry() == "mended"
