@@ -56,7 +56,6 @@ class RunUpdated(NamedTuple):
 _log = logging.getLogger("cellist")
 _FLOWS = UUID("6e3a6a0e-52f4-5d0c-9f2f-0c4c1b6f2c57")
 """Namespace of the ids of flows."""
-
 Event = StateChanged | LogWritten | RunUpdated
 Sink = Callable[[Event], object]
 
@@ -127,8 +126,7 @@ class Run:
         self.flow = flow
         self.sinks = sinks
         self.tags = tags
-        self.cell = cell
-        """Token of the cell execution that started the run; groups runs on a board."""
+        self.cell = cell  # token of the cell execution that started it; groups runs on a board
         self._name: str | None = None
         self.state: State | None = None
         self.states: list[State] = []
@@ -375,7 +373,7 @@ class FlowRun(Run):
         super().__init__(*args, **kwargs)
         self.parameters: dict[str, Any] = {}
         self.resumed_from: str | None = None
-        """The id, in hex digits, of the run that this one continues or retries."""
+        """The id, in hex digits, of the run this one continues."""
 
     deployment_id = None
     """There is no server to deploy to."""
