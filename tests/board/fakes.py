@@ -109,6 +109,9 @@ class Screen:
         self.receive = receive
         self.ident = ident
 
+    def open_again(self, html: str, text: str) -> None:
+        self.record(html, text)
+
     def send(self, message: dict[str, Any]) -> None:
         self.messages.append(json.loads(json.dumps(message)))
 

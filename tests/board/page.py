@@ -4,6 +4,7 @@ import time
 
 from cellist.board import assets
 from cellist.board.live import Board
+from cellist.model.reasons import Reason
 from tests.board.fakes import Screen, Story
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -20,7 +21,8 @@ async ([module, ident]) => {
     on: (_event, receive) => listeners.add(receive),
     off: (_event, receive) => listeners.delete(receive),
   };
-  window.cleanup = widget.render({ model, el: document.getElementById("widget") });
+  window.again = (el) => widget.render({ model, el });
+  window.cleanup = window.again(document.getElementById("widget"));
   window.listening = () => listeners.size;
 }
 """
@@ -70,16 +72,30 @@ class Present(Story):
         return run
 
 
+def crawl(story):
+    """A flow under way: one result reused, some fetched, one failed, one waits for its retry."""
+    flow = story.begin(story.flow(), 0)
+    first = story.task("read_list", flow)
+    first.why = Reason("hit", "reused", "same inputs, same source", saved=3.0)
+    story.complete(first, 0, 1, "Cached")
+    for i in range(20):
+        story.complete(story.task("fetch", flow, upstream=[first], retries=3), 1 + i / 4, 2 + i / 4)
+    story.fail(story.task("fetch", flow, upstream=[first], retries=3), 6, 7, "no such page")
+    waiting = story.task("fetch", flow, upstream=[first], retries=3)
+    story.wait_for_retry(waiting, 6, 7, due=18)
+    return flow, waiting
+
+
 class Live:
     """A board whose messages reach a page."""
 
-    def __init__(self, browser, width=1000, dark=False, record=""):
+    def __init__(self, browser, width=1000, dark=False, record="", **context):
         self.screen = Screen()
         self.clicks = []
         self.board = Board("crawl", control=self.click, ui="widget", screen=self.screen)
         self.board.show()
         self.story = Present(lambda event: self.board.apply((event,)))
-        self.context = browser.new_context(viewport={"width": width, "height": 700})
+        self.context = browser.new_context(viewport={"width": width, "height": 700}, **context)
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.requests: list[str] = []

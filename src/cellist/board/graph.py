@@ -12,11 +12,11 @@ from typing import Any
 from cellist.board.groups import Group
 from cellist.drawing.layout import Edge, Measures, Placed, curve, layered, place
 
-MAX_NODES = 300
+MAX_NODES = 500
 """Groups drawn; the list has the others. Beyond this nobody can read the picture anyway."""
 
 _LOOK_BACK = 8
-_MEASURES = Measures()
+_MEASURES = Measures(width=176)
 
 
 def find_order(group: Group, siblings: Sequence[Group]) -> int | None:
@@ -74,7 +74,7 @@ def graph_of(groups: Sequence[Group]) -> dict[str, Any]:
     left_out = len(groups) - len(nodes) - (hidden_root(groups) is not None)
     return {
         "wide": _drawn(place(layers, _MEASURES, down=False), edges, down=False),
-        "tall": _drawn(place(layers, _MEASURES._replace(gap=26), down=True), edges, down=True),
+        "tall": _drawn(place(layers, _MEASURES._replace(gap=20), down=True), edges, down=True),
         "node": [_MEASURES.width, _MEASURES.height],
         "more": f"… and {left_out:,} more in the list" if left_out > 0 else None,
     }

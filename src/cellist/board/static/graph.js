@@ -2,17 +2,24 @@
 // The graph: nodes are buttons, edges are one SVG below them. Python laid it out in both
 // directions; the page takes the one that fits its width.
 
+import { makeArc, paintArc } from "./arc.js";
 import { h, keyed, s, setAttr, setText } from "./dom.js";
 import { showDone } from "./progress.js";
+import { rove } from "./roving.js";
 
-const LEAST_SCALE = 0.8;
+/** @typedef {import("./types.js").Group} Group */
+
+const LEAST_SCALE = 0.75;
+/** Of the panel in the stylesheet, above and below. */
+const PADDING = 20;
 
 /**
  * @param {import("./store.js").Store} store
+ * @param {import("./selection.js").Selection} selection
  * @param {(group: number) => void} open  Shows a group in the list.
  * @returns {import("./types.js").Painter}
  */
-export function makeGraph(store, open) {
+export function makeGraph(store, selection, open) {
   const edges = s("svg", { class: "cellist-edges", "aria-hidden": "true" });
   const nodes = h("div", { class: "cellist-nodes", role: "list", "aria-label": "Tasks" });
   const canvas = h("div", { class: "cellist-canvas" }, nodes);
@@ -23,16 +30,31 @@ export function makeGraph(store, open) {
   const made = new Map();
   /** @type {Map<string, Element>} */
   const lines = new Map();
+  /** @type {WeakMap<Element, Group>} */
+  const painted = new WeakMap();
+  /** @type {import("./types.js").Drawing | null} */
+  let drawing = null;
   let drawn = "";
+  let marked = -1;
+  const settle = rove(nodes, ".cellist-node", (items, at, key) => {
+    const places = items.map((item) => placeOf(Number(item.parentElement?.getAttribute("data-group"))));
+    return neighbour(places, at, key);
+  });
+
+  /** @param {number} id */
+  function placeOf(id) {
+    const [, x, y] = drawing?.nodes.find(([node]) => node === id) ?? [id, 0, 0];
+    return /** @type {[number, number]} */ ([x, y]);
+  }
 
   /** @param {[number, number, number]} place */
   function makeNode([id]) {
-    const button = h("button", { class: "cellist-node", type: "button" },
+    const button = h("button", { class: "cellist-node", type: "button", tabindex: "-1" },
       h("span", { class: "cellist-node-name" }),
-      h("span", { class: "cellist-node-state" }),
-      h("span", { class: "cellist-shares", "aria-hidden": "true" }));
+      h("span", { class: "cellist-node-state" }));
     button.addEventListener("click", () => open(id));
-    return h("div", { role: "listitem", class: "cellist-place" }, button);
+    selection.attach(button, id);
+    return h("div", { role: "listitem", class: "cellist-place", "data-group": id }, button);
   }
 
   /**
@@ -43,58 +65,97 @@ export function makeGraph(store, open) {
     const group = store.groups.get(id);
     const transform = `translate(${x}px, ${y}px)`;
     if (place.style.transform !== transform) place.style.transform = transform;
-    if (!group) return;
+    if (!group || painted.get(place) === group) return;
+    painted.set(place, group);
     const button = /** @type {HTMLElement} */ (place.firstElementChild);
     setAttr(button, "class", `cellist-node is-${group.look}${group.total > 1 ? " is-many" : ""}`);
-    setAttr(button, "aria-label", group.label);
-    setAttr(button, "title", group.why ? `${group.label}\n${group.why}` : group.label);
+    setAttr(button, "aria-label", group.why ? `${group.label}. ${group.why}` : group.label);
     showDone(button, group.doing);
-    const [name, state, shares] = button.children;
+    const [name, state] = button.children;
     setText(name, group.name);
     setText(state, `${store.icon(group.look)} ${group.detail}`);
-    const wanted = group.total > 1 ? group.counts : [];
-    while (shares.children.length > wanted.length) shares.lastElementChild?.remove();
-    wanted.forEach(([look, n], i) => {
-      const part = /** @type {HTMLElement} */ (shares.children[i] ?? shares.appendChild(h("i")));
-      setAttr(part, "class", `is-${look}`);
-      if (part.style.flexGrow !== String(n)) part.style.flexGrow = String(n);
-    });
+    if (group.total < 2) button.children[2]?.remove();
+    else paintArc(button.children[2] ?? button.appendChild(makeArc()), group.counts, group.total);
   }
 
   /** @param {import("./types.js").Graph} graph */
   function pick(graph) {
-    const width = el.clientWidth || 600;
-    const wide = graph.wide.w * LEAST_SCALE <= width || graph.wide.w <= graph.tall.w;
-    const drawing = wide ? graph.wide : graph.tall;
-    const scale = Math.max(LEAST_SCALE, Math.min(1, (width - 4) / drawing.w));
+    const [width, height] = [(el.clientWidth || 600) - 4, (el.parentElement?.clientHeight || 280) - PADDING];
+    const fitting = (/** @type {import("./types.js").Drawing} */ { w, h }) => Math.min(1, width / w, height / h);
+    // the one that is larger when all of it is seen; of two that are not, the one to scroll downwards
+    const wide = fitting(graph.wide) >= Math.min(LEAST_SCALE, fitting(graph.tall)) || graph.wide.w <= graph.tall.w;
+    drawing = wide ? graph.wide : graph.tall;
+    const scale = Math.max(LEAST_SCALE, Math.min(1, fitting(drawing)));
     return { drawing, scale, name: `${wide}-${scale.toFixed(3)}-${store.graphVersion}` };
+  }
+
+  /** @param {import("./types.js").Graph} graph */
+  function layOut(graph) {
+    const { drawing, scale, name } = pick(graph);
+    if (name === drawn) return drawing;
+    drawn = name;
+    setAttr(edges, "viewBox", `0 0 ${drawing.w} ${drawing.h}`);
+    setAttr(edges, "width", String(drawing.w));
+    setAttr(edges, "height", String(drawing.h));
+    canvas.style.width = `${drawing.w * scale}px`;
+    canvas.style.height = `${drawing.h * scale}px`;
+    edges.style.transform = nodes.style.transform = `scale(${scale})`;
+    nodes.style.setProperty("--node-w", `${graph.node[0]}px`);
+    nodes.style.setProperty("--node-h", `${graph.node[1]}px`);
+    setText(more, graph.more ?? "");
+    keyed(edges, lines, drawing.edges, ([a, b]) => `${a}-${b}`, () => s("path"),
+      (line, [a, b, kind, path]) => {
+        setAttr(line, "class", `cellist-edge is-${kind}`);
+        setAttr(line, "data-ends", `${a} ${b}`);
+        setAttr(line, "d", path);
+      });
+    return drawing;
   }
 
   return {
     el,
     paint() {
-      const graph = store.graph;
-      if (!graph) return;
-      const { drawing, scale, name } = pick(graph);
-      if (name !== drawn) {
-        drawn = name;
-        setAttr(edges, "viewBox", `0 0 ${drawing.w} ${drawing.h}`);
-        setAttr(edges, "width", String(drawing.w));
-        setAttr(edges, "height", String(drawing.h));
-        canvas.style.width = `${drawing.w * scale}px`;
-        canvas.style.height = `${drawing.h * scale}px`;
-        edges.style.transform = nodes.style.transform = `scale(${scale})`;
-        nodes.style.setProperty("--node-w", `${graph.node[0]}px`);
-        nodes.style.setProperty("--node-h", `${graph.node[1]}px`);
-        setText(more, graph.more ?? "");
-        keyed(edges, lines, drawing.edges, ([a, b]) => `${a}-${b}`, () => s("path"),
-          (line, [, , kind, path]) => {
-            setAttr(line, "class", `cellist-edge is-${kind}`);
-            setAttr(line, "d", path);
-          });
-      }
-      keyed(nodes, made, drawing.nodes, ([id]) => id, makeNode, updateNode);
+      if (!store.graph) return;
+      keyed(nodes, made, layOut(store.graph).nodes, ([id]) => id, makeNode, updateNode);
+      settle();
     },
     tick() {},
+    mark() {
+      if (marked === selection.group) return;
+      made.get(marked)?.removeAttribute("data-marked");
+      marked = selection.group;
+      made.get(marked)?.setAttribute("data-marked", "");
+      for (const line of lines.values()) {
+        const ends = (line.getAttribute("data-ends") ?? "").split(" ");
+        setAttr(line, "data-marked", ends.includes(String(marked)) ? "" : null);
+      }
+    },
+    focus(group) {
+      /** @type {HTMLElement | null | undefined} */ (made.get(group)?.querySelector("button"))?.focus();
+    },
   };
+}
+
+/**
+ * The nearest place in the direction of an arrow key; straight on counts as nearer than aside.
+ * @param {[number, number][]} places
+ * @param {number} at
+ * @param {string} key
+ * @returns {number | undefined}
+ */
+export function neighbour(places, at, key) {
+  if (key === "Home") return 0;
+  if (key === "End") return places.length - 1;
+  const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[key];
+  const from = places[at];
+  if (!way || !from) return undefined;
+  let best = at;
+  let least = Infinity;
+  places.forEach(([x, y], i) => {
+    const [dx, dy] = [x - from[0], y - from[1]];
+    const along = dx * way[0] + dy * way[1];
+    const aside = Math.abs(dx * way[1]) + Math.abs(dy * way[0]);
+    if (along > 1 && along + 2 * aside < least) [best, least] = [i, along + 2 * aside];
+  });
+  return best;
 }

@@ -10,13 +10,14 @@ const SPEAK_EVERY = 5000;
  * @param {import("./store.js").Store} store
  * @param {import("./commands.js").Commands} commands
  * @param {() => void} unfold  Show or hide the rest of the board of a lone run.
- * @returns {import("./types.js").Painter & {fold: HTMLElement}}
+ * @param {(look: string) => void} filter  List the runs in one state.
  */
-export function makeHeader(store, commands, unfold) {
+export function makeHeader(store, commands, unfold, filter) {
   const icon = h("span", { class: "cellist-icon", "aria-hidden": "true" });
   const word = h("span", { class: "cellist-word" });
   const state = h("span", { class: "cellist-state" }, icon, word);
   const title = h("span", { class: "cellist-title" });
+  const usual = h("span", { class: "cellist-usual" });
   const clock = h("span", { class: "cellist-clock" });
   const buttons = h("span", { class: "cellist-buttons" });
   const bar = h("div", { class: "cellist-bar", "aria-hidden": "true" });
@@ -29,7 +30,7 @@ export function makeHeader(store, commands, unfold) {
   const nextButtons = h("span", { class: "cellist-buttons" });
   const spoken = h("div", { class: "cellist-spoken", role: "status", "aria-live": "polite" });
   const el = h("div", { class: "cellist-header" },
-    h("div", { class: "cellist-line" }, state, title, clock, buttons), bar,
+    h("div", { class: "cellist-line cellist-first" }, state, title, usual, clock, buttons), bar,
     h("div", { class: "cellist-line cellist-second" }, why, counts, saved, fold),
     h("div", { class: "cellist-line cellist-third" }, next, nextButtons, commands.el), spoken);
   /** @type {Map<string, Element>} */
@@ -79,12 +80,17 @@ export function makeHeader(store, commands, unfold) {
       setAttr(state, "class", `cellist-state is-${header.look}`);
       setText(title, header.title);
       setText(saved, header.saved ?? "");
+      setText(usual, header.usual ?? "");
       const total = header.counts.reduce((sum, [, n]) => sum + n, 0);
       keyed(bar, segments, header.counts, ([look]) => look,
         ([look]) => h("i", { class: `is-${look}` }),
         (part, [, n]) => { part.style.flexGrow = String(n); });
       keyed(counts, chips, header.counts, ([look]) => look,
-        ([look]) => h("span", { class: `cellist-chip is-${look}` }),
+        ([look]) => {
+          const chip = h("button", { type: "button", class: `cellist-chip is-${look}`, title: `List them` });
+          chip.addEventListener("click", () => filter(look));
+          return chip;
+        },
         (chip, [look, n]) => setText(chip, `${store.icon(look)} ${n.toLocaleString("en")} ${store.word(look)}`));
       setAttr(bar, "data-empty", total ? null : "");
       setText(why, header.why ?? "");
@@ -97,6 +103,7 @@ export function makeHeader(store, commands, unfold) {
         setText(spoken, header.sentence);
       }
     },
+    /** @param {number} now */
     tick(now) {
       const header = store.header;
       if (!header) return;

@@ -1,12 +1,18 @@
 // @ts-check
 // The list: every group a line that opens to its runs, every run a line that opens to what is
-// known of it. This is also the twin of graph and timeline for screen readers.
+// known of it. Search and switches above it choose; while they do, what fits is open.
 
 import { h, keyed, setAttr, setText } from "./dom.js";
 import { makeDetail } from "./detail.js";
+import { Filter } from "./filter.js";
 import { makeGrid } from "./grid.js";
 import { showDone } from "./progress.js";
+import { rove } from "./roving.js";
 import { countdown, growing } from "./time.js";
+import { makeToolbar } from "./toolbar.js";
+
+/** @typedef {import("./types.js").Row} Row */
+/** @typedef {import("./types.js").Group} Group */
 
 const FIRST_ROWS = 50;
 const GRID_FROM = 13;
@@ -15,10 +21,18 @@ const URGENT = new Set(["failed", "crashed", "waiting", "paused"]);
 /**
  * @param {import("./store.js").Store} store
  * @param {import("./commands.js").Commands} commands
- * @returns {import("./types.js").Painter & {open: (group: number, run?: string) => void}}
+ * @param {import("./selection.js").Selection} selection
+ * @param {import("./inks.js").Inks} inks
+ * @param {(group: number, first: number, number: number) => void} want  Asks for runs that are only counted.
+ * @returns {import("./types.js").Painter & {open: (group: number, run?: string) => void, only: (look: string) => void}}
  */
-export function makeList(store, commands) {
-  const el = h("div", { class: "cellist-list", role: "list", "aria-label": "Runs" });
+export function makeList(store, commands, selection, inks, want) {
+  const filter = new Filter();
+  const toolbar = makeToolbar(store, filter, () => paint());
+  const lines = h("div", { class: "cellist-lines", role: "list", "aria-label": "Runs" });
+  const nothing = h("p", { class: "cellist-more" }, "No run fits.");
+  const el = h("div", { class: "cellist-list" }, toolbar.el, lines, nothing);
+  const settle = rove(lines, ".cellist-group-line, .cellist-run-line");
   /** @type {Map<number, Element>} */
   const made = new Map();
   /** @type {Map<number, ReturnType<typeof makeParts>>} */
@@ -29,28 +43,49 @@ export function makeList(store, commands) {
   /** @type {Set<string>} */
   const openRuns = new Set();
 
-  /** @param {import("./types.js").Group} group */
-  function makeParts(group) {
-    const line = h("button", { class: "cellist-group-line", type: "button" },
+  /** The parts of a line that opens. @param {string} kind */
+  function makeLine(kind) {
+    return h("button", { class: `cellist-${kind}-line`, type: "button", tabindex: "-1" },
       h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
       h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
       h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
       h("span", { class: "cellist-cell-why" }));
-    line.addEventListener("click", () => toggle(group.id));
+  }
+
+  /**
+   * Right opens a line, left and Escape close it; Escape on a closed one is for the board.
+   * @param {HTMLElement} line
+   * @param {() => void} toggle
+   */
+  function obeyKeys(line, toggle) {
+    line.addEventListener("click", toggle);
+    line.addEventListener("keydown", (event) => {
+      const isOpen = line.getAttribute("aria-expanded") === "true";
+      const meant = event.key === "ArrowRight" ? !isOpen : ["ArrowLeft", "Escape"].includes(event.key) && isOpen;
+      if (!meant) return;
+      event.preventDefault();
+      event.stopPropagation();
+      toggle();
+    });
+  }
+
+  /** @param {Group} group */
+  function makeParts(group) {
+    const id = group.id;
+    const line = makeLine("group");
+    obeyKeys(line, () => toggle(id));
+    selection.attach(line, id, "", true);
     const body = h("div", { class: "cellist-group-body" });
-    const grid = makeGrid(store, group.id, (run) => show(group.id, run));
+    const grid = makeGrid(store, id, selection, inks, (index) => showCell(id, index));
     const rows = h("div", { role: "list" });
     const more = h("button", { class: "cellist-button", type: "button" });
-    more.addEventListener("click", () => {
-      opened.set(group.id, (opened.get(group.id) ?? FIRST_ROWS) * 4);
-      paint();
-    });
+    more.addEventListener("click", () => showMore(id));
     const note = h("p", { class: "cellist-more" });
     body.append(grid.el, rows, more, note);
     const el = h("div", { class: "cellist-group", role: "listitem" }, line, body);
     /** @type {Map<string, Element>} */
     const known = new Map();
-    return { el, line, body, grid, rows, more, note, known };
+    return { el, line, body, grid, rows, more, note, known, painted: /** @type {Group | null} */ (null), key: "" };
   }
 
   /** @param {number} id */
@@ -62,14 +97,49 @@ export function makeList(store, commands) {
     paint();
   }
 
+  /** @param {number} id */
+  function showMore(id) {
+    const shown = opened.get(id) ?? FIRST_ROWS;
+    const rows = store.byGroup.get(id);
+    const total = store.groups.get(id)?.total ?? 0;
+    if (rows && rows.size < total && shown * 2 > rows.size) {
+      let first = 0;
+      while (rows.has(first)) first += 1;
+      want(id, first, 200);
+    }
+    opened.set(id, shown * 4);
+    paint();
+  }
+
+  /**
+   * Show the run of a cell of the grid, which may be one that was only counted so far.
+   * @param {number} id
+   * @param {number} index
+   */
+  function showCell(id, index) {
+    const row = store.byGroup.get(id)?.get(index);
+    if (row) show(id, row.id);
+    else {
+      wanted = [id, index];
+      want(id, index, 1);
+    }
+  }
+  /** @type {[group: number, index: number] | null} */
+  let wanted = null;
+
   /**
    * @param {number} id
    * @param {string} [run]
    */
   function show(id, run) {
-    const place = run ? store.rowsOf(id).findIndex((row) => row.id === run) : -1;
+    const group = store.groups.get(id);
+    const row = run ? store.rows.get(run) : undefined;
+    if (group && filter.active && !(row ? filter.fits(row, group.name) : filter.pick(group, store.rowsOf(id)).length)) {
+      filter.clear();
+    }
+    const place = run ? inOrder(id).findIndex((one) => one.id === run) : -1;
     opened.set(id, Math.max(opened.get(id) ?? FIRST_ROWS, place + 1));
-    const only = run ?? store.groups.get(id)?.run;
+    const only = run ?? group?.run;
     if (only) openRuns.add(only);
     paint();
     const part = parts.get(id);
@@ -78,14 +148,22 @@ export function makeList(store, commands) {
     /** @type {HTMLElement | null | undefined} */ (target?.querySelector("button"))?.focus({ preventScroll: true });
   }
 
+  /** The listed runs of a group, what needs attention first. @param {number} id */
+  function inOrder(id) {
+    return store.rowsOf(id).sort((a, b) => Number(URGENT.has(b.look)) - Number(URGENT.has(a.look)));
+  }
+
   /**
-   * @param {Element} _el
-   * @param {import("./types.js").Group} group
+   * @param {ReturnType<typeof makeParts>} part
+   * @param {Group} group
    */
-  function updateGroup(_el, group) {
-    const part = parts.get(group.id);
-    if (!part) return;
-    const isOpen = opened.has(group.id);
+  function updateGroup(part, group) {
+    const fitting = filter.active ? filter.pick(group, inOrder(group.id)) : null;
+    const isOpen = opened.has(group.id) || (fitting !== null && group.total > 1);
+    const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${lines.clientWidth} ${openRuns.size}`;
+    if (part.painted === group && part.key === key) return;
+    part.painted = group;
+    part.key = key;
     const [, name, state, detail, took, why] = part.line.children;
     setAttr(part.line, "aria-expanded", String(isOpen));
     setAttr(part.line, "style", `--depth:${Math.min(group.depth, 6)}`);
@@ -101,54 +179,53 @@ export function makeList(store, commands) {
     setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
     setAttr(why, "title", error ?? group.why);
     part.body.hidden = !isOpen;
-    if (isOpen) paintBody(part, group);
+    if (isOpen) paintBody(part, group, fitting);
   }
 
   /**
    * @param {ReturnType<typeof makeParts>} part
-   * @param {import("./types.js").Group} group
+   * @param {Group} group
+   * @param {Row[] | null} fitting  The runs to choose from; `null` for all.
    */
-  function paintBody(part, group) {
-    part.grid.el.hidden = group.total < GRID_FROM;
+  function paintBody(part, group, fitting) {
+    part.grid.el.hidden = group.total < GRID_FROM || filter.active;
     if (!part.grid.el.hidden) part.grid.paint();
-    const all = store.rowsOf(group.id).sort((a, b) => Number(URGENT.has(b.look)) - Number(URGENT.has(a.look)));
-    const shown = all.slice(0, opened.get(group.id));
+    const all = fitting ?? inOrder(group.id);
+    const shown = all.slice(0, opened.get(group.id) ?? FIRST_ROWS);
     keyed(part.rows, part.known, shown, (row) => row.id, makeRow, updateRow);
-    part.more.hidden = shown.length >= all.length;
-    setText(part.more, `Show more of ${all.length.toLocaleString("en")}`);
-    part.note.hidden = !group.more;
+    const rest = !store.closed && !filter.active && all.length < group.total;
+    part.more.hidden = shown.length >= all.length && !rest;
+    setText(part.more, `Show more of ${(fitting ? all.length : group.total).toLocaleString("en")}`);
+    part.note.hidden = !store.closed || !group.more;
     setText(part.note, group.more ?? "");
   }
 
-  /** @param {import("./types.js").Row} row */
+  /** @param {Row} row */
   function makeRow(row) {
-    const line = h("button", { class: "cellist-run-line", type: "button" },
-      h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
-      h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
-      h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
-      h("span", { class: "cellist-cell-why" }));
-    line.addEventListener("click", () => {
+    const line = makeLine("run");
+    obeyKeys(line, () => {
       if (!openRuns.delete(row.id)) openRuns.add(row.id);
       paint();
     });
+    selection.attach(line, row.g, row.id, true);
     const buttons = h("span", { class: "cellist-buttons" });
     return h("div", { class: "cellist-run", role: "listitem" },
       h("div", { class: "cellist-run-head" }, line, buttons));
   }
 
   /** Rows as they were painted: a row that changes is a new object.
-   * @type {WeakMap<Element, [row: object, open: boolean]>} */
+   * @type {WeakMap<Element, [row: object, open: boolean, closed: boolean]>} */
   const painted = new WeakMap();
 
   /**
    * @param {HTMLElement} el
-   * @param {import("./types.js").Row} row
+   * @param {Row} row
    */
   function updateRow(el, row) {
     const isOpen = openRuns.has(row.id);
     const before = painted.get(el);
-    if (before && before[0] === row && before[1] === isOpen) return;
-    painted.set(el, [row, isOpen]);
+    if (before && before[0] === row && before[1] === isOpen && before[2] === store.closed) return;
+    painted.set(el, [row, isOpen, store.closed]);
     const head = /** @type {Element} */ (el.firstElementChild);
     const [line, buttons] = head.children;
     const [, name, state, detail, took, why] = line.children;
@@ -172,18 +249,43 @@ export function makeList(store, commands) {
   }
 
   function paint() {
-    keyed(el, made, store.groups.values(), (group) => group.id,
+    toolbar.paint();
+    let fit = 0;
+    const groups = [...store.groups.values()].filter((group) => {
+      if (!filter.active) return true;
+      const rows = filter.pick(group, store.rowsOf(group.id));
+      fit += rows.length;
+      return rows.length > 0;
+    });
+    keyed(lines, made, groups, (group) => group.id,
       (group) => {
         const part = makeParts(group);
         parts.set(group.id, part);
         return part.el;
-      }, updateGroup);
+      }, (_, group) => updateGroup(/** @type {ReturnType<typeof makeParts>} */ (parts.get(group.id)), group));
+    for (const id of parts.keys()) if (!made.has(id)) parts.delete(id);
+    nothing.hidden = groups.length > 0 || !filter.active;
+    let total = 0;
+    for (const group of store.groups.values()) total += group.total;
+    toolbar.tell(fit, store.rows.size, total);
+    settle();
+    const ready = wanted && store.byGroup.get(wanted[0])?.get(wanted[1]);
+    if (ready) {
+      wanted = null;
+      show(ready.g, ready.id);
+    }
   }
 
   return {
     el,
     paint,
     open: show,
+    only(look) {
+      filter.only(look);
+      paint();
+      el.parentElement?.scrollTo({ top: 0 });
+      toolbar.focus();
+    },
     tick(now) {
       if (store.closed) return;
       for (const cell of el.querySelectorAll("[data-run]")) {
@@ -193,6 +295,17 @@ export function makeList(store, commands) {
         if (row.due) setText(cell, countdown(row.due - now));
         else if (last && last[2] === null) setText(cell, growing(now - last[1]));
       }
+    },
+    mark() {
+      for (const [id, part] of parts) {
+        setAttr(part.line, "data-marked", id === selection.group ? "" : null);
+        if (part.body.hidden) continue;
+        for (const [run, row] of part.known) setAttr(row, "data-marked", run === selection.run ? "" : null);
+        part.grid.mark();
+      }
+    },
+    focus(group) {
+      parts.get(group)?.line.focus();
     },
   };
 }

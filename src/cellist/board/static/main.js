@@ -1,19 +1,23 @@
 // @ts-check
-// The board: takes messages, holds one store, and lets the visible part paint once per frame.
+// The board: takes messages, holds one store, and lets the visible views paint once per frame.
 
 import { Commands } from "./commands.js";
 import { h, setAttr } from "./dom.js";
 import { makeGraph } from "./graph.js";
 import { makeHeader } from "./header.js";
+import { Inks } from "./inks.js";
 import { makeList } from "./list.js";
+import { makeReadout } from "./readout.js";
+import { Selection } from "./selection.js";
 import { Store } from "./store.js";
+import { makeTable } from "./table.js";
+import { makeTabs } from "./tabs.js";
 import { makeTimeline } from "./timeline.js";
+import { enter, leave } from "./views.js";
 
 const TICK = 100;
 const CALM_TICK = 1000;
 const ASK_AGAIN = 2500;
-const TABS = ["Graph", "Timeline", "List"];
-let made = 0;
 
 /**
  * Hide the record while the board lives: wherever on the page it is, also after it was rewritten.
@@ -25,59 +29,38 @@ function hideRecord(ident) {
 }
 
 /**
- * Tabs with their keys: arrows, Home and End move, as the pattern for tabs asks.
- * @param {import("./types.js").Painter[]} painters
- * @param {(index: number) => void} changed
- */
-function makeTabs(painters, changed) {
-  const prefix = `cellist-${(made += 1)}`;
-  const tabs = TABS.map((name, i) => h("button", { type: "button", role: "tab", class: "cellist-tab",
-    id: `${prefix}-tab-${i}`, "aria-controls": `${prefix}-panel-${i}` }, name));
-  const panels = painters.map((painter, i) => h("div", { role: "tabpanel", class: "cellist-panel",
-    id: `${prefix}-panel-${i}`, "aria-labelledby": `${prefix}-tab-${i}`, tabindex: "0" }, painter.el));
-  /** @param {number} index */
-  const choose = (index) => {
-    tabs.forEach((tab, i) => {
-      setAttr(tab, "aria-selected", String(i === index));
-      setAttr(tab, "tabindex", i === index ? "0" : "-1");
-      panels[i].hidden = i !== index;
-    });
-    changed(index);
-  };
-  const bar = h("div", { role: "tablist", class: "cellist-tabs", "aria-label": "Views" }, ...tabs);
-  tabs.forEach((tab, i) => tab.addEventListener("click", () => choose(i)));
-  bar.addEventListener("keydown", (event) => {
-    const at = tabs.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    const to = { ArrowRight: (at + 1) % 3, ArrowLeft: (at + 2) % 3, Home: 0, End: 2 }[event.key];
-    if (to === undefined || at < 0) return;
-    event.preventDefault();
-    choose(to);
-    tabs[to].focus();
-  });
-  return { bar, panels, choose };
-}
-
-/**
  * @param {import("./types.js").Model} model
  * @param {HTMLElement} el
  */
 function start(model, el) {
   const store = new Store(() => model.send({ kind: "resync" }));
   const commands = new Commands((message) => model.send(message));
-  const header = makeHeader(store, commands, () => fold(root.hasAttribute("data-open")));
-  const list = makeList(store, commands);
-  let visible = 0;
+  const selection = new Selection();
+  const inks = new Inks(store, () => repaint());
+  const header = makeHeader(store, commands, () => fold(root.hasAttribute("data-open")), (look) => {
+    setAttr(root, "data-open", "");
+    tabs.choose("List");
+    list.only(look);
+  });
+  const list = makeList(store, commands, selection, inks,
+    (group, first, number) => model.send({ kind: "want", group, first, number }));
+  /** Where Escape leads back to. */
+  let cameFrom = "";
   /** @type {(group: number, run?: string) => void} */
   const open = (group, run) => {
-    tabs.choose(2);
+    cameFrom = tabs.current;
+    selection.open(group, run);
+    tabs.choose("List");
     list.open(group, run);
   };
-  const painters = [makeGraph(store, open), makeTimeline(store, open), list];
-  const tabs = makeTabs(painters, (index) => {
-    visible = index;
-    paint();
-  });
-  const root = h("section", { class: "cellist", "aria-label": "cellist board" }, header.el, tabs.bar, ...tabs.panels);
+  const graph = makeGraph(store, selection, open);
+  const timeline = makeTimeline(store, selection, inks, open);
+  const tabs = makeTabs({ Graph: graph, Timeline: timeline, List: list }, () => paint());
+  const readout = makeReadout(store, selection);
+  const table = makeTable(store);
+  // Lab's shortcuts would take Enter, Escape and the arrows away from whatever has the focus here
+  const root = h("section", { class: "cellist", "aria-label": "cellist board", "data-lm-suppress-shortcuts": "true" },
+    header.el, tabs.bar, tabs.views, readout.el, table.el, inks.el);
   /** A lone run is told in the header; the rest of its board is shown when it is asked for.
    * @param {boolean} shut */
   function fold(shut) {
@@ -95,16 +78,24 @@ function start(model, el) {
     // A notebook takes cells out of the page that are scrolled away; coming back changes the size.
     if (store.seq < 0 || !el.isConnected) return;
     setAttr(root, "data-lone", store.header?.lone ? "" : null);
+    tabs.fit();
     header.paint();
-    painters[visible].paint();
+    for (const painter of tabs.visible()) painter.paint();
+    mark();
+    table.paint();
     tick();
+  }
+
+  function mark() {
+    for (const painter of tabs.visible()) painter.mark();
+    readout.mark();
   }
 
   function tick() {
     window.clearTimeout(timer);
     const now = store.now();
     header.tick(now);
-    painters[visible].tick(now);
+    for (const painter of tabs.visible()) painter.tick(now);
     if (store.closed || store.header?.end || !el.isConnected) return;
     timer = window.setTimeout(() => window.requestAnimationFrame(tick), calm.matches ? CALM_TICK : TICK);
   }
@@ -117,22 +108,50 @@ function start(model, el) {
   function receive(message) {
     if (message.kind === "reply") commands.reply(message);
     if (!store.receive(message)) return;
-    if (!root.isConnected) el.append(hideRecord(model.get("ident") ?? ""), root);
+    if (!root.isConnected) el.append(hideRecord(ident), root);
     repaint();
   }
 
-  const resized = new ResizeObserver(repaint);
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const group = selection.opened?.[0] ?? selection.group;
+    selection.close();
+    if (tabs.current !== "List" || !cameFrom) return;
+    tabs.choose(cameFrom);
+    cameFrom = "";
+    for (const painter of tabs.visible().slice(0, 1)) painter.focus(group);
+  });
+  selection.listeners.add(mark);
+  const ident = model.get("ident") ?? "";
+  let asleep = true;
+  const view = {
+    el,
+    sleep() {
+      asleep = true;
+      model.off("msg:custom", receive);
+    },
+  };
+  function wake() {
+    asleep = false;
+    enter(ident, view);
+    model.on("msg:custom", receive);
+    model.send({ kind: "hello" });
+  }
+  const resized = new ResizeObserver(() => {
+    if (asleep && el.isConnected) wake();
+    repaint();
+  });
   resized.observe(el);
-  model.on("msg:custom", receive);
-  tabs.choose(0);
-  model.send({ kind: "hello" });
+  wake();
   const again = window.setTimeout(() => {
     if (store.seq < 0) model.send({ kind: "hello" });
   }, ASK_AGAIN);
 
   return () => {
     model.off("msg:custom", receive);
+    leave(ident, view);
     resized.disconnect();
+    timeline.stop?.();
     commands.stop();
     window.clearTimeout(timer);
     window.clearTimeout(again);

@@ -1,167 +1,176 @@
 // @ts-check
-// The timeline: a band for each group, one bar per attempt, dashes for waits. Bars stand in
-// milliseconds; a band is an SVG whose viewBox is the time span, so that growing time moves one
-// attribute per band and not every bar.
+// The timeline: a band for each group, painted on a canvas of its own while it is in sight. The
+// names beside the bands are buttons; from them the keys reach every bar.
 
-import { h, keyed, s, setAttr, setText } from "./dom.js";
-import { duration, niceStep } from "./time.js";
+import { PACE_HEIGHT, paintBars, paintFolds, paintPace, rowAt } from "./bars.js";
+import { h, keyed, setAttr, setText } from "./dom.js";
+import { lineUp, rove } from "./roving.js";
+import { makeScale } from "./scale.js";
 
-const TICKS = 6;
-
-/** @param {number} ms */
-const tickText = (ms) => duration(ms).replace(".0 s", " s").replace(" 00 s", "").replace(" 00 min", "");
+/** @typedef {import("./types.js").Group} Group */
+/** @typedef {{el: HTMLElement, label: HTMLElement, canvas: HTMLCanvasElement, seen: boolean,
+ *   group: Group | null, key: string}} Band */
 
 /**
  * @param {import("./store.js").Store} store
+ * @param {import("./selection.js").Selection} selection
+ * @param {import("./inks.js").Inks} inks
  * @param {(group: number, run?: string) => void} open  Shows a run in the list.
  * @returns {import("./types.js").Painter}
  */
-export function makeTimeline(store, open) {
+export function makeTimeline(store, selection, inks, open) {
   const axis = h("div", { class: "cellist-axis", "aria-hidden": "true" });
   const bands = h("div", { class: "cellist-bands", role: "list", "aria-label": "Tasks over time" });
   const el = h("div", { class: "cellist-timeline" },
     h("div", { class: "cellist-axis-row" }, h("span", {}), axis), bands);
   /** @type {Map<number, Element>} */
   const made = new Map();
-  /** @type {WeakMap<Element, Map<string, Element>>} */
-  const bars = new WeakMap();
-  /** Rows as they were painted: a row that changes is a new object.
-   * @type {WeakSet<import("./types.js").Row>} */
-  const painted = new WeakSet();
-  /** @type {Map<SVGElement, [start: number, row: string]>} */
-  const growingBars = new Map();
-  let shownSpan = 0;
-
-  const origin = () => store.header?.start ?? 0;
-
-  /** @param {number} now */
-  function span(now) {
-    const header = store.header;
-    if (!header?.start) return 1000;
-    if (header.end) return Math.max(1, header.end - header.start);
-    const least = Math.max(1000, (now - header.start) * 1.04);
-    const step = niceStep(least, TICKS);
-    return Math.ceil(least / step) * step; // grows in steps, so that bars do not crawl
-  }
-
-  /** @param {import("./types.js").Group} group */
-  function makeBand(group) {
-    const label = h("button", { class: "cellist-band-name", type: "button" });
-    label.addEventListener("click", () => open(group.id));
-    const drawing = s("svg", { class: "cellist-lanes", preserveAspectRatio: "none", "aria-hidden": "true" });
-    drawing.addEventListener("click", (event) => {
-      const run = /** @type {Element} */ (event.target).getAttribute("data-run");
-      open(group.id, run ?? undefined);
-    });
-    const band = h("div", { class: "cellist-band", role: "listitem" }, label);
-    band.append(drawing);
-    bars.set(band, new Map());
-    return band;
-  }
-
-  /** One bar: a rectangle for an attempt, a dashed line for a wait.
-   * @param {Element} drawing
-   * @param {Map<string, Element>} known
-   * @param {import("./types.js").Row} row
-   * @param {number} index
-   * @param {number} pitch  How high a lane is.
-   */
-  function paintBar(drawing, known, row, index, pitch) {
-    const [look, start, end] = /** @type {import("./types.js").Bar[]} */ (row.bars)[index];
-    const key = `${row.id}-${index}`;
-    let bar = /** @type {SVGElement | undefined} */ (known.get(key));
-    const tag = look === "waiting" ? "line" : "rect";
-    if (!bar || bar.tagName !== tag) {
-      bar?.remove();
-      bar = s(tag, { "data-run": row.id, "vector-effect": "non-scaling-stroke" });
-      bar.append(s("title"));
-      known.set(key, bar);
-      drawing.append(bar);
+  /** @type {Map<number, Band>} */
+  const parts = new Map();
+  const settle = rove(bands, ".cellist-band-name", lineUp);
+  const sight = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      const band = parts.get(Number(entry.target.getAttribute("data-group")));
+      if (!band) continue;
+      band.seen = entry.isIntersecting;
+      if (band.seen) draw(band);
     }
-    const y = (row.lane ?? 0) * pitch + 1;
-    const x = start - origin();
-    setAttr(bar, "class", `cellist-stretch is-${look}${row.shade ? " is-shaded" : ""}`);
-    if (tag === "rect") {
-      setAttr(bar, "x", String(x));
-      setAttr(bar, "y", String(y));
-      setAttr(bar, "height", String(pitch - 2));
-    } else {
-      const middle = String(y + pitch / 2 - 1);
-      setAttr(bar, "x1", String(x));
-      setAttr(bar, "y1", middle);
-      setAttr(bar, "y2", middle);
-    }
-    if (bar.firstChild) setText(/** @type {Element} */ (bar.firstChild), `${row.name}: ${store.word(look)}`);
-    if (end === null && !store.closed) growingBars.set(bar, [x, row.id]);
-    else growingBars.delete(bar);
-    setEnd(bar, x, (end ?? store.now()) - origin());
-  }
+  });
+  let width = 0;
+  let scale = makeScale(0, 1, false, [], 600);
 
-  /**
-   * @param {SVGElement} bar
-   * @param {number} start
-   * @param {number} end
-   */
-  function setEnd(bar, start, end) {
-    if (bar.tagName === "line") setAttr(bar, "x2", String(Math.max(start, end)));
-    else setAttr(bar, "width", String(Math.max(0, end - start)));
-  }
-
-  /**
-   * @param {HTMLElement} band
-   * @param {import("./types.js").Group} group
-   */
-  function updateBand(band, group) {
-    const [label, drawing] = band.children;
-    setText(label, `${store.icon(group.look)} ${group.name}${group.total > 1 ? ` ×${group.total.toLocaleString("en")}` : ""}`);
-    setAttr(label, "class", `cellist-band-name is-${group.look}`);
-    setAttr(label, "title", group.label);
-    setAttr(label, "aria-label", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
-    const total = group.lanes * group.pitch + 2;
-    setAttr(drawing, "data-height", String(total));
-    const style = /** @type {HTMLElement} */ (drawing).style;
-    if (style.height !== `${total}px`) style.height = `${total}px`;
-    setAttr(drawing, "viewBox", `0 0 ${shownSpan} ${total}`);
-    const known = /** @type {Map<string, Element>} */ (bars.get(band));
-    const repaint = band.getAttribute("data-pitch") !== String(group.pitch);
-    setAttr(band, "data-pitch", String(group.pitch));
-    for (const row of store.byGroup.get(group.id)?.values() ?? []) {
-      if (painted.has(row) && !repaint) continue;
-      painted.add(row);
-      (row.bars ?? []).forEach((_, index) => paintBar(drawing, known, row, index, group.pitch));
-    }
-  }
+  const goesOn = () => !store.closed && !store.header?.end;
+  const rows = (/** @type {number} */ group) => [...(store.byGroup.get(group)?.values() ?? [])];
 
   /** @param {number} now */
   function rescale(now) {
-    const wanted = span(now);
-    if (wanted === shownSpan) return;
-    shownSpan = wanted;
-    const step = niceStep(wanted, TICKS);
-    axis.replaceChildren();
-    for (let at = 0; at <= wanted; at += step) {
-      axis.append(h("span", { style: `left:${(at * 100) / wanted}%` }, at ? tickText(at) : "0"));
+    const header = store.header;
+    const begin = header?.start ?? now;
+    const next = makeScale(begin, header?.end ?? now, goesOn(), header?.idle ?? [], width);
+    if (next.key === scale.key) return;
+    scale = next;
+    axis.replaceChildren(
+      ...next.ticks.map(({ x, text }) => h("span", { class: "cellist-tick",
+        style: x > width - 20 ? "right:0;transform:none" : `left:${x.toFixed(1)}px` }, text)),
+      ...next.folds.map((fold) => h("span", { class: "cellist-fold-text", style: `left:${fold.x}px;width:${fold.width}px`,
+        title: `nothing ran for ${fold.text}` }, fold.text)),
+    );
+  }
+
+  /** @param {Group} group */
+  function makeBand(group) {
+    const label = h("button", { class: "cellist-band-name", type: "button", tabindex: "-1" });
+    const canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "cellist-lanes", "aria-hidden": "true" }));
+    const band = h("div", { class: "cellist-band", role: "listitem", "data-group": group.id }, label, canvas);
+    const id = group.id;
+    selection.attach(label, id);
+    label.addEventListener("click", () => open(id, selection.group === id && selection.run ? selection.run : undefined));
+    label.addEventListener("keydown", (event) => step(event, id));
+    const at = (/** @type {MouseEvent} */ event) => {
+      const pitch = store.groups.get(id)?.pitch ?? 7;
+      return rowAt(rows(id), event.offsetX, event.offsetY, { scale, pitch, now: store.now() });
+    };
+    canvas.addEventListener("pointermove", (event) => selection.point(id, at(event)?.id));
+    canvas.addEventListener("pointerleave", () => selection.leave());
+    canvas.addEventListener("click", (event) => open(id, at(event)?.id));
+    parts.set(id, { el: band, label, canvas, seen: false, group: null, key: "" });
+    sight.observe(band);
+    return band;
+  }
+
+  /**
+   * Left and right go from bar to bar.
+   * @param {KeyboardEvent} event
+   * @param {number} id
+   */
+  function step(event, id) {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const drawn = rows(id).filter((row) => row.lane !== undefined && row.bars?.length);
+    drawn.sort((a, b) => (a.bars?.[0][1] ?? 0) - (b.bars?.[0][1] ?? 0));
+    const place = drawn.findIndex((row) => row.id === selection.run);
+    const next = drawn[place < 0 ? (by > 0 ? 0 : drawn.length - 1) : Math.max(0, Math.min(drawn.length - 1, place + by))];
+    if (next) selection.point(id, next.id, true);
+  }
+
+  /**
+   * @param {Element} _el
+   * @param {Group} group
+   */
+  function updateBand(_el, group) {
+    const band = parts.get(group.id);
+    if (!band) return;
+    if (band.group !== group) {
+      band.group = group;
+      band.key = "";
+      const many = group.total > 1 ? ` ×${group.total.toLocaleString("en")}` : "";
+      setText(band.label, `${store.icon(group.look)} ${group.name}${many}`);
+      setAttr(band.label, "class", `cellist-band-name is-${group.look}`);
+      setAttr(band.label, "style", `--depth:${Math.min(group.depth, 6)}`);
+      setAttr(band.label, "aria-label", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
+      const height = heightOf(group);
+      if (band.canvas.style.height !== `${height}px`) band.canvas.style.height = `${height}px`;
     }
-    for (const band of made.values()) {
-      const drawing = band.children[1];
-      setAttr(drawing, "viewBox", `0 0 ${wanted} ${drawing.getAttribute("data-height")}`);
+    if (band.seen) draw(band);
+  }
+
+  /** @param {Band} band */
+  function draw(band) {
+    const { group, canvas } = band;
+    const pen = canvas.getContext("2d");
+    if (!group || !pen || width <= 0) return;
+    const marked = selection.group === group.id ? selection.run : "";
+    const key = `${scale.key}|${inks.version}|${marked}|${window.devicePixelRatio}`;
+    if (key === band.key && !(goesOn() && group.over < group.total)) return;
+    band.key = key;
+    const height = heightOf(group);
+    const ratio = window.devicePixelRatio || 1;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
     }
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    if (scale.folds.length) paintFolds(pen, scale, height, inks.get("rule"));
+    const how = { scale, pitch: group.pitch, width, now: store.closed ? scale.time(width) : store.now(), marked, inks };
+    if (group.pace) paintPace(pen, group.pace, how);
+    else paintBars(pen, rows(group.id), how);
+  }
+
+  function drawAll() {
+    for (const band of parts.values()) if (band.seen) draw(band);
   }
 
   return {
     el,
     paint() {
+      width = axis.clientWidth;
       rescale(store.now());
       const groups = [...store.groups.values()].filter((group) => group.lanes > 0);
       keyed(bands, made, groups, (group) => group.id, makeBand, updateBand);
+      for (const id of parts.keys()) if (!made.has(id)) parts.delete(id);
+      settle();
     },
     tick(now) {
+      if (!goesOn()) return;
       rescale(now);
-      for (const [bar, [start, id]] of growingBars) {
-        if (!bar.isConnected) growingBars.delete(bar);
-        const due = store.rows.get(id)?.due;
-        setEnd(bar, start, (bar.tagName === "line" && due ? Math.max(due, now) : now) - origin());
-      }
+      drawAll();
+    },
+    mark() {
+      for (const [id, band] of parts) setAttr(band.el, "data-marked", id === selection.group ? "" : null);
+      drawAll();
+    },
+    focus(group) {
+      parts.get(group)?.label.focus();
+    },
+    stop() {
+      sight.disconnect();
     },
   };
+}
+
+/** @param {Group} group */
+function heightOf(group) {
+  return group.pace ? PACE_HEIGHT : Math.max(16, group.lanes * group.pitch + 2);
 }

@@ -31,6 +31,7 @@
  * @property {string} [where]
  * @property {Doing} [doing]
  * @property {Doing[]} [progress]  Of each loop of its code, outermost first.
+ * @property {string[]} [tags]
  * @property {string[]} [can]
  *
  * @typedef {object} Group  All runs of one task at one place.
@@ -55,6 +56,13 @@
  * @property {string} [took]
  * @property {string | string[]} [cells]
  * @property {[number, string][]} [changed]
+ * @property {string[]} [tags]
+ * @property {Pace} [pace]  Given where not every run has a bar.
+ *
+ * @typedef {object} Pace  How many runs of a group ended when and how.
+ * @property {number} begin
+ * @property {number} width  Of a column, in milliseconds.
+ * @property {[look: string, number: number][][]} bins
  *
  * @typedef {object} Drawing
  * @property {number} w
@@ -77,6 +85,8 @@
  * @property {number | null} start
  * @property {number | null} end
  * @property {string | null} took
+ * @property {string | null} [usual]  How long such runs took before.
+ * @property {[number, number | null][]} [idle]  When everything that had begun waited.
  * @property {string} runs
  * @property {[string, number][]} counts
  * @property {string | null} saved
@@ -107,6 +117,9 @@
  * @property {HTMLElement} el
  * @property {() => void} paint  Draw what the store holds.
  * @property {(now: number) => void} tick  Move what moves with time.
+ * @property {() => void} mark  Show what is marked.
+ * @property {(group: number) => void} focus  Give the keyboard's focus to what stands for a group.
+ * @property {() => void} [stop]  Let go of what outlives the elements.
  */
 
 export {};
