@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cellist import settings
+from cellist.caching.limit_tables import LimitTable
 from cellist.caching.store import ResultStore
 from cellist.caching.stores import Stores
 from cellist.engine.commands import Err, Outcome
@@ -25,6 +26,7 @@ from cellist.engine.errors import own_frame
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.interrupts import Guard
 from cellist.engine.limits import Limits
+from cellist.engine.shared_limits import SharedLimits
 from cellist.exceptions import CancelledRun, ObjectNotFound
 from cellist.history import History
 from cellist.model.ids import as_hex
@@ -53,7 +55,6 @@ class Session:
         self.sinks: list[Callable[[Event], object]] = []
         self.live: dict[int, Execution] = {}
         self.guard = Guard()
-        self.limits = Limits()
         self.unfinished = UnfinishedRuns()
         self.now = time.time_ns
         self.warned: dict[Any, str] = {}
@@ -71,6 +72,7 @@ class Session:
         """Where tasks show something again, once the notebook extension is loaded."""
         self.main_loop: Any = None
         """The kernel's event loop, once the notebook extension knows it."""
+        self.limits = Limits(shared=self._shared_limits())
         self.history = self._open_history()
         chosen = settings.active()
         self.store = ResultStore(
@@ -91,6 +93,11 @@ class Session:
             self.warn(f"cellist cannot use a directory for its records: {error}.")
             return None
         return base / name
+
+    def _shared_limits(self) -> SharedLimits | None:
+        place = self._place("limits")
+        kind = settings.active().store
+        return SharedLimits(LimitTable(place.parent, kind), self.warn) if place else None
 
     def _open_history(self) -> History:
         keep = settings.refresh().history
@@ -199,6 +206,8 @@ class Session:
         """Write what is still to be written, within a few seconds."""
         self.stores.close()
         self.history.close()
+        if self.limits.shared is not None:
+            self.limits.shared.close()
 
 
 def _end_wait(execution: Execution) -> bool:
@@ -246,7 +255,10 @@ def _moved(before: Session) -> Session:
     """Return a session in the directory of now that knows all else that the one before knew."""
     after = Session()
     after.sinks += [sink for sink in before.sinks if sink != before.history.sink]
+    shared = after.limits.shared
     vars(after).update({name: it for name, it in vars(before).items() if name not in _PLACED})
+    if shared is not None:
+        after.limits.share_through(shared)
     before.close()
     return after
 

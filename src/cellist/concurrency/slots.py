@@ -1,6 +1,7 @@
 """Ask for slots of named limits and hold them for a block of code."""
 
 import asyncio
+import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from cellist.engine.commands import Err
 from cellist.engine.execution import Execution, current
 from cellist.engine.permits import Permit, held
-from cellist.engine.threads import place_released
+from cellist.engine.threads import CodeStopped, place_released, stop_code_in
 from cellist.engine.waiting import settled, wait_all
 from cellist.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from cellist.session import Session, get_session
@@ -24,6 +25,7 @@ class Request:
         timeout: float | None = None,
         strict: bool = False,
         patient: bool = True,
+        lease: float | None = None,
     ) -> None:
         self.names = [names] if isinstance(names, str) else list(names)
         if not all(isinstance(name, str) for name in self.names):  # pyright: ignore[reportUnnecessaryIsInstance] - users may not check types
@@ -39,6 +41,10 @@ class Request:
         self.timeout = timeout
         self.strict = strict
         self.patient = patient
+        if lease is not None and not lease > 0:
+            message = f"`lease_duration` must be > 0, got {lease!r}."
+            raise ValueError(message)
+        self.lease = lease
 
     def acquire(self) -> Permit | None:
         """Block until the slots are there; `None` if nothing limits them."""
@@ -101,7 +107,12 @@ class Request:
             raise ConcurrencySlotAcquisitionError(message)
         for name in unknown:
             session.warn(f"There is no limit {name!r}, so it limits nothing. {_remedy(name)}")
-        return Permit(session.limits, known, self.occupy, x) if known else None
+        if not known:
+            return None
+        permit = Permit(session.limits, known, self.occupy, x)
+        if self.lease is not None:
+            permit.lease = self.lease
+        return permit
 
     def _must_wait(self, permit: Permit, x: Execution | None) -> bool:
         """Ask for the slots; whether they have to be waited for."""
@@ -161,32 +172,76 @@ def _stoppable(x: Execution | None) -> Generator[None]:
             guard.leave(task)
 
 
+class Block:
+    """One entering of a `Concurrency`: what it holds, and how it is ended if that is lost."""
+
+    def __init__(self, permit: Permit | None, is_async: bool) -> None:
+        self.permit = permit
+        self._ident = threading.get_ident()
+        self._task = asyncio.current_task() if is_async else None
+        self._lock = threading.Lock()
+        self._is_open = True
+        self.lost = ""
+        """What is to be told if the slots were lost meanwhile."""
+
+    def end(self, message: str) -> bool:
+        """Stop the code in the block, from another thread, as far as that can be done."""
+        with self._lock:
+            if not self._is_open:
+                return False
+            self.lost = message
+            if self._task is not None:
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+            else:
+                stop_code_in(self._ident)
+        return True
+
+    def close(self) -> None:
+        """End the block. Raises `ConcurrencySlotAcquisitionError` if its slots were lost."""
+        try:
+            with self._lock:
+                self._is_open = False
+        except CodeStopped:
+            self._is_open = False
+        if not self.lost:
+            return
+        if self._task is not None and self._task.cancelling():
+            self._task.uncancel()
+        raise ConcurrencySlotAcquisitionError(self.lost) from None
+
+
 class Concurrency:
     """Holds slots for the length of a `with` or `async with` block. Made by `concurrency`."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, ends_if_lost: bool = False) -> None:
         self._request = request
-        self._held: list[Permit | None] = []
+        self._ends_if_lost = ends_if_lost
+        self._held: list[Block] = []
 
-    def _keep(self, permit: Permit | None) -> None:
-        self._held.append(permit)
+    def _keep(self, permit: Permit | None, is_async: bool) -> None:
+        block = Block(permit, is_async)
+        self._held.append(block)
         if permit is not None:
+            if self._ends_if_lost:
+                permit.on_lost = block.end
             held.set((*held.get(), permit))
 
     def _give_back(self) -> None:
-        permit = self._held.pop()
+        block = self._held.pop()
+        permit = block.permit
         if permit is not None:
             held.set(tuple(one for one in held.get() if one is not permit))
             permit.table.release(permit)
+        block.close()
 
     def __enter__(self) -> None:
-        self._keep(self._request.acquire())
+        self._keep(self._request.acquire(), is_async=False)
 
     def __exit__(self, *_: object) -> None:
         self._give_back()
 
     async def __aenter__(self) -> None:
-        self._keep(await self._request.aacquire())
+        self._keep(await self._request.aacquire(), is_async=True)
 
     async def __aexit__(self, *_: object) -> None:
         self._give_back()
@@ -209,16 +264,24 @@ def concurrency(
     limit nothing; that is warned of once.
 
     `max_retries=0` means not to wait at all; other numbers mean nothing here, because waiting is
-    not polling. Within a kernel slots are not leased, so `lease_duration`, `holder` and
-    `raise_on_lease_renewal_failure` are accepted and mean nothing.
+    not polling, and `holder` means nothing: the run that asks is what is shown.
+
+    Slots of a limit that kernels share (`limits.set(..., shared=True)`) are leases of
+    `lease_duration` seconds, renewed in the background while the kernel lives. If a lease is lost,
+    as after the machine has slept, that is warned of; with `raise_on_lease_renewal_failure`, by
+    default as `strict`, the block is stopped where its code can be, and raises
+    `ConcurrencySlotAcquisitionError`.
 
     Entering raises `AcquireConcurrencySlotTimeoutError` (a `TimeoutError`) after
     `timeout_seconds`, and `ConcurrencySlotAcquisitionError` if the slots can never be had: `occupy`
     is more than a limit has, the block would wait for slots held by a block around it, or with
     `strict` a limit does not exist.
     """
-    del lease_duration, holder, raise_on_lease_renewal_failure
-    return Concurrency(Request(names, occupy, timeout_seconds, strict, patient=max_retries != 0))
+    del holder
+    patient = max_retries != 0
+    request = Request(names, occupy, timeout_seconds, strict, patient, lease_duration)
+    ends = raise_on_lease_renewal_failure
+    return Concurrency(request, ends_if_lost=strict if ends is None else ends)
 
 
 __all__ = ["Concurrency", "Request", "concurrency"]

@@ -8,8 +8,8 @@ everywhere it stands, so however many limits somebody needs, others do not keep 
 Code that already holds slots waits for room, not for its turn: whoever is ahead of it may be
 waiting for what it holds, and both would wait for ever.
 
-The table is that of one process. One that reaches across kernels has the same methods, and calls
-`serve` when it hears that something has changed elsewhere.
+The table is that of one process. Limits in it that other kernels share (`shared_limits`) are asked
+for in the same way; `serve` is called when something has changed elsewhere.
 """
 
 import threading
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from cellist.engine.commands import NOTHING, Err
 from cellist.engine.execution import Execution
 from cellist.engine.permits import Limit, Permit, Slots
+from cellist.engine.shared_limits import SharedLimit, SharedLimits
 from cellist.engine.timers import Timer, call_later
 from cellist.exceptions import ConcurrencySlotAcquisitionError
 
@@ -33,6 +34,7 @@ class LimitInfo(NamedTuple):
     in_use: float
     waiting: int
     held_by: tuple[str, ...]
+    shared: bool = False
 
 
 class Limits:
@@ -42,19 +44,46 @@ class Limits:
         self,
         clock: Callable[[], float] = time.monotonic,
         later: Callable[[float, Callable[[], object]], Timer] = call_later,
+        shared: SharedLimits | None = None,
     ) -> None:
         self._named: dict[str, Limit] = {}
         self._lock = threading.RLock()
         self._granted: dict[Permit, None] = {}
+        self._learnt: Any = None
+        """What other kernels' limits were when they were last looked at."""
         self._clock = clock
         self._later = later
+        self.shared: SharedLimits | None = None
+        if shared is not None:
+            self.share_through(shared)
 
-    def set(self, name: str, most: int, per_second: float = 0.0) -> None:
-        """Make or change a limit. Who waits for more than it has now is refused."""
+    def share_through(self, shared: SharedLimits) -> None:
+        """Share limits with the other kernels that look at the same place."""
+        self.shared = shared
+        shared.serve = self._serve_shared
+
+    def set(
+        self, name: str, most: int, per_second: float = 0.0, shared: bool | None = None
+    ) -> None:
+        """Make or change a limit. Who waits for more than it has now is refused.
+
+        `shared` says whether other kernels know it; `None` leaves that as it is. Raises `OSError`
+        or `sqlite3.Error` if it cannot be shared.
+        """
+        if shared is None:
+            shared = any(isinstance(one, SharedLimit) for one in self.find([name])[0])
+        if shared:
+            if self.shared is None:
+                message = "there is no folder for records"
+                raise OSError(message)
+            self.shared.define(name, most, per_second)
+        self._change(name, most, per_second, shared)
+
+    def _change(self, name: str, most: float, per_second: float, shared: bool) -> None:
         with self._lock:
             limit = self._named.get(name)
-            if limit is None:
-                limit = self._named[name] = Limit(name, self._clock)
+            if limit is None or isinstance(limit, SharedLimit) is not shared:
+                limit = self._replace(name, shared)
             limit.change(most, per_second)
             refused = [permit for permit in limit.queue if limit.problem(permit.count)]
             self._leave(refused)
@@ -63,8 +92,31 @@ class Limits:
             permit.settle(Err(ConcurrencySlotAcquisitionError(limit.problem(permit.count))))
         self._tell()
 
+    def _replace(self, name: str, shared: bool) -> Limit:
+        """Put a limit in place of none, or of one of the other kind, whose holders go on."""
+        before = self._named.get(name)
+        hub = self.shared
+        limit = self._named[name] = (
+            Limit(name, self._clock)
+            if not shared or hub is None
+            else SharedLimit(name, self._clock, hub)
+        )
+        if before is not None:
+            before.change(float("inf"), 0.0)
+            self._serve([before])
+        return limit
+
     def remove(self, name: str) -> bool:
-        """Take a limit away, and let go on who waits for it; `False` if there is none."""
+        """Take a limit away, and let go on who waits for it; `False` if there is none.
+
+        Raises `OSError` or `sqlite3.Error` if it is shared and cannot be taken away.
+        """
+        known = self.find([name])[0]
+        if known and isinstance(known[0], SharedLimit):
+            known[0].hub.remove(name)
+        return self._forget(name)
+
+    def _forget(self, name: str) -> bool:
         with self._lock:
             limit = self._named.pop(name, None)
             if limit is None:
@@ -76,13 +128,37 @@ class Limits:
 
     def find(self, names: Iterable[str]) -> tuple[list[Limit], list[str]]:
         """Return the limits of these names, and the names without one."""
+        self._learn()
         found = {name: self._named.get(name) for name in names}
         known = [limit for limit in found.values() if limit is not None]
         return known, [name for name, limit in found.items() if limit is None]
 
+    def _learn(self) -> None:
+        """Learn what limits other kernels have made, changed or taken away."""
+        hub = self.shared
+        if hub is None or not (hub.exists() or self._named):
+            return
+        known = hub.known()
+        if known is None or known is self._learnt:
+            return
+        self._learnt = known
+        for name, (most, per_second) in known.items():
+            now = self._named.get(name)
+            if now is None or (
+                isinstance(now, SharedLimit) and (now.most, now.per_second) != (most, per_second)
+            ):
+                self._change(name, most, per_second, shared=True)
+        for name, limit in list(self._named.items()):
+            if isinstance(limit, SharedLimit) and name not in known:
+                self._forget(name)
+
+    def _serve_shared(self, limits: Iterable[Limit]) -> None:
+        self._learn()
+        self.serve(limits)
+
     def permit_for(self, x: Execution) -> Permit | None:
         """Return what a task run has to ask for because of its tags; `None` if nothing."""
-        if not self._named or x.plan.is_flow:
+        if x.plan.is_flow or not (self._named or (self.shared and self.shared.exists())):
             return None
         limits = self.find(f"tag:{tag}" for tag in sorted(x.run.tags))[0]
         return Permit(self, limits, 1, x, is_tagged=True) if limits else None
@@ -133,6 +209,9 @@ class Limits:
     def _release(self, permit: Permit) -> None:
         with self._lock:
             self._leave([permit])
+            for limit in permit.limits:
+                if limit not in permit.holds:  # an interrupt came between the two
+                    limit.unreserve(permit)
             returned = [
                 (limit, slots)
                 for limit, slots in permit.holds.items()
@@ -170,7 +249,7 @@ class Limits:
 
     def _grant(self, permit: Permit) -> Sequence[Limit]:
         """Grant a permit if it can have all it asks for, and return where others may be first."""
-        if not all(permit.can_have(limit) for limit in permit.limits):
+        if not all(permit.can_have(limit) for limit in permit.limits) or not _reserve(permit):
             return ()
         for limit in permit.limits:
             if limit not in permit.holds:
@@ -196,6 +275,11 @@ class Limits:
         if limit.timer is not None:
             limit.timer.cancel()
             limit.timer = None
+        if isinstance(limit, SharedLimit) and not limit.per_second:
+            if limit.queue:
+                limit.hub.watch(limit)
+            else:
+                limit.hub.unwatch(limit)
         if not limit.queue or not limit.per_second:
             return
         seconds = limit.seconds_until(next(iter(limit.queue)).count)
@@ -214,6 +298,7 @@ class Limits:
 
     def table(self) -> list[LimitInfo]:
         """Return all limits as they stand, by name."""
+        self._learn()
         with self._lock:
             return [
                 LimitInfo(
@@ -222,17 +307,31 @@ class Limits:
                     limit.per_second or None,
                     round(limit.in_use(), 3),
                     len(limit.queue),
-                    tuple(slots.users[0].who for slots in limit.slots),
+                    limit.holders(),
+                    isinstance(limit, SharedLimit),
                 )
                 for _, limit in sorted(self._named.items())
             ]
+
+
+def _reserve(permit: Permit) -> bool:
+    """Make sure of the slots of all limits, or of none."""
+    reserved: list[Limit] = []
+    for limit in sorted(permit.limits, key=lambda limit: limit.name):  # so that none waits in turn
+        if limit not in permit.holds:
+            if not limit.reserve(permit):
+                for one in reserved:
+                    one.unreserve(permit)
+                return False
+            reserved.append(limit)
+    return True
 
 
 def _sentence(permit: Permit, ahead: list[int]) -> str:
     """Return what a permit waits for: which limits, how many slots in use, how many come first."""
     parts: list[str] = []
     for limit, before in zip(permit.limits, ahead, strict=True):
-        if before or not limit.has_room(permit.count):
-            text = f"{limit.name!r} ({limit.in_use():.3g} of {limit.most:g} in use"
+        if before or isinstance(limit, SharedLimit) or not limit.has_room(permit.count):
+            text = f"{limit.name!r} ({limit.use()}"
             parts.append(text + (f", {before} ahead)" if before else ")"))
     return f"Waiting for a slot of limit {' and of limit '.join(parts)}."

@@ -21,6 +21,7 @@ from cellist.engine.timers import Timer
 from cellist.engine.waiting import running_loop
 
 _ROUNDING = 1e-9
+_LEASE = 60.0
 
 held: ContextVar[tuple["Permit", ...]] = ContextVar("cellist_held", default=())
 """Permits of the `with concurrency(...)` blocks around the code, also of those around its run."""
@@ -29,10 +30,11 @@ held: ContextVar[tuple["Permit", ...]] = ContextVar("cellist_held", default=())
 class Slots:
     """Slots in use: who took them, then, one inside the other, the runs that use them meanwhile."""
 
-    __slots__ = ("count", "users")
+    __slots__ = ("count", "owner", "users")
 
     def __init__(self, permit: "Permit") -> None:
         self.count = permit.count
+        self.owner = permit
         self.users = [permit]
 
 
@@ -65,6 +67,22 @@ class Limit:
         if not self.per_second:
             return sum(self.slots.values())
         return max(0.0, self._level - (self._clock() - self._at) * self.per_second)
+
+    def use(self) -> str:
+        """Return how much is in use, in words."""
+        return f"{self.in_use():.3g} of {self.most:g} in use"
+
+    def holders(self) -> tuple[str, ...]:
+        """Return who has slots."""
+        return tuple(slots.users[0].who for slots in self.slots)
+
+    def reserve(self, permit: "Permit") -> bool:
+        """Make sure of the slots a permit is about to take; whether it can have them."""
+        del permit
+        return True
+
+    def unreserve(self, permit: "Permit") -> None:
+        """Give back what was reserved for a permit that cannot have all it asks for."""
 
     def has_room(self, count: int) -> bool:
         """Whether so many slots are free."""
@@ -139,9 +157,11 @@ class Permit(Latch):
         "count",
         "holds",
         "is_tagged",
+        "lease",
         "limits",
         "loop",
         "note",
+        "on_lost",
         "place",
         "run",
         "table",
@@ -166,6 +186,10 @@ class Permit(Latch):
         self.holds: dict[Limit, Slots] = {}
         self.note = ""
         """What it waits for, in one sentence."""
+        self.lease = _LEASE
+        """Seconds for which slots that other kernels see are held without being renewed."""
+        self.on_lost: Callable[[str], bool] | None = None
+        """Called if they are lost; whether that was told."""
         self.loop = running_loop()
         self.place = (threading.get_ident(), asyncio.current_task() if self.loop else None)
 

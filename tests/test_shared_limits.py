@@ -1,0 +1,369 @@
+"""Limits across kernels: two sessions over one directory, and real processes that are killed."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellist import limits, task
+from cellist.cache_policies import NO_CACHE
+from cellist.concurrency import concurrency, rate_limit
+from cellist.exceptions import (
+    AcquireConcurrencySlotTimeoutError,
+    ConcurrencySlotAcquisitionError,
+    ConfigurationError,
+)
+from cellist.session import CellistWarning
+from tests.sessions import Recorder
+
+
+class Other:
+    """Another process with cellist in it, told in lines what to do."""
+
+    def __init__(self, directory: Path) -> None:
+        body = """
+            import sys, time
+            from pathlib import Path
+            from cellist import limits
+            from cellist.concurrency import concurrency, rate_limit
+            from cellist.session import Session, use_session
+            blocks = {}
+            with use_session(Session(directory=Path(sys.argv[1]))):
+                print("ready", flush=True)
+                for line in sys.stdin:
+                    verb, *rest = line.split()
+                    if verb == "take":
+                        blocks[rest[0]] = block = concurrency(rest[0], occupy=int(rest[1]))
+                        block.__enter__()
+                    elif verb == "give":
+                        blocks.pop(rest[0]).__exit__(None, None, None)
+                    elif verb == "pass":
+                        rate_limit(rest[0])
+                    elif verb == "set":
+                        limits.set(rest[0], int(rest[1]), shared=True)
+                    print(verb, time.time(), flush=True)
+        """
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(body), str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.answer()
+
+    def say(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> list[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().split()
+
+    def do(self, line: str) -> list[str]:
+        self.say(line)
+        return self.answer()
+
+
+@pytest.fixture
+def other(recorder: Recorder) -> Generator[Other]:
+    directory = recorder.session.directory
+    assert directory is not None
+    started = Other(directory)
+    try:
+        yield started
+    finally:
+        started.process.kill()
+        started.process.communicate()
+
+
+class Waiter(threading.Thread):
+    """Takes a slot in a thread and notes when it had it."""
+
+    def __init__(self, name: str = "db", occupy: int = 1) -> None:
+        super().__init__(daemon=True)
+        self._ask = (name, occupy)
+        self.at = 0.0
+        self.let_go = threading.Event()
+        self.has = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        with concurrency(*self._ask):
+            self.at = time.time()
+            self.has.set()
+            self.let_go.wait(20)
+
+
+def in_use(name: str = "db") -> float:
+    return next(one.in_use for one in limits.table() if one.name == name)
+
+
+def waits(name: str = "db") -> int:
+    return next(one.waiting for one in limits.table() if one.name == name)
+
+
+def until(ready: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.002)
+
+
+def test_another_kernel_knows_a_shared_limit(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 2, shared=True)
+    other.do("take db 1")
+    (info,) = limits.table()
+    assert (info.limit, info.in_use, info.shared) == (2, 1, True)
+    assert info.held_by == (f"code outside runs (kernel {other.process.pid})",)
+    with concurrency("db"), pytest.raises(AcquireConcurrencySlotTimeoutError) as caught:
+        concurrency("db", timeout_seconds=0).__enter__()
+    assert f"'db' (2 of 2 in use, by kernel {other.process.pid}, others)" in str(caught.value)
+    other.do("give db")
+    assert in_use() == 0
+
+
+def test_a_waiter_is_woken_when_another_kernel_gives_back(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1, shared=True)
+    delays: list[float] = []
+    for _ in range(5):
+        other.do("take db 1")
+        waiter = Waiter()
+        until(waits)
+        _, at = other.do("give db")
+        assert waiter.has.wait(20)
+        delays.append(waiter.at - float(at))
+        waiter.let_go.set()
+        waiter.join()
+    assert sorted(delays)[2] < 0.1, delays
+
+
+def test_another_kernel_is_woken_too(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1, shared=True)
+    waiter = Waiter()
+    assert waiter.has.wait(20)
+    other.say("take db 1")
+    time.sleep(0.3)  # it is to wait in earnest
+    given = time.time()
+    waiter.let_go.set()
+    _, at = other.answer()
+    assert float(at) - given < 0.5
+    assert in_use() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX is there a kill -9")
+def test_slots_of_a_killed_kernel_are_free_at_once(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 2, shared=True)
+    other.do("take db 2")
+    waiter = Waiter()
+    until(waits)
+    killed = time.time()
+    os.kill(other.process.pid, signal.SIGKILL)
+    assert waiter.has.wait(20)
+    assert waiter.at - killed < 2.0
+    waiter.let_go.set()
+    waiter.join()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX are processes stopped")
+def test_a_waiter_that_is_killed_does_not_keep_its_turn(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1, shared=True)
+    first = Waiter()
+    assert first.has.wait(20)
+    other.say("take db 1")
+    time.sleep(0.3)  # it waits
+    second = Waiter()
+    until(waits)
+    os.kill(other.process.pid, signal.SIGKILL)
+    other.process.wait()
+    first.let_go.set()
+    assert second.has.wait(20)
+    second.let_go.set()
+    second.join()
+
+
+def test_kernels_take_turns(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1, shared=True)
+    first = Waiter()
+    assert first.has.wait(20)
+    other.say("take db 1")
+    time.sleep(0.3)  # it waits
+    more = [Waiter() for _ in range(5)]
+    until(lambda: waits() == 5)
+    first.let_go.set()
+    other.answer()  # before the five here
+    assert not any(one.has.is_set() for one in more)
+    other.do("give db")
+    for _ in more:
+        until(lambda: any(one.has.is_set() and not one.let_go.is_set() for one in more))
+        for one in more:
+            if one.has.is_set():
+                one.let_go.set()
+    for one in more:
+        one.join(20)
+
+
+def test_a_raised_limit_wakes_other_kernels(recorder: Recorder, other: Other) -> None:
+    other.do("set db 1")
+    other.do("take db 1")
+    waiter = Waiter()
+    until(waits)
+    other.do("set db 2")
+    assert waiter.has.wait(20)
+    waiter.let_go.set()
+    waiter.join()
+
+
+def test_a_removed_limit_lets_everybody_go_on(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1, shared=True)
+    other.do("take db 1")
+    waiter = Waiter()
+    until(waits)
+    limits.remove("db")
+    assert waiter.has.wait(20)
+    waiter.let_go.set()
+    assert limits.table() == []
+    other.do("give db")
+
+
+def test_rates_count_in_all_kernels(recorder: Recorder, other: Other) -> None:
+    limits.set_rate("api", per_second=4, shared=True)
+    other.do("pass api")
+    begin = time.monotonic()
+    rate_limit("api")
+    rate_limit("api")
+    assert 0.3 < time.monotonic() - begin < 5
+
+
+def test_a_tagged_run_waits_and_says_for_whom(recorder: Recorder, other: Other) -> None:
+    limits.set_tag("db", 1, shared=True)
+    other.do("take tag:db 1")
+
+    @task(tags=["db"], cache_policy=NO_CACHE)
+    def query() -> int:
+        return 1
+
+    future = query.submit()
+    until(lambda: recorder.of("query") and future.state.name == "AwaitingConcurrencySlot")
+    assert future.state.message == (
+        f"Waiting for a slot of limit 'tag:db' (1 of 1 in use, by kernel {other.process.pid})."
+    )
+    other.do("give tag:db")
+    assert future.result(timeout=20) == 1
+    assert in_use("tag:db") == 0
+
+
+def test_two_limits_are_taken_together(recorder: Recorder, other: Other) -> None:
+    limits.set("a", 1, shared=True)
+    limits.set("b", 1, shared=True)
+    other.do("take b 1")
+    with pytest.raises(AcquireConcurrencySlotTimeoutError):
+        concurrency(["b", "a"], timeout_seconds=0).__enter__()
+    assert in_use("a") == 0  # what it had to let go again
+    other.do("give b")
+    with concurrency(["b", "a"]):
+        assert (in_use("a"), in_use("b")) == (1, 1)
+    assert (in_use("a"), in_use("b")) == (0, 0)
+
+
+def test_an_inner_run_uses_the_slot_of_the_outer_one(recorder: Recorder) -> None:
+    limits.set_tag("db", 1, shared=True)
+
+    @task(tags=["db"], cache_policy=NO_CACHE)
+    def inner() -> float:
+        return in_use("tag:db")
+
+    @task(tags=["db"], cache_policy=NO_CACHE)
+    def outer() -> float:
+        return inner()
+
+    assert outer() == 1
+    assert in_use("tag:db") == 0
+
+
+def test_a_limit_of_the_kernels_own_counts_instead(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1)
+    other.do("set db 1")
+    other.do("take db 1")
+    with concurrency("db"):
+        assert limits.table()[0].shared is False
+    limits.set("db", 3, shared=True)
+    assert in_use() == 1
+
+
+def test_a_folder_that_cannot_be_used_is_told(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = recorder.session.limits.shared
+    assert shared is not None
+    blocked = recorder.session.directory
+    assert blocked is not None
+    blocked.parent.joinpath("file").write_text("in the way")
+    monkeypatch.setattr(shared._table, "path", blocked.parent / "file" / "limits.sqlite")
+    with pytest.raises(ConfigurationError, match="Limit 'db' cannot be shared"):
+        limits.set("db", 1, shared=True)
+    limits.set("db", 1)
+    with concurrency("db"):
+        assert in_use() == 1
+
+
+def lose(recorder: Recorder) -> None:
+    """Let the leases of this kernel be taken away, as after it has slept for too long."""
+    shared = recorder.session.limits.shared
+    assert shared is not None
+    with sqlite3.connect(shared.bells.with_name("limits.sqlite")) as connection:
+        connection.execute("DELETE FROM slots")
+    connection.close()
+    shared.renew()
+
+
+def test_a_lost_lease_is_warned_of(recorder: Recorder) -> None:
+    limits.set("db", 1, shared=True)
+    with concurrency("db"), pytest.warns(CellistWarning, match=r"lost its slot\(s\) of limit 'db'"):
+        lose(recorder)
+
+
+def test_a_lost_lease_ends_the_block_if_asked_to(recorder: Recorder) -> None:
+    limits.set("db", 1, shared=True)
+    thread = threading.Timer(0.1, lose, [recorder])
+    thread.start()
+
+    def work() -> None:
+        with concurrency("db", strict=True):
+            for _ in range(2000):
+                time.sleep(0.01)
+
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="lost its slot"):
+        work()
+    thread.join()
+
+    async def main() -> None:
+        thread = threading.Timer(0.1, lose, [recorder])
+        thread.start()
+        async with concurrency("db", raise_on_lease_renewal_failure=True):
+            await asyncio.sleep(20)
+            raise AssertionError
+
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="lost its slot"):
+        asyncio.run(main())
+
+
+def test_leases_are_renewed_while_they_are_held(recorder: Recorder, other: Other) -> None:
+    limits.set("db", 1, shared=True)
+    with concurrency("db", lease_duration=0.6):
+        time.sleep(1.5)
+        with pytest.raises(AcquireConcurrencySlotTimeoutError):
+            concurrency("db", timeout_seconds=0).__enter__()
+        assert in_use() == 1
