@@ -9,7 +9,8 @@ from typing import Any
 
 from cellist import State, Task, task
 from cellist.cache_policies import NO_CACHE
-from cellist.model.runs import Event, LogWritten, Run, StateChanged
+from cellist.model.events import Event, LogWritten, StateChanged
+from cellist.model.runs import Run
 from cellist.model.states import TRANSITIONS
 from cellist.session import Session, use_session
 

@@ -16,7 +16,7 @@ from cellist import Env, File, flow, settings, task
 from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE, TASK_SOURCE, TaskSource
 from cellist.caching import packages, source
 from cellist.exceptions import ConfigurationError, HashError
-from cellist.model.runs import LogWritten
+from cellist.model.events import LogWritten
 from cellist.session import CellistWarning
 from cellist.settings import CELLIST_TASKS_STRICT, temporary_settings
 from tests.sessions import WAYS, Recorder, as_task, outcome

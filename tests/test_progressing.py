@@ -9,7 +9,7 @@ import pytest
 import cellist
 from cellist import flow, task
 from cellist.cache_policies import NO_CACHE
-from cellist.model.runs import RunUpdated
+from cellist.model.events import RunUpdated
 from tests.sessions import WAYS, as_task, outcome
 
 

@@ -232,8 +232,8 @@ def flow_loop(flow: FlowExecution | None) -> Any:
 def finish(x: Execution) -> None:
     """Take a finished execution out of the table of live ones, and close what a flow owned."""
     x.services.live.pop(x.run.number, None)
-    state: Any = x.run.state  # there is one since the run was made
-    if state.type is not COMPLETED:
+    is_complete = x.run.state_type is COMPLETED
+    if not is_complete:
         x.services.unfinished.add(x)
     if isinstance(x, FlowExecution):
         if x.runner is not None:
@@ -244,13 +244,13 @@ def finish(x: Execution) -> None:
             for promise in x.failures
             if not promise.observed and promise.run.state_type is not CANCELLED
         ]
-        if unseen and x.run.state is not None and x.run.state.is_completed():
+        if unseen and is_complete:
             names = ", ".join(sorted({promise.run.name for promise in unseen})[:_MOST_NAMED])
             x.services.log(x, 30, f"{len(unseen)} failed run(s) nobody looked at: {names}")
         x.results = None
         narrate_end(x)
         return
-    if state.type is not COMPLETED or x.services.tells_ends:
+    if not is_complete or x.services.tells_ends:
         narrate_end(x)
 
 

@@ -27,8 +27,9 @@ from cellist.engine.execution import (
 )
 from cellist.engine.plan import Plan, Shape
 from cellist.engine.streams import consume, is_generator
-from cellist.model.runs import FlowRun, LogWritten, TaskRun
-from cellist.model.states import NO_DATA, State, StateType
+from cellist.model.events import LogWritten
+from cellist.model.runs import FlowRun, TaskRun
+from cellist.model.states import StateType
 from cellist.prints import unlogged
 from cellist.runlogs import only_recorded
 from cellist.runners.parcels import Tell
@@ -72,7 +73,7 @@ def _describe(execution: Execution) -> dict[str, Any]:
         "name": run.name,
         "about": {"name": definition.name, "version": definition.version, "key": definition.key},
         "tags": sorted(run.tags),
-        "states": [(state.type.value, state.name, state.message, state.at) for state in run.states],
+        "entered": run.entered,
         "attempts": run.attempts,
         "first_running": run.first_running,
         "running_ns": run.running_ns,
@@ -143,11 +144,9 @@ def _revive(entry: dict[str, Any], parent: Execution | None, sinks: list[Any]) -
     above = parent.run if parent is not None else None
     tags = frozenset(entry["tags"])
     run = run_class(definition, above, flow.flow_run if flow else None, sinks, tags)
-    for name in ("number", "name", "attempts", "first_running", "running_ns"):
+    for name in ("number", "name", "entered", "attempts", "first_running", "running_ns"):
         setattr(run, name, entry[name])
-    for kind, name, message, at in entry["states"]:
-        run.states.append(State(StateType(kind), name, message, NO_DATA, None, None, at))
-    run.state = run.states[-1] if run.states else None
+    run.state_type = StateType(run.entered[-4]) if run.entered else None
     x = execution_class(run, definition, _NOWHERE, (), {}, parent, flow, get_session())
     x.log_prints = entry["log_prints"]
     if isinstance(run, FlowRun):

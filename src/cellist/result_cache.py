@@ -30,7 +30,8 @@ from cellist.exceptions import HashError
 from cellist.key_requests import KeyRequest, RunRequest, join
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
-from cellist.model.states import State, StateType
+from cellist.model.runs import Run
+from cellist.model.states import StateType
 from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.replaying import Owner, Replay
@@ -62,8 +63,8 @@ class Cache:
         self.show = self.replay.show
         keeper = Keeper(self.flights, self._land, owner, self.replay)
         self.remember, self.seal = keeper.remember, keeper.seal
-        self._tried: dict[str, list[State]] = {}
-        """The states of the last run here of tasks of which nothing is kept, to tell its end."""
+        self._tried: dict[str, Run] = {}
+        """The last run here of tasks of which nothing is kept, to tell its end."""
 
     def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
         """Return a reusable result, or `None`; either way the run says why.
@@ -170,7 +171,7 @@ class Cache:
             if isinstance(found, Found):
                 return self._hit(x, plan, note, found)
             note.found = found
-        self._explain(x, plan, note, known, self._tries(plan, known, x.run.states))
+        self._explain(x, plan, note, known, self._tries(plan, known, x.run))
         self.overruled.note_miss(plan, x.definition.name, note.request)
         sentinel.watch(x, note, known)
         self.replay.begin(x, plan, note)
@@ -194,18 +195,18 @@ class Cache:
         x.run.why = self._miss(note, known, tried)
 
     def _tries(
-        self, plan: CachePlan, known: list[Known], states: list[State] | None = None
+        self, plan: CachePlan, known: list[Known], run: Run | None = None
     ) -> StateType | None:
         """Return how the last run here of a task ended, if nothing is kept of any.
 
-        `states` are those of a run that begins now, and is the last one from now on.
+        `run` is one that begins now, and is the last one from now on.
         """
         if known:
             return None
         former = self._tried.get(plan.identity)
-        if states is not None:
-            self._tried[plan.identity] = states
-        return former[-1].type if former else None
+        if run is not None:
+            self._tried[plan.identity] = run
+        return former.state_type if former is not None else None
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""

@@ -29,9 +29,10 @@ from cellist.engine.limits import Limits
 from cellist.engine.shared_limits import SharedLimits
 from cellist.exceptions import CancelledRun, ObjectNotFound
 from cellist.history import History
+from cellist.model.events import Event
 from cellist.model.ids import as_hex
 from cellist.model.locations import home
-from cellist.model.runs import Event, Run
+from cellist.model.runs import Run
 from cellist.model.states import CANCELLING, RUNNING, State
 from cellist.recording import unrecorded
 from cellist.replaying import Front

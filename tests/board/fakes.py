@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cellist.model.runs import ErrorInfo, Event, FlowRun, Run, TaskRun
+from cellist.model.events import Event
+from cellist.model.runs import ErrorInfo, FlowRun, Run, TaskRun
 from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
 
 START = 1_760_000_000_000_000_000
@@ -64,7 +65,8 @@ class Story:
     ) -> None:
         run.enter(kind, name, message or None)
         moment = START + round(at * 1e9)
-        run.states[-1].at = moment
+        run.entered = (*run.entered[:-1], moment)
+        run.states[-1].at = moment  # as somebody may have looked
         if kind is RUNNING and run.attempts == 1:
             run.first_running = moment
 

@@ -62,7 +62,8 @@ class Present(Story):
 
     def enter(self, run, at, kind, name=None, message=""):
         super().enter(run, at, kind, name, message)
-        run.states[-1].at = self.zero + round(at * 1e9)
+        run.entered = (*run.entered[:-1], self.zero + round(at * 1e9))
+        run.states[-1].at = run.entered[-1]  # as somebody may have looked
         if run.attempts == 1 and run.states[-1].type.value == "RUNNING":
             run.first_running = run.states[-1].at
 

@@ -9,8 +9,9 @@ import pytest
 from cellist.board import view as view_module
 from cellist.board.palette import LOOKS
 from cellist.board.view import GROUP_LIMIT, NOTABLE_LIMIT, View
+from cellist.model.events import StateChanged
 from cellist.model.reasons import Reason
-from cellist.model.runs import ErrorInfo, StateChanged
+from cellist.model.runs import ErrorInfo
 from cellist.model.states import (
     CANCELLED,
     CANCELLING,
@@ -404,8 +405,10 @@ def test_ten_thousand_outermost_runs_cost_no_more(view, story):
 def test_many_states_between_two_frames_are_read_once(view, story):
     run = story.task("step")
     for _ in range(50):
-        view.apply(StateChanged(run, run.enter(PENDING)))
-    view.apply(StateChanged(run, run.enter(RUNNING)))
+        run.enter(PENDING)
+        view.apply(StateChanged(run, 0))
+    run.enter(RUNNING)
+    view.apply(StateChanged(run, 50))
     patch = view.changes()
     assert len(patch["rows"]) == 1
     assert patch["rows"][0]["look"] == "running"

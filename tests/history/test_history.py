@@ -9,11 +9,14 @@ import time
 from collections import deque
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cellist.exceptions import ObjectNotFound
 from cellist.history import History, database, rows
+from cellist.history.log import sink_into
+from cellist.model.events import LogWritten
 from cellist.model.reasons import Change, Reason
 from cellist.model.runs import ErrorInfo, FlowRun, TaskRun
 from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
@@ -53,8 +56,11 @@ def finish(run: TaskRun) -> TaskRun:
     return run
 
 
-def test_a_run_pays_one_append_per_event(history: History) -> None:
-    assert isinstance(history.sink.__self__, deque)
+def test_a_run_pays_one_append_per_event() -> None:
+    queue: deque[Any] = deque()
+    run = finish(TaskRun(Definition("step"), None, None, [sink_into(queue)], frozenset()))
+    run.log(20, "said")
+    assert list(queue) == [run, run, run, LogWritten(run, queue[-1].at, 20, "said")]
 
 
 def test_runs_can_be_read_after_a_flush_newest_first(history: History) -> None:
@@ -291,7 +297,7 @@ def test_the_queue_keeps_nothing_alive_after_a_batch(history: History) -> None:
     for _ in range(1000):
         finish(task_run(history))
     history.flush(10)
-    assert not history.sink.__self__
+    assert not history._queue
     assert len(history.runs(limit=2000)) == 1000
 
 

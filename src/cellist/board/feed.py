@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from cellist.board.live import Board
-from cellist.model.runs import Event
+from cellist.model.events import Event
 
 FRAME = 0.05
 """Seconds between frames at the least: twenty a second."""

@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 from cellist.board.record import record_html
 from cellist.board.view import View
 from cellist.board.widget import JupyterScreen
-from cellist.model.runs import Event
+from cellist.model.events import Event
 
 ACTIONS = frozenset({"cancel", "retry_now", "give_up"})
 TICK = 0.25

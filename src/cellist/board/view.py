@@ -33,7 +33,8 @@ from cellist.board.wording import (
     word_of,
 )
 from cellist.drawing.markup import clipped
-from cellist.model.runs import Event, LogWritten, Run
+from cellist.model.events import Event, LogWritten
+from cellist.model.runs import Run
 
 ROW_LIMIT = 1000
 """Runs listed one by one on a board, those that need attention not counted."""

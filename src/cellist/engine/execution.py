@@ -226,8 +226,7 @@ class Execution:
         """Note that the promise of this submitted run is settled."""
         services = self.services
         services.live.pop(self.run.number, None)
-        state: Any = self.run.state  # there is one since the run was made
-        if state.type is not COMPLETED:
+        if self.run.state_type is not COMPLETED:
             services.unfinished.add(self)
             services.narrate_end(self)
         elif services.tells_ends:

@@ -1,10 +1,10 @@
 """The history: events are appended to a queue, and a thread of its own writes them down.
 
-A run pays one `deque.append` per event. The thread wakes ten times a second while there is
-something to write, folds the events of a batch by run, and writes the rows of the runs concerned:
-at once when they are final, else when nothing has happened to them for a moment, since most runs
-are over before they could be read. After each batch it leaves the interpreter to the user's code
-for some times as long as it had it itself, unless somebody waits for the history.
+A run pays little more than one `deque.append` per event. The thread wakes ten times a second while
+there is something to write, folds the events of a batch by run, and writes the rows of the runs
+concerned: at once when they are final, else when nothing has happened to them for a moment, since
+most runs are over before they could be read. After each batch it leaves the interpreter to the
+user's code for some times as long as it had it itself, unless somebody waits for the history.
 Memory is the truth of the living process: whatever happens to the file, no run fails or slows.
 """
 
@@ -23,9 +23,10 @@ from cellist.history import database
 from cellist.history.decisions import Decision
 from cellist.history.queries import Reader
 from cellist.history.rows import Rows, storable
+from cellist.model.events import Event, LogWritten
 from cellist.model.ids import as_hex
 from cellist.model.locations import ensure
-from cellist.model.runs import Event, LogWritten, Run
+from cellist.model.runs import Run
 from cellist.model.states import FINAL
 
 _PAUSE = 0.1
@@ -58,8 +59,8 @@ class History(Reader):
         self.path = path
         self._warn_with = on_warning
         self._warned: set[str] = set()
-        self._queue: deque[Event] = deque()
-        self.sink: Callable[[Event], object] = self._queue.append
+        self._queue: deque[Run | LogWritten] = deque()
+        self.sink: Callable[[Event], object] = sink_into(self._queue)
         self._memory = f"file:cellist-{id(self)}-{next(_memory_names)}?mode=memory&cache=shared"
         self._connection: sqlite3.Connection | None = None
         self._session = 0
@@ -158,7 +159,7 @@ class History(Reader):
         """Take events off the queue: the runs that are due to be written, and rows of the log."""
         take = self._queue.popleft
         events = [take() for _ in range(min(len(self._queue), _MOST_AT_ONCE))]
-        changed = dict.fromkeys([event[0] for event in events if event.__class__ is not LogWritten])
+        changed = dict.fromkeys([event for event in events if isinstance(event, Run)])
         logs = [
             [
                 as_hex(event.run.number),
@@ -173,9 +174,9 @@ class History(Reader):
         due: list[Run] = []
         for run in changed:
             young.pop(run, None)
-            if run.state is None:
+            if run.state_type is None:
                 continue  # nothing can be said of it before its first state
-            if run.state.type in FINAL:
+            if run.state_type in FINAL:
                 due.append(run)
             else:
                 young[run] = None
@@ -190,7 +191,7 @@ class History(Reader):
         if self._in_haste:
             return list(young)
         latest = time.time_ns() - (_BUSY_YOUNG if len(young) > _BUSY else _YOUNG)
-        return list(takewhile(lambda run: run.states[-1].at <= latest, young))
+        return list(takewhile(lambda run: run.entered[-1] <= latest, young))
 
     def _write_batch(self, runs: list[Run], logs: list[list[Any]]) -> bool:
         """Write a batch; `False` if the file is held by somebody and it must be tried later."""
@@ -229,7 +230,7 @@ class History(Reader):
                 rows.add(run, values)
             except Exception as error:
                 self._warn("row", f"cellist could not write a run to its history: {error}.")
-            if run.state is not None and run.state.type in FINAL:
+            if run.state_type in FINAL:
                 run.call = None  # recorded; the arguments need not be kept alive any longer
         return values
 
@@ -316,6 +317,19 @@ class History(Reader):
                 self._warn_with(message)
             except Exception:
                 time.sleep(0)  # warnings turned into errors must not end this thread
+
+
+def sink_into(queue: "deque[Run | LogWritten]") -> Callable[[Event], object]:
+    """Return a sink that keeps what is written of an event: of most only whose it is.
+
+    So an event lives for a moment, and the garbage collector has less to look at.
+    """
+    append = queue.append
+
+    def sink(event: Event) -> None:
+        append(event if event.__class__ is LogWritten else event[0])  # pyright: ignore[reportArgumentType] - told by its class
+
+    return sink
 
 
 def _json(rows: list[Any]) -> str:

@@ -12,21 +12,20 @@ from typing import Any
 
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
-from cellist.model.runs import Run
-from cellist.model.states import State, StateType
+from cellist.model.runs import Entry, Run
+from cellist.model.states import name_of
 
 _LONGEST = 10_000
 _MOST_INPUTS = 50
-_TYPES = {kind: kind.value for kind in StateType}
 _encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
-class _Heads(dict[tuple[str, StateType], str]):
+class _Heads(dict[tuple[str, str | None], str]):
     """How a state without a message begins in a document: `["Running","RUNNING",null,`."""
 
-    def __missing__(self, key: tuple[str, StateType]) -> str:
-        name, kind = key
-        text = f'[{quoted(name)},"{_TYPES[kind]}",null,'
+    def __missing__(self, key: tuple[str, str | None]) -> str:
+        kind, name = key
+        text = f'[{quoted(name_of(kind, name))},"{kind}",null,'
         if len(self) < 1000:  # names are the user's to choose
             self[key] = text
         return text
@@ -49,8 +48,8 @@ class Rows:
     def add(self, run: Run, into: list[Any]) -> None:
         """Append the values of a run's row, as it is now, to a flat list."""
         name, parameters, tail = self._shared.get(id(run.definition)) or self._share(run)
-        states = run.states[:]
-        last, why = states[-1], run.why
+        entries, why = list(run.entries()), run.why
+        kind, last, _, _ = entries[-1]
         flow, parent = run.flow, run.parent
         into += (
             as_hex(run.number),
@@ -60,14 +59,14 @@ class Rows:
             flow and self._id_of(flow),
             parent and self._id_of(parent),
             self.session,
-            storable(last.name),
-            _TYPES[last.type],
-            states[0].at,
+            storable(name_of(kind, last)),
+            kind,
+            entries[0][3],
             run.first_running or None,
             run.ended or None,
             run.attempts,
             None if why is None else why.outcome,
-            self._document(run, states, inputs_of(run, parameters)) + tail,
+            self._document(run, entries, inputs_of(run, parameters)) + tail,
         )
 
     def _share(self, run: Run) -> tuple[str, tuple[str, ...], str]:
@@ -77,13 +76,13 @@ class Rows:
         self._shared[id(definition)] = shared
         return shared
 
-    def _document(self, run: Run, states: list[State], inputs: dict[str, str] | None) -> str:
+    def _document(self, run: Run, entries: list[Entry], inputs: dict[str, str] | None) -> str:
         """Return the beginning of the document, to be closed by what the definition adds."""
         told = [
-            f"{_heads[state.name, state.type]}{state.at}]"
-            if state.message is None
-            else _encode([state.name, _TYPES[state.type], _clip(state.message), state.at])
-            for state in states
+            f"{_heads[kind, name]}{at}]"
+            if message is None
+            else _encode([name_of(kind, name), kind, _clip(message), at])
+            for kind, name, message, at in entries
         ]
         text = f'{{"states":[{",".join(told)}],'
         if inputs:

@@ -3,17 +3,21 @@
 The engine that executes a run is its only writer. `enter` is the only place that changes a state,
 and each change publishes one event. A run holds no result and, once it is final and recorded, no
 arguments, so keeping runs costs little: about a kilobyte each.
+
+What it keeps of its states is one tuple of plain values, which the garbage collector need not look
+at; objects are made of them when somebody asks for the states.
 """
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, cast
+from itertools import islice
+from typing import Any, ClassVar, cast
 from uuid import UUID, uuid5
 
 from cellist.exceptions import IllegalTransition
+from cellist.model.events import Event, LogWritten, RunUpdated, Sink, StateChanged, report_fault
 from cellist.model.facts import Definition, ErrorInfo, RunInput, RunPolicy
 from cellist.model.ids import as_hex, as_uuid, new_id
 from cellist.model.states import (
@@ -23,43 +27,18 @@ from cellist.model.states import (
     NO_DATA,
     RUNNING,
     TRANSITIONS,
+    VALUES,
     State,
     StateDetails,
     StateType,
     as_datetime,
 )
 
-
-class StateChanged(NamedTuple):
-    """A run entered a state; the first one of a run announces the run itself."""
-
-    run: "Run"
-    state: State
-
-
-class LogWritten(NamedTuple):
-    """A run logged something, or printed with `log_prints`."""
-
-    run: "Run"
-    at: int
-    level: int
-    message: str
-
-
-class RunUpdated(NamedTuple):
-    """Something about a run other than its state became known: name, reason, upstream, progress."""
-
-    run: "Run"
-    what: str
-
-
-_log = logging.getLogger("cellist")
 _FLOWS = UUID("6e3a6a0e-52f4-5d0c-9f2f-0c4c1b6f2c57")
 """Namespace of the ids of flows."""
-Event = StateChanged | LogWritten | RunUpdated
-Sink = Callable[[Event], object]
-
-
+Entry = tuple[str, str | None, str | None, int]
+"""Of a state: its type, its name unless it is the usual one, its message, nanoseconds."""
+_FIELDS = 4
 _new_tuple = cast("Callable[..., StateChanged]", getattr(tuple, "__new__"))  # noqa: B009  # its type is only partly known
 _changing = threading.RLock()
 """Held for the instant in which a state changes: a cancel may come from any thread.
@@ -69,28 +48,19 @@ abandoned generator, and so end its run, at any allocation, also of a thread tha
 """
 
 
-_faulty: set[str] = set()
-
-
-def _report_fault(sink: Sink) -> None:
-    """Log the exception at hand, once for each kind of sink."""
-    name = getattr(sink, "__qualname__", type(sink).__qualname__)
-    if name not in _faulty:
-        _faulty.add(name)
-        _log.exception("%s failed; the run goes on without it", name)
-
-
 class Run:
     """What is known about one execution. See the subclasses for what users read."""
 
     __slots__ = (
         "_name",
+        "_states",
         "attempts",
         "cache_key",
         "call",
         "cell",
         "definition",
         "due",
+        "entered",
         "error",
         "first_running",
         "flow",
@@ -101,8 +71,7 @@ class Run:
         "progress",
         "running_ns",
         "sinks",
-        "state",
-        "states",
+        "state_type",
         "tags",
         "upstream",
         "where",
@@ -128,8 +97,11 @@ class Run:
         self.tags = tags
         self.cell = cell  # token of the cell execution that started it; groups runs on a board
         self._name: str | None = None
-        self.state: State | None = None
-        self.states: list[State] = []
+        self.state_type: StateType | None = None
+        """The type of the present state."""
+        self.entered: tuple[Any, ...] = ()
+        """The entry of each state so far, one after the other."""
+        self._states: list[State] | None = None
         self.attempts = 0
         self.first_running = 0
         self.running_ns = 0
@@ -147,33 +119,57 @@ class Run:
         self.error: ErrorInfo | None = None
         self.where: str | None = None
 
-    def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> State:
+    def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> None:
         """Change the state and publish it. Raises `IllegalTransition` and then changes nothing."""
         at = time.time_ns()
         with _changing:
-            last = self.state
+            last = self.state_type
+            entered = self.entered
             if last is not None:
-                if kind not in TRANSITIONS[last.type]:
+                if kind not in TRANSITIONS[last]:
                     raise IllegalTransition(self._story(kind, name))
-                if at - last.at < 1000:  # shown to the microsecond, and must increase
-                    at = last.at + 1000
-                if last.type is RUNNING:
-                    self.running_ns += at - last.at
-            state = State(kind, name or DEFAULT_NAMES[kind], message, NO_DATA, None, None, at)
+                if at - entered[-1] < 1000:  # shown to the microsecond, and must increase
+                    at = entered[-1] + 1000
+                if last is RUNNING:
+                    self.running_ns += at - entered[-1]
             if kind is RUNNING:
                 self.attempts += 1
                 if not self.first_running:
                     self.first_running = at
-            self.state = state
-            self.states.append(state)
+            self.state_type = kind
+            self.entered = (*entered, VALUES[kind], name, message, at)
         # NamedTuple's own __new__ costs six times as much, three times in each run
-        event = _new_tuple(StateChanged, (self, state))
+        event = _new_tuple(StateChanged, (self, len(entered) // _FIELDS))
         for sink in self.sinks:  # as in `_publish`, without another call on the hot path
             try:
                 sink(event)
             except Exception:
-                _report_fault(sink)
-        return state
+                report_fault(sink)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield what is kept of each state so far."""
+        entered = self.entered
+        return zip(*(entered[field::_FIELDS] for field in range(_FIELDS)), strict=True)
+
+    @property
+    def states(self) -> list[State]:
+        """The states so far, in order. Each is the same object whenever it is asked for."""
+        entered = self.entered
+        states = self._states
+        if states is not None and len(states) * _FIELDS == len(entered):
+            return states
+        with _changing:
+            states = self._states
+            if states is None:
+                states = self._states = []
+            for kind, name, message, at in islice(self.entries(), len(states), None):
+                states.append(State(StateType(kind), name, message, NO_DATA, None, None, at))
+        return states
+
+    @property
+    def state(self) -> State | None:
+        """The present state."""
+        return self.states[-1] if self.entered else None
 
     def _publish(self, event: Event) -> None:
         """Tell the sinks. A fault of one of them must not fail the run."""
@@ -181,7 +177,7 @@ class Run:
             try:
                 sink(event)
             except Exception:
-                _report_fault(sink)
+                report_fault(sink)
 
     def announce(self, what: str) -> None:
         """Publish that something besides the state became known."""
@@ -219,22 +215,18 @@ class Run:
     @property
     def is_final(self) -> bool:
         """Whether the run is over."""
-        return self.state is not None and self.state.type in FINAL
+        return self.state_type in FINAL
 
     @property
     def is_cancelling(self) -> bool:
         """Whether somebody asked to stop the run and its code has not ended yet."""
-        return self.state is not None and self.state.type is CANCELLING
-
-    @property
-    def state_type(self) -> StateType | None:
-        """The type of the present state."""
-        return self.state.type if self.state else None
+        return self.state_type is CANCELLING
 
     @property
     def state_name(self) -> str | None:
         """The name of the present state."""
-        return self.state.name if self.state else None
+        state = self.state
+        return state.name if state is not None else None
 
     @property
     def run_count(self) -> int:
@@ -244,7 +236,7 @@ class Run:
     @property
     def created(self) -> datetime | None:
         """When the run was made."""
-        return self.states[0].timestamp if self.states else None
+        return as_datetime(self.entered[_FIELDS - 1]) if self.entered else None
 
     expected_start_time = created
 
@@ -259,11 +251,11 @@ class Run:
 
         A roll-back is not counted: it comes when the run is over.
         """
-        states = self.states
-        if not states or states[-1].type not in FINAL:
+        entered = self.entered
+        if self.state_type not in FINAL:
             return 0
-        before = states[-2] if len(states) > 1 else states[-1]
-        return before.at if before.type in FINAL else states[-1].at
+        is_again = len(entered) > _FIELDS and entered[-2 * _FIELDS] in FINAL
+        return entered[-1 - _FIELDS] if is_again else entered[-1]
 
     @property
     def end_time(self) -> datetime | None:
@@ -274,8 +266,8 @@ class Run:
     def total_run_time(self) -> timedelta:
         """Time spent running, waits between attempts left out."""
         nanoseconds = self.running_ns
-        if self.state is not None and self.state.type is RUNNING:
-            nanoseconds += time.time_ns() - self.state.at
+        if self.state_type is RUNNING:
+            nanoseconds += time.time_ns() - self.entered[-1]
         return timedelta(microseconds=nanoseconds / 1000)
 
     @property

@@ -64,7 +64,15 @@ TRANSITIONS: dict[StateType, frozenset[StateType]] = {
 }
 """Which types may follow which. COMPLETED → COMPLETED is the roll-back of a transaction."""
 
+VALUES = {kind: kind.value for kind in StateType}
+"""Each type as plain text; `value` of a member takes five times as long."""
 DEFAULT_NAMES = {kind: kind.value.capitalize() for kind in StateType}
+
+
+def name_of(kind: str, name: str | None) -> str:
+    """Return the name of a state that was given one or not, by its type as text."""
+    return name or DEFAULT_NAMES[StateType(kind)]
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
