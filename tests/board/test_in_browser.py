@@ -34,7 +34,7 @@ def test_the_graph_shows_groups_with_state_in_words(open_board):
         "read_list\n◆ reused · 999 ms",
         "fetch\n↻ 21 of 22 · 1 failed",
     ]
-    label = nodes.nth(1).get_attribute("aria-label")
+    label = nodes.nth(1).get_attribute("aria-description")
     assert label == "fetch: 1 failed, 1 waiting to retry, 20 completed"
     assert live.page.locator(".cellist-edge").count() == 1
     header = live.page.locator(".cellist-header").inner_text()

@@ -69,7 +69,7 @@ export function makeGraph(store, selection, open) {
     painted.set(place, group);
     const button = /** @type {HTMLElement} */ (place.firstElementChild);
     setAttr(button, "class", `cellist-node is-${group.look}${group.total > 1 ? " is-many" : ""}`);
-    setAttr(button, "aria-label", group.why ? `${group.label}. ${group.why}` : group.label);
+    setAttr(button, "aria-description", group.why ? `${group.label}. ${group.why}` : group.label);
     showDone(button, group.doing);
     const [name, state] = button.children;
     setText(name, group.name);
@@ -86,12 +86,13 @@ export function makeGraph(store, selection, open) {
     const wide = fitting(graph.wide) >= Math.min(LEAST_SCALE, fitting(graph.tall)) || graph.wide.w <= graph.tall.w;
     drawing = wide ? graph.wide : graph.tall;
     const scale = Math.max(LEAST_SCALE, Math.min(1, fitting(drawing)));
-    return { drawing, scale, name: `${wide}-${scale.toFixed(3)}-${store.graphVersion}` };
+    const middle = [width - drawing.w * scale, height - drawing.h * scale].map((space) => Math.max(0, space / 2));
+    return { drawing, scale, middle, name: `${wide} ${scale.toFixed(3)} ${middle} ${store.graphVersion}` };
   }
 
   /** @param {import("./types.js").Graph} graph */
   function layOut(graph) {
-    const { drawing, scale, name } = pick(graph);
+    const { drawing, scale, middle, name } = pick(graph);
     if (name === drawn) return drawing;
     drawn = name;
     setAttr(edges, "viewBox", `0 0 ${drawing.w} ${drawing.h}`);
@@ -99,6 +100,7 @@ export function makeGraph(store, selection, open) {
     setAttr(edges, "height", String(drawing.h));
     canvas.style.width = `${drawing.w * scale}px`;
     canvas.style.height = `${drawing.h * scale}px`;
+    canvas.style.transform = `translate(${middle[0]}px, ${middle[1]}px)`;
     edges.style.transform = nodes.style.transform = `scale(${scale})`;
     nodes.style.setProperty("--node-w", `${graph.node[0]}px`);
     nodes.style.setProperty("--node-h", `${graph.node[1]}px`);

@@ -134,6 +134,7 @@ export function makeGrid(store, id, selection, inks, open) {
       if (!group || !all.length || !pen) return;
       setAttr(canvas, "aria-label", group.label);
       if (fit(all.length)) drawn = [];
+      setText(chosen, nameOf(Math.min(cursor, all.length - 1)));
       for (let i = 0; i < all.length; i += 1) {
         if (all[i] === drawn[i]) continue;
         drawn[i] = all[i];

@@ -108,7 +108,7 @@ export function makeTimeline(store, selection, inks, open) {
       setText(band.label, `${store.icon(group.look)} ${group.name}${many}`);
       setAttr(band.label, "class", `cellist-band-name is-${group.look}`);
       setAttr(band.label, "style", `--depth:${Math.min(group.depth, 6)}`);
-      setAttr(band.label, "aria-label", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
+      setAttr(band.label, "aria-description", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
       const height = heightOf(group);
       if (band.canvas.style.height !== `${height}px`) band.canvas.style.height = `${height}px`;
     }
