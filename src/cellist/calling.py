@@ -190,13 +190,14 @@ _NO_FLOW = (
 def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
     """Hand a submitted run to the loop or the pool that carries it out."""
     steps = run_steps(x)
-    if x.plan.is_async:
+    if x.plan.is_async and not (runner or _runner_of(x.flow, x.services)).takes_coroutines:
         x.run.where = "event loop"
         LoopWork(x, steps, future, loop_for(flow_loop(x.flow))).begin()
         return
     chosen: TaskRunner = runner or _runner_of(x.flow, x.services)
     pool = chosen.pool
     x.run.where = chosen.name
+    x.far = pool if pool.is_far else None
     work = Work(x, steps, future, pool)
     work.context.run(current.set, x)
     pool.start(work)

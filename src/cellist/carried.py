@@ -236,6 +236,16 @@ class Passage:
                     fine, value = False, error
             return fine, value, execution is not None and execution.asked
 
+    @staticmethod
+    def call_at_home(
+        fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[bool, Any, bool]:
+        """Return what `call` does, in the process that the run belongs to."""
+        try:
+            return True, _completed(fn(*args, **kwargs)), False
+        except BaseException as error:
+            return False, error, False
+
 
 def _completed(value: Any) -> Any:
     """Return what a call gave, with what only this process can do done: awaited, exhausted."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
-from cellist.engine.commands import Err, Given, Ok
+from cellist.engine.commands import Elsewhere, Err, Given, Ok
 from cellist.engine.errors import trim
 from cellist.engine.execution import check_not_inside, current, enclosing_flow
 from cellist.engine.flights import noted_wait
@@ -82,6 +82,9 @@ class PrefectFuture(Promise, Generic[R_co]):
     def _unusual_result(self, raise_on_failure: bool) -> Any:
         __tracebackhide__ = True
         outcome = self.outcome
+        if isinstance(outcome, Elsewhere):
+            self._link(outcome.value)
+            return outcome.value
         if isinstance(outcome, Given) and not self.state.is_completed():
             return self.state.result(raise_on_failure=raise_on_failure)
         if isinstance(outcome, Given):

@@ -6,23 +6,30 @@ It can also be used directly:
     with ThreadPoolTaskRunner(max_workers=2) as runner:
         runner.submit(task, {"x": 1})
 
-Coroutine functions always run on the event loop, whatever the runner.
+Coroutine functions run on the event loop, except on a cluster (`cellist.dask`, `cellist.ray`).
 """
 
+import logging
 import sys
 from collections.abc import Iterable
 from typing import Any, Self
 
 from cellist import settings
 from cellist.carried import Passage
+from cellist.engine.execution import current, enclosing_flow
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.runners.inline import InlinePool
 from cellist.runners.processes import ProcessPool
 from cellist.runners.threads import ThreadPool
 
+_log = logging.getLogger("cellist.task_runners")
+
 
 class TaskRunner:
     """The base of all task runners."""
+
+    takes_coroutines = False
+    """Whether coroutine functions run where other tasks do, and not on the event loop."""
 
     def __init__(self) -> None:
         self._pool: Any = None
@@ -73,6 +80,14 @@ class TaskRunner:
         if self._pool is None:
             message = "The task runner must be started before submitting work: use it in `with`."
             raise RuntimeError(message)
+
+    def tell(self, text: str) -> None:
+        """Log something about the runner: in the flow that goes on here, if there is one."""
+        flow = enclosing_flow(current.get())
+        if flow is not None:
+            flow.services.log(flow, logging.INFO, text)
+        else:
+            _log.info(text)
 
     def __enter__(self) -> Self:
         if self._pool is not None:

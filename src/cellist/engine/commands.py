@@ -18,6 +18,8 @@ error; `Err` carries it to the caller, who raises it.
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from cellist.model.references import Reference
+
 
 class Ok:
     """Something ended with a value."""
@@ -41,6 +43,29 @@ class Err:
 
     def __repr__(self) -> str:
         return f"Err({self.error!r})"
+
+
+class Elsewhere(Ok):
+    """Something ended with a value that stays where it is, such as on a cluster."""
+
+    __slots__ = ("is_special", "reference")
+
+    def __init__(self, reference: Reference, is_special: bool = False) -> None:
+        self.reference = reference
+        self.is_special = is_special
+        """Whether the value is a state or the like, and so decides how the run ends."""
+
+    @property
+    def value(self) -> Any:
+        """The value, fetched when first asked for."""
+        return self.reference.value
+
+    def of(self, home: Any) -> bool:
+        """Whether the value is kept by this pool."""
+        return self.reference.home is home
+
+    def __repr__(self) -> str:
+        return f"Elsewhere({self.reference!r})"
 
 
 class Crash(Err):

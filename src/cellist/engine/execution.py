@@ -152,9 +152,11 @@ class Execution:
         "cache_note",
         "cancelling",
         "definition",
+        "far",
         "flight",
         "flow",
         "fn",
+        "given",
         "is_stream",
         "keeping",
         "kwargs",
@@ -196,6 +198,11 @@ class Execution:
         self.waits: list[Promise] | None = None
         """Promises among the inputs and `wait_for`."""
         self.wait_for: Any = None
+        self.far: Any = None
+        """The pool that calls the code on a cluster, where results stay; see `far`.
+
+        Then `given` has the arguments with their promises, once those were put in place.
+        """
         self.began = 0
         """When the present attempt of a cached task was invoked, nanoseconds since the epoch."""
         self.cancelling = False

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from cellist.engine.commands import Given, Ok, Outcome
+from cellist.engine.commands import Elsewhere, Given, Ok, Outcome
 from cellist.engine.threads import block
 from cellist.model.runs import Run
 from cellist.model.states import NO_DATA, State
@@ -124,4 +124,6 @@ def outcome_data(outcome: Outcome | None) -> Any:
         return NO_DATA
     if isinstance(outcome, Given):
         return outcome.data
+    if isinstance(outcome, Elsewhere):
+        return outcome.reference
     return outcome.value if isinstance(outcome, Ok) else outcome.error

@@ -31,6 +31,7 @@ from cellist.engine.commands import (
     WentAway,
 )
 from cellist.engine.execution import Execution
+from cellist.engine.far import FarCall
 from cellist.engine.promise import Latch, Promise
 from cellist.engine.threads import Worker
 from cellist.engine.timeouts import timeout_error
@@ -45,6 +46,13 @@ _lock = threading.Lock()
 
 class Pool(Protocol):
     """Where ready work waits for a worker."""
+
+    is_far: bool
+    """Whether user code is carried out on a cluster: by `launch`, not by `invoke`."""
+
+    def launch(self, command: Invoke, work: "Work") -> FarCall:
+        """Have user code called on the cluster."""
+        ...
 
     def push(self, work: "Work") -> None:
         """Take ready work."""
@@ -204,6 +212,24 @@ class Work:
         if self.x.cancelling:
             self.resume(ticket, Err(CancelledRun("Cancelled.")))
 
+    def leave_to(self, call: FarCall) -> None:
+        """Let go of the generator until code on a cluster has ended.
+
+        Meanwhile the work counts as running: the code does, and a cancel is for it.
+        """
+        with _lock:
+            self.worker = None
+        if self.x.cancelling:
+            call.stop()
+        call.on_settled(self._return)
+
+    def _return(self, call: Any) -> None:
+        with _lock:
+            self.phase = QUEUED
+            self.call = None
+            self.next = call.outcome
+        self.pool.push(self)
+
     def finish(self, outcome: Outcome) -> None:
         """Settle the promise."""
         self.phase = DONE
@@ -279,14 +305,16 @@ def carry_on(work: Work, worker: Worker | None) -> bool:
         elif pause is None:
             return True
         else:
-            if isinstance(pause, Sleep):
+            if isinstance(pause, FarCall):
+                work.leave_to(pause)
+            elif isinstance(pause, Sleep):
                 work.park_until(pause)
             else:
                 work.park_on(pause)
             return True
 
 
-def advance(work: Work) -> TimedCall | Sleep | list[Latch] | None:
+def advance(work: Work) -> TimedCall | FarCall | Sleep | list[Latch] | None:
     """Carry a run on until it ends, or return what it has to wait for or must call with a limit.
 
     Runs inside the work's context.
@@ -298,8 +326,10 @@ def advance(work: Work) -> TimedCall | Sleep | list[Latch] | None:
         while True:
             command = steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it
             if isinstance(command, Invoke):
-                if command.timeout is not None:
-                    return TimedCall(work, command)
+                if (command.timeout is not None or work.pool.is_far) and (
+                    pause := _call_apart(command, work)
+                ) is not None:
+                    return pause
                 outcome = _invoke(command, work)
             elif isinstance(command, Offload):
                 outcome = _call(command)
@@ -315,6 +345,13 @@ def advance(work: Work) -> TimedCall | Sleep | list[Latch] | None:
     except BaseException as fault:
         work.finish(Err(fault))
     return None
+
+
+def _call_apart(command: Invoke, work: Work) -> TimedCall | FarCall | None:
+    """Return the call of user code that is not simply made here."""
+    if work.pool.is_far and command.fn is work.x.fn:
+        return work.pool.launch(command, work)
+    return TimedCall(work, command) if command.timeout is not None else None
 
 
 def _invoke(command: Invoke, work: Work) -> Outcome:

@@ -17,6 +17,7 @@ from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
     Crash,
+    Elsewhere,
     Err,
     Given,
     Invoke,
@@ -39,7 +40,9 @@ from cellist.engine.errors import (
     trim,
 )
 from cellist.engine.execution import Execution, FlowExecution
-from cellist.engine.inputs import check_arguments, find_upstream, resolve, value_of
+from cellist.engine.far import conclude_far, take_inputs
+from cellist.engine.inputs import check_arguments, find_upstream, resolve
+from cellist.engine.retrying import wants_retry
 from cellist.engine.reuse import find, store
 from cellist.engine.slots import give_slots_back, take_slots
 from cellist.engine.streams import consume, is_generator, stream
@@ -61,7 +64,6 @@ from cellist.model.states import (
     PENDING,
     RUNNING,
     SCHEDULED,
-    State,
 )
 
 CANCEL_MESSAGE = "Cancelled on request."
@@ -104,7 +106,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                 else (yield from stream(x))
             )
             if (
-                isinstance(outcome, Ok)
+                type(outcome) is Ok
                 and not plan.is_flow
                 and not x.cancelling
                 and not is_special(outcome.value)
@@ -157,12 +159,15 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
         outcome = yield Wait(waiting)
         if isinstance(outcome, Err):
             return (yield from _end(x, outcome.error))
+    take = yield from take_inputs(x)
+    if isinstance(take, Err):
+        return (yield from _end(x, take.error))
     try:
         for upstream in find_upstream([("wait_for", x.wait_for)])[0]:
-            value_of(upstream)
+            take(upstream)
         check_arguments(x.plan.shape.named(x.args, x.kwargs))
-        x.args = tuple(resolve(value, value_of) for value in x.args)
-        x.kwargs = {name: resolve(value, value_of) for name, value in x.kwargs.items()}
+        x.args = tuple(resolve(value, take) for value in x.args)
+        x.kwargs = {name: resolve(value, take) for name, value in x.kwargs.items()}
     except UpstreamTaskError as error:
         x.run.why = Reason("off", "upstream", f"did not run: {error.upstream}")
         x.run.enter(PENDING, "NotReady", str(error))
@@ -211,6 +216,8 @@ def _end_unrun(x: Execution, error: BaseException) -> Steps[Outcome]:
 
 def _conclude(x: Execution, outcome: Outcome) -> Steps[Outcome | None]:
     """Decide what an attempt led to. `None` means that another attempt is to be made."""
+    if isinstance(outcome, Elsewhere):
+        return (yield from conclude_far(x, outcome, _conclude))
     if isinstance(outcome, Ok) and is_generator(outcome.value):
         outcome = yield consume(outcome.value, x.plan.timeout)
     if isinstance(outcome, Ok) and isinstance(x, FlowExecution):
@@ -258,7 +265,7 @@ def _failed_attempt(
     if stop is not None:
         return (yield from _end(x, stop))
     message = given.message if given else failure_message(error, plan)
-    if run.attempts <= plan.retries and (yield from _wants_retry(x, error, given)):
+    if run.attempts <= plan.retries and (yield from wants_retry(x, error, given)):
         delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
         x.services.log(x, 20, retry_message(error, plan, run.attempts, delay))
         if delay or plan.is_flow:
@@ -289,23 +296,6 @@ def _begin_again(x: Execution) -> Steps[Outcome | None]:
     if x.plan.hooks:
         yield from _hooks(x, "on_running")
     return None
-
-
-def _wants_retry(x: Execution, error: BaseException, given: Conclusion | None) -> Steps[bool]:
-    condition = x.plan.condition
-    if condition is None:
-        return True
-    text = f"{x.plan.noun} run encountered unexpected exception: {shown(error)}"
-    state = given.state if given else State(FAILED, None, text, error)
-    outcome = yield Invoke(condition, (x.definition, x.run, state), {}, None, True)
-    if isinstance(outcome, Err):
-        x.services.log(
-            x,
-            40,
-            f"`retry_condition_fn` raised {shown(outcome.error)}; the run is not retried.",
-        )
-        return False
-    return bool(outcome.value)
 
 
 def _wait_for_retry(

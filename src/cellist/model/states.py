@@ -29,6 +29,7 @@ from cellist.exceptions import (
 )
 from cellist.model.awaited import also_awaitable
 from cellist.model.ids import as_uuid, new_id
+from cellist.model.references import Reference
 
 
 class StateType(StrEnum):
@@ -161,7 +162,10 @@ class State:
     @property
     def data(self) -> Any:
         """The value or exception this state carries; `None` also where there is none."""
-        return None if self._data is NO_DATA else self._data
+        data = self._data
+        if data.__class__ is Reference:
+            return data.value
+        return None if data is NO_DATA else data
 
     @property
     def has_data(self) -> bool:

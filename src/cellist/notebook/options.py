@@ -8,6 +8,8 @@ from typing import Any, cast
 from IPython.core import magic_arguments as arguments
 from IPython.core.error import UsageError
 
+from cellist.dask import DaskTaskRunner
+from cellist.ray import RayTaskRunner
 from cellist.task_runners import (
     ProcessPoolTaskRunner,
     SequentialTaskRunner,
@@ -19,6 +21,8 @@ _RUNNERS: dict[str, type[TaskRunner]] = {
     "threads": ThreadPoolTaskRunner,
     "processes": ProcessPoolTaskRunner,
     "sequential": SequentialTaskRunner,
+    "dask": DaskTaskRunner,
+    "ray": RayTaskRunner,
 }
 _arguments = cast("Any", arguments)  # IPython does not say its types
 _NOT_IN_NAMES = re.compile(r"[/%&><]")

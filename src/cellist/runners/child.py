@@ -62,7 +62,7 @@ class Wire:
 class Sent(io.TextIOBase):
     """Stands for stdout or stderr: what is written goes on the wire, line by line."""
 
-    def __init__(self, wire: Wire, name: str, plain: Any) -> None:
+    def __init__(self, wire: Any, name: str, plain: Any) -> None:
         super().__init__()
         self._wire = wire
         self._name = name

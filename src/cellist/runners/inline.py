@@ -4,6 +4,7 @@ from typing import Any
 
 from cellist.engine.commands import Err, Invoke
 from cellist.engine.drivers import drive
+from cellist.engine.far import FarCall
 from cellist.engine.scheduler import DONE, QUEUED, Work
 from cellist.engine.threads import Worker
 from cellist.engine.waiting import wait_all
@@ -11,6 +12,12 @@ from cellist.engine.waiting import wait_all
 
 class InlinePool:
     """Runs each piece of work at once, in the thread that pushes it."""
+
+    is_far = False
+
+    def launch(self, command: Invoke, work: Work) -> FarCall:
+        """There is no cluster."""
+        raise NotImplementedError
 
     def push(self, work: Work) -> None:
         """Carry the work out now, waiting for its inputs first."""

@@ -8,7 +8,7 @@ runs, what it logs and writes is told at once, as small messages; in the end com
 import functools
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn, cast
@@ -16,6 +16,7 @@ from typing import Any, NoReturn, cast
 from cellist.engine.errors import describe, one_line, trim
 from cellist.engine.inputs import ATOMS, parts
 from cellist.exceptions import SerializationError
+from cellist.model.references import Reference
 
 Tell = Callable[[tuple[Any, ...]], object]
 """Takes a message of running code: ("log", level, text), ("out", name of the stream, text)."""
@@ -41,6 +42,26 @@ def pack(task: str, passage: Any, fn: Any, args: dict[str, Any], call: tuple[Any
         return cloudpickle().dumps((passage, fn, *call))
     except Exception as error:
         raise SerializationError(_complaint(task, fn, args, error)) from error
+
+
+def pack_far(
+    task: str, passage: Any, fn: Any, args: dict[str, Any], call: tuple[Any, Any]
+) -> tuple[bytes, list[Any]]:
+    """Return a call as bytes, and the handles of the values in it that the cluster has already."""
+    handles: dict[int, tuple[int, Any]] = {}
+
+    class Pickler(cloudpickle().Pickler):
+        def persistent_id(self, obj: Any) -> int | None:
+            if obj.__class__ is not Reference:
+                return None
+            return handles.setdefault(id(obj), (len(handles), obj.handle))[0]
+
+    file = io.BytesIO()
+    try:
+        Pickler(file).dump((passage, fn, *call))
+    except Exception as error:
+        raise SerializationError(_complaint(task, fn, args, error)) from error
+    return file.getvalue(), [handle for _, handle in handles.values()]
 
 
 def _complaint(task: str, fn: Any, args: dict[str, Any], error: Exception) -> str:
@@ -121,13 +142,10 @@ def _reached(fn: Any) -> list[tuple[str, Any]]:
     return [*found, *((name, space[name]) for name in code.co_names if name in space)]
 
 
-def _kind(value: Any) -> str:
-    kind: type = type(value)
-    return (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__qualname__}"
-    )
+def _kind(value: object) -> str:
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"
 
 
 # -- in the other process --
@@ -136,8 +154,19 @@ def _kind(value: Any) -> str:
 def run_packed(parcel: bytes, tell: Tell) -> bytes:
     """Carry a call out in this process, inside the run that came with it, and return the answer."""
     passage, fn, args, kwargs = cloudpickle().loads(parcel)
-    fine, value, asked = passage.call(fn, args, kwargs, tell)
-    return answer(fine, value, asked)
+    return answer(*passage.call(fn, args, kwargs, tell))
+
+
+class Opened(pickle.Unpickler):
+    """Reads a call on a cluster, with the values that the cluster had."""
+
+    def __init__(self, parcel: bytes, values: Sequence[Any]) -> None:
+        super().__init__(io.BytesIO(parcel))
+        self._values = values
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Return the value a reference stands for."""
+        return self._values[pid]
 
 
 def answer(fine: bool, value: Any, *rest: Any) -> bytes:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cellist.engine.commands import Invoke
+from cellist.engine.far import FarCall
 from cellist.engine.scheduler import Work, carry_on
 from cellist.engine.threads import Worker, borrow, this_worker
 from cellist.engine.timers import call_later
@@ -24,6 +25,8 @@ _TICK = 0.003  # seconds between two looks at a queue that does not get shorter
 
 class ThreadPool:
     """Carries out ready work in threads, at most `max_workers` pieces of user code at a time."""
+
+    is_far = False
 
     def __init__(self, max_workers: int | None = None) -> None:
         self.most = min(max_workers or sys.maxsize, sys.maxsize)
@@ -126,6 +129,10 @@ class ThreadPool:
                 waiter.is_away = False
                 return True
         return False
+
+    def launch(self, command: Invoke, work: Work) -> FarCall:
+        """There is no cluster."""
+        raise NotImplementedError
 
     def ready(self, command: Invoke, work: Work) -> None:
         """There is nothing to prepare for a call."""

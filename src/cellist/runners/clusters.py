@@ -1,0 +1,220 @@
+"""Call the code of tasks on a cluster; states, cache and history stay here.
+
+A call is sent when its inputs are final, so the cluster never has a task that waits for another.
+While it runs its worker sends messages: that it has begun, what it logs and writes, and in the
+end what the engine has to know about the result, which itself stays on the cluster. Messages and
+the end may come by different ways, so the last message says how many there were.
+"""
+
+import pickle
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cellist.engine.commands import Crash, Elsewhere, Err, Invoke, Ok, Outcome
+from cellist.engine.errors import one_line
+from cellist.engine.execution import note_asked
+from cellist.engine.far import FarCall, far_value_of
+from cellist.engine.inputs import resolve
+from cellist.engine.scheduler import Work
+from cellist.engine.timers import call_later
+from cellist.exceptions import CancelledRun, CellistError, CrashedRun, SerializationError
+from cellist.model.ids import as_hex, new_id
+from cellist.model.references import Reference
+from cellist.runners.far_side import NEAR
+from cellist.runners.parcels import open_answer, pack_far
+from cellist.runners.processes import write
+from cellist.runners.threads import ThreadPool
+
+_PATIENCE = 5.0
+"""Seconds in which messages may come that were sent before the end of their call."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a worker says of a call that has ended well."""
+
+    small: bytes | None
+    """The value itself, if it is small."""
+    preview: str | None
+    is_special: bool
+    asked: bool
+
+
+UNKNOWN = Facts(None, None, True, True)
+"""Of a call whose last message was lost: the value itself has to be looked at."""
+
+
+class ClusterCall(FarCall):
+    """A call on a cluster, and what is heard of it."""
+
+    __slots__ = ("_context", "_ending", "_heard", "_lock", "pool", "task")
+
+    def __init__(self, pool: "ClusterPool", work: Work, command: Invoke) -> None:
+        super().__init__(work.x, command, as_hex(new_id()))
+        self.pool = pool
+        self._context = work.context
+        self.task: Any = None
+        """The cluster's handle of the call, where that is not the handle of its result."""
+        self._lock = threading.Lock()
+        self._heard = 0
+        self._ending: tuple[int, Outcome] | None = None
+
+    def end(self) -> None:
+        """Have the cluster stop the code."""
+        self.pool.stop(self)
+
+    def hear(self, message: Sequence[Any]) -> None:
+        """Take a message of the code, in the order they were sent."""
+        kind, *rest = message
+        if kind == "begin":
+            if self.begun is not None:
+                text = f"The cluster runs it once more, on {rest[0]}: its worker went away."
+                self.x.services.log(self.x, 30, text)
+            self.begin(rest[0])
+        else:
+            self._context.copy().run(self._show, kind, rest)
+        with self._lock:
+            self._heard += 1
+            ending = self._ending
+            complete = ending is not None and self._heard >= ending[0]
+        if complete and ending is not None:
+            self.settle(ending[1])
+
+    def _show(self, kind: str, rest: Sequence[Any]) -> None:
+        if kind == "log":
+            self.x.services.tell_carried(self.x, *rest)
+        else:
+            write(*rest)
+
+    def ended(self, outcome: Outcome, told: int = 0) -> None:
+        """Settle when all `told` messages have come, or when they do not."""
+        with self._lock:
+            self._ending = (told, outcome)
+            complete = self._heard >= told
+        if complete:
+            self.settle(outcome)
+        else:
+            call_later(_PATIENCE, lambda: self.settle(outcome))
+
+    def succeeded(self, facts: Facts, told: int) -> None:
+        """Take the end of code that went well."""
+        if facts.asked:
+            note_asked(self.x)
+        if facts.small is not None:
+            self.ended(Ok(pickle.loads(facts.small)), told)  # noqa: S301 - our own worker made it
+            return
+        reference = Reference(self.handle, self.pool, facts.preview, self.pool.fetch)
+        self.pool.keep(reference)
+        self.ended(Elsewhere(reference, facts.is_special), told)
+
+    def failed(self, answer: bytes, told: int) -> None:
+        """Take the end of code that raised something."""
+        try:
+            open_answer(answer)[1].throw()
+        except BaseException as error:
+            self.ended(Err(error), told)
+
+    def lost(self, why: str) -> None:
+        """Note that whoever ran the code went away, or that it was cancelled."""
+        name = self.x.definition.name
+        if self.x.cancelling:
+            self.ended(Err(CancelledRun(f"Task `{name}` was cancelled on the cluster.")))
+        else:
+            self.ended(Crash(CrashedRun(f"The worker running task `{name}` went away: {why}")))
+
+    def refused(self, error: BaseException) -> None:
+        """Note that the cluster could not carry the call out at all."""
+        message = (
+            f"Task `{self.x.definition.name}` could not be carried out on the cluster: "
+            f"{type(error).__name__}: {one_line(error)}. Its workers need the same versions of "
+            "Python, of cellist and of what the task uses."
+        )
+        self.ended(Crash(CrashedRun(message)))
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self.pool.calls.pop(self.number, None)
+        NEAR.pop(self.number, None)
+
+
+class ClusterPool(ThreadPool):
+    """A thread pool whose user code is called on a cluster."""
+
+    is_far = True
+
+    def __init__(self, passage: Any) -> None:
+        super().__init__()
+        self._passage = passage
+        self.calls: dict[str, ClusterCall] = {}
+        self._kept: weakref.WeakSet[Reference] = weakref.WeakSet()
+
+    def launch(self, command: Invoke, work: Work) -> FarCall:
+        """Send user code to the cluster."""
+        x = work.x
+        call = ClusterCall(self, work, command)
+        args, kwargs = x.args, x.kwargs
+        if x.waits is not None:
+            take = far_value_of(self)
+            args = tuple(resolve(value, take) for value in x.given[0])
+            kwargs = {name: resolve(value, take) for name, value in x.given[1].items()}
+        try:
+            named = dict(x.plan.shape.named(args, kwargs))
+            packed = pack_far(
+                x.definition.name, self._passage(x), command.fn, named, (args, kwargs)
+            )
+            self.calls[call.number] = call
+            NEAR[call.number] = work.context
+            work.call = call
+            self.send(call, *packed)
+        except SerializationError as error:
+            call.settle(Err(error))
+        except Exception as error:
+            message = f"Task `{x.definition.name}` could not be sent to the cluster: {error}"
+            call.settle(Crash(CrashedRun(message)))
+        return call
+
+    def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
+        """Give a call to the cluster, and see to it that its end is heard of."""
+        raise NotImplementedError
+
+    def stop(self, call: ClusterCall) -> None:
+        """Stop the code of a call, as far as the cluster can. Must not block."""
+        raise NotImplementedError
+
+    def load(self, handle: Any) -> Any:
+        """Fetch a value; may raise anything."""
+        raise NotImplementedError
+
+    def fetch(self, handle: Any) -> Any:
+        """Fetch a value. Raises `CrashedRun` if it is gone."""
+        try:
+            return self.load(handle)
+        except (TypeError, pickle.PicklingError) as error:
+            message = f"The task's result cannot be sent back from the cluster: {one_line(error)}"
+            raise SerializationError(message) from error
+        except Exception as error:
+            message = f"A result that was kept on the cluster could not be fetched: {error}"
+            raise CrashedRun(message) from error
+
+    def keep(self, reference: Reference) -> None:
+        """Remember what is to be fetched before the cluster is left."""
+        self._kept.add(reference)
+
+    def hear(self, number: str, message: Sequence[Any]) -> None:
+        """Pass a message on to its call."""
+        call = self.calls.get(number)
+        if call is not None:
+            call.hear(message)
+
+    def close(self) -> None:
+        """Leave the cluster with what somebody here may still ask for."""
+        for reference in list(self._kept):
+            try:
+                _ = reference.value
+            except CellistError:
+                continue  # said to who asks for it
+        for call in list(self.calls.values()):
+            call.lost("the cluster was left")

@@ -1,0 +1,138 @@
+"""Call the code of tasks on a Dask cluster.
+
+Results stay on the workers as the results of Dask tasks. What a call says comes as events of a
+topic of the pool's own. A thread of a worker cannot be ended, so code there is stopped as in our
+own threads: by an exception that blocking calls in C do not notice.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from cellist.engine.threads import run_in_thread
+from cellist.runners import far_side
+from cellist.runners.clusters import UNKNOWN, ClusterCall, ClusterPool, Facts
+from cellist.runners.parcels import open_answer
+
+
+def distributed() -> Any:
+    """Return the package. Raises `ImportError` naming what to install."""
+    try:
+        return import_module("distributed")
+    except ImportError as error:
+        message = (
+            "DaskTaskRunner needs the package `distributed`: pip install 'cellist[dask]'. "
+            f"({error})"
+        )
+        raise ImportError(message) from error
+
+
+_LARGE = 1_000_000
+"""Bytes from which a call goes to a worker directly, and not by way of the scheduler."""
+
+
+def carry_out_on_dask(topic: str, number: str, parcel: bytes, *values: Any) -> Any:
+    """Carry a call out on a worker of Dask."""
+    worker: Any = distributed().get_worker()
+
+    def send(message: tuple[Any, ...]) -> None:
+        worker.log_event(topic, [number, *message])
+
+    try:
+        value, facts, told = far_side.carry_out(parcel, number, values, worker.address, send)
+    except far_side.CallFailed as error:
+        # returned, since Dask would write what is raised to the worker's log with all it holds
+        worker.log_event(topic, [number, "failed", error.answer, error.told])
+        return error
+    worker.log_event(topic, [number, "end", *facts, told])
+    return value
+
+
+class DaskPool(ClusterPool):
+    """Sends user code to the workers of a Dask client, which it closes at the end."""
+
+    def __init__(self, client: Any, passage: Any, at_close: Callable[[], object]) -> None:
+        super().__init__(passage)
+        self.client = client
+        self._at_close = at_close
+        self._topic = f"cellist-{client.id}-{id(self):x}"
+        self._facts: dict[str, tuple[Facts, int]] = {}
+        client.subscribe_topic(self._topic, self._receive)
+
+    def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
+        """Submit a call as a task of Dask."""
+        name = call.x.definition.name
+        sent = self.client.scatter(parcel, hash=False) if len(parcel) > _LARGE else parcel
+        key = f"{name.replace(' ', '_')}-{call.number}"  # Dask groups tasks by what is before the -
+        call.handle = self.client.submit(  # in the `dask.annotate` blocks of who submitted the task
+            carry_out_on_dask, self._topic, call.number, sent, *handles, key=key, pure=False
+        )
+        call.handle.add_done_callback(functools.partial(self._done, call))
+
+    def _receive(self, event: tuple[float, Sequence[Any]]) -> None:
+        """Take a message from a worker, in the client's thread."""
+        number, *message = event[1]
+        if message[0] == "end":
+            *facts, told = message[1:]
+            self._facts[number] = (Facts(*facts), told)
+            self._succeed(number)
+        elif message[0] == "failed":
+            call = self.calls.get(number)
+            if call is not None:
+                call.failed(*message[1:])
+        else:
+            self.hear(number, message)
+
+    def _done(self, call: ClusterCall, future: Any) -> None:
+        """Take the end of a task of Dask, in a thread of the client's."""
+        if future.status == "finished":
+            call.handle = future
+            self._facts.setdefault(call.number, (UNKNOWN, 0))  # if they were lost
+            self._succeed(call.number)
+        elif future.status == "error":
+            self._failed(call, future.exception())
+        else:
+            call.lost(f"Dask says {future.status}")
+
+    def _succeed(self, number: str) -> None:
+        call = self.calls.get(number)
+        if call is None:
+            self._facts.pop(number, None)
+        elif call.handle is not None and number in self._facts:
+            call.succeeded(*self._facts.pop(number))
+
+    def _failed(self, call: ClusterCall, error: BaseException) -> None:
+        if type(error).__name__ == "KilledWorker":
+            call.lost("it was killed, ran out of memory or lost its connection")
+        else:
+            call.refused(error)
+
+    def stop(self, call: ClusterCall) -> None:
+        """Take the task back if it waits, else ask its code to stop."""
+        future, address = call.handle, call.begun
+
+        def ask() -> None:
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                if address is None:
+                    future.cancel()
+                else:
+                    self.client.run(far_side.stop, call.number, workers=[address])
+
+        if future is not None:
+            run_in_thread(ask)
+
+    def load(self, handle: Any) -> Any:
+        """Fetch a result from the worker that has it."""
+        value = handle.result()
+        if isinstance(value, far_side.CallFailed):  # the message that said so was lost
+            open_answer(value.answer)[1].throw()
+        return value
+
+    def close(self) -> None:
+        """Fetch what somebody may still ask for, and close the client."""
+        super().close()
+        with contextlib.suppress(Exception):
+            self.client.unsubscribe_topic(self._topic)
+        self._at_close()

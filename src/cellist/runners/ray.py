@@ -1,0 +1,167 @@
+"""Call the code of tasks on a Ray cluster.
+
+Results stay in Ray's object store. What a call says comes by way of an actor of the pool's own, a
+mailbox. Code is stopped by ending the worker process it is in, which runs nothing else.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import threading
+from collections.abc import Callable, Generator, Sequence
+from importlib import import_module
+from typing import Any
+
+from cellist.engine.threads import run_in_thread
+from cellist.runners import far_side
+from cellist.runners.clusters import ClusterCall, ClusterPool, Facts
+
+_options: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
+    "cellist_ray_options", default=None
+)
+
+
+def ray() -> Any:
+    """Return the package. Raises `ImportError` naming what to install."""
+    try:
+        return import_module("ray")
+    except ImportError as error:
+        message = f"RayTaskRunner needs the package `ray`: pip install 'cellist[ray]'. ({error})"
+        raise ImportError(message) from error
+
+
+@contextlib.contextmanager
+def remote_options(**options: Any) -> Generator[None]:
+    """Have tasks that are submitted within the block run with these options of Ray.
+
+    Such as `num_cpus`, `num_gpus`, `memory`, `resources`. Blocks nest; the inner option counts.
+    """
+    before = _options.get()
+    _options.set({**(before or {}), **options})
+    try:
+        yield
+    finally:
+        _options.set(before)
+
+
+class Mailbox:
+    """An actor that holds messages of running code until the driver takes them."""
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._arrived = asyncio.Event()
+
+    async def put(self, message: Sequence[Any]) -> None:
+        """Take a message from a worker."""
+        self._messages.append(message)
+        self._arrived.set()
+
+    async def take(self) -> list[Any]:
+        """Give the driver all messages there are, once there are some."""
+        await self._arrived.wait()
+        self._arrived.clear()
+        taken, self._messages = self._messages, []
+        return taken
+
+
+def carry_out_on_ray(mailbox: Any, number: str, parcel: bytes, *values: Any) -> tuple[Any, Any]:
+    """Carry a call out in a worker of Ray; return what to know about the result, and the result."""
+
+    def send(message: tuple[Any, ...]) -> None:
+        mailbox.put.remote((number, *message))
+
+    try:
+        value, facts, told = far_side.carry_out(parcel, number, values, far_side.place(), send)
+    except far_side.CallFailed as error:
+        return ("failed", error.answer, error.told), None
+    return ("end", *facts, told), value
+
+
+@functools.cache
+def _remote(kind: Any) -> Any:
+    """Return what Ray calls a remote function, or an actor class, of ours."""
+    return ray().remote(kind)
+
+
+class RayPool(ClusterPool):
+    """Sends user code to the workers of the Ray this process is connected to."""
+
+    def __init__(self, passage: Any, at_close: Callable[[], object]) -> None:
+        super().__init__(passage)
+        self._ray = ray()
+        self._at_close = at_close
+        self._mailbox: Any = _remote(Mailbox).options(num_cpus=0, max_concurrency=1000).remote()
+        self._is_closed = False
+        threading.Thread(target=self._listen, name="cellist-ray-mail", daemon=True).start()
+
+    def _listen(self) -> None:
+        """Pass messages on until the mailbox is gone."""
+        while True:
+            try:
+                messages = self._ray.get(self._mailbox.take.remote())
+            except Exception:
+                if not self._is_closed:
+                    for call in list(self.calls.values()):
+                        call.lost("Ray's mailbox of this flow is gone")
+                return
+            for number, *message in messages:
+                self.hear(number, message)
+
+    def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
+        """Submit a call as a task of Ray."""
+        options = {"max_retries": 0, **(_options.get() or {})}
+        name = call.x.definition.name
+        bound = _remote(carry_out_on_ray).options(name=name, num_returns=2, **options)
+        facts, call.handle = bound.remote(self._mailbox, call.number, parcel, *handles)
+        call.task = facts
+        facts.future().add_done_callback(functools.partial(self._done, call))
+
+    def _done(self, call: ClusterCall, future: Any) -> None:
+        """Take the end of a task of Ray, in a thread of Ray's."""
+        error = future.exception()
+        if error is None:
+            kind, *facts, told = future.result()
+            if kind == "failed":
+                call.failed(facts[0], told)
+            else:
+                call.succeeded(Facts(*facts), told)
+        elif type(error).__name__ in _GONE:
+            call.lost(str(error).strip().splitlines()[0])
+        else:
+            call.refused(error)
+
+    def stop(self, call: ClusterCall) -> None:
+        """End the process that the code is in, or take the task back if it waits."""
+
+        def end() -> None:
+            with contextlib.suppress(Exception):  # it may have ended, or Ray may be gone
+                self._ray.cancel(call.task, force=True)
+
+        if call.task is not None:
+            run_in_thread(end)
+
+    def load(self, handle: Any) -> Any:
+        """Fetch a result from the object store."""
+        return self._ray.get(handle)
+
+    def close(self) -> None:
+        """Fetch what somebody may still ask for, and leave Ray."""
+        super().close()
+        self._is_closed = True
+        with contextlib.suppress(Exception):
+            self._ray.kill(self._mailbox)
+        self._at_close()
+
+
+_GONE = {
+    "WorkerCrashedError",
+    "NodeDiedError",
+    "OutOfMemoryError",
+    "OwnerDiedError",
+    "LocalRayletDiedError",
+    "RayActorError",
+    "TaskCancelledError",
+    "TaskUnschedulableError",
+}
+"""Names of Ray's errors which say that a worker went away, or that a task was taken back."""

@@ -1,0 +1,458 @@
+"""What every task runner must do, whatever it calls user code in.
+
+The five classes that inherit it, in `test_contract.py`, say only how to make the runner.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from cellist import allow_failure, flow, runtime, tags, task
+from cellist.cache_policies import INPUTS, NO_CACHE
+from cellist.exceptions import SerializationError, UnfinishedRun
+from cellist.logging import get_run_logger
+from cellist.states import Completed, Failed
+from cellist.task_runners import TaskRunner
+from tests.sessions import Recorder, names
+
+quick: dict[str, Any] = {"cache_policy": NO_CACHE}
+
+
+def until(condition: Any) -> None:
+    """Wait for another process, which no event of ours can announce."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+class RunnerContract:
+    """The same tests for all runners."""
+
+    name: ClassVar[str]
+    leaves: ClassVar[bool] = False
+    """Whether code runs in another process."""
+    at_once: ClassVar[bool] = False
+    """Whether a run has ended when `submit` returns."""
+    ends_code: ClassVar[bool] = False
+    """Whether code that blocks can be stopped."""
+
+    def make(self) -> TaskRunner:
+        raise NotImplementedError
+
+    def test_values_failures_and_dependencies(self, recorder: Recorder) -> None:
+        @task(**quick)
+        def add(a, b=1):
+            return a + b
+
+        @task(retries=1, retry_delay_seconds=0.01, **quick)
+        def fail(text):
+            raise ValueError(text)
+
+        @flow(task_runner=self.make())
+        def f():
+            one = add.submit(1)
+            assert add.submit(one, b=add.submit(one)).result() == 5
+            assert add.map([1, 2, one], b=one).result() == [3, 4, 4]
+            assert add.submit([one, {"deep": (one,)}], b=[]).result() == [2, {"deep": (2,)}]
+            bad = fail.submit("boom")
+            with pytest.raises(ValueError, match="boom"):
+                bad.result()
+            assert names(bad.run) == ["Pending", "Running", "AwaitingRetry", "Retrying", "Failed"]
+            return [one, bad.run.name]
+
+        assert f()[0] == 2
+        assert names(recorder.one("f"))[-1] == "Completed"
+
+    @pytest.mark.parametrize("place", ["parameter", "nested", "wait_for"])
+    def test_what_depends_on_a_failure_does_not_run(self, recorder: Recorder, place: str) -> None:
+        @task(**quick)
+        def fail():
+            raise ValueError("boom")
+
+        @task(**quick)
+        def after(x=None):
+            return repr(x)
+
+        @flow(task_runner=self.make())
+        def f():
+            bad = fail.submit()
+            options = {
+                "parameter": {"x": bad},
+                "nested": {"x": [{"deep": bad}]},
+                "wait_for": {"wait_for": [bad]},
+            }[place]
+            future = after.submit(**options)
+            with pytest.raises(UnfinishedRun):
+                future.result()
+            assert names(future.run) == ["Pending", "NotReady"]
+            assert after.submit(allow_failure(bad)).result() == "ValueError('boom')"
+
+        f()
+
+    def test_cached_results_are_reused(self, recorder: Recorder) -> None:
+        @task(cache_policy=INPUTS)
+        def kept(x):
+            return [x, list(range(100))]
+
+        @task(cache_policy=INPUTS)
+        def size(xs):
+            return len(xs)
+
+        @flow(task_runner=self.make())
+        def f():
+            first = kept.submit(1)
+            states = [size.submit(first, return_state=True).name]
+            again = kept.submit(1, return_state=True)
+            assert again.result() == first.result()
+            return [*states, again.name, size.submit(kept.submit(1), return_state=True).name]
+
+        assert f() == ["Completed", "Cached", "Cached"]
+
+    def test_time_limit(self, recorder: Recorder) -> None:
+        @task(timeout_seconds=0.3, **quick)
+        def slow(seconds):
+            for _ in range(int(seconds * 100)):
+                time.sleep(0.01)
+            return "fine"
+
+        @flow(task_runner=self.make())
+        def f():
+            if self.leaves:
+                slow.with_options(timeout_seconds=60).submit(0).wait()  # workers start
+            before = time.monotonic()
+            future = slow.submit(20)
+            future.wait(30)
+            assert time.monotonic() - before < 10
+            assert names(future.run) == ["Pending", "Running", "TimedOut"]
+
+        f()
+
+    def test_cancel_of_running_and_of_waiting_runs(
+        self, recorder: Recorder, tmp_path: Path
+    ) -> None:
+        if self.at_once:
+            return  # nothing runs or waits after `submit`
+        mark = tmp_path / "mark"
+
+        @task(**quick)
+        def long(path):
+            Path(path).touch()
+            while True:
+                time.sleep(0.005)
+
+        @task(**quick)
+        def after(x):
+            return x
+
+        @flow(task_runner=self.make())
+        def f():
+            running = long.submit(str(mark))
+            waiting = after.submit(running)
+            until(mark.exists)
+            assert waiting.cancel()
+            assert names(waiting.run) == ["Pending", "Cancelled"]
+            assert running.cancel()
+            assert running.run.state_name in {"Cancelling", "Cancelled"}
+            running.wait(30)
+            assert names(running.run) == ["Pending", "Running", "Cancelling", "Cancelled"]
+            return after.submit(1).result()
+
+        assert f() == 1
+
+    def test_the_state_tells_the_truth_about_code_that_cannot_be_stopped(
+        self, recorder: Recorder, tmp_path: Path
+    ) -> None:
+        if self.at_once:
+            return
+        mark, gate = tmp_path / "mark", tmp_path / "gate"
+        os.mkfifo(gate)
+
+        @task(**quick)
+        def blocks(mark, gate):
+            Path(mark).touch()
+            Path(gate).read_text()  # in C, until somebody writes
+
+        @flow(task_runner=self.make())
+        def f():
+            future = blocks.submit(str(mark), str(gate))
+            until(mark.exists)
+            future.cancel()
+            if self.ends_code:
+                future.wait(30)
+            else:
+                assert str(future.state) == "Cancelling('Cancel requested, still running.')"
+                assert not future.done()
+                with contextlib.suppress(BrokenPipeError):  # stopped before it read
+                    gate.write_text("go on")
+                future.wait(30)
+            assert names(future.run)[-2:] == ["Cancelling", "Cancelled"]
+
+        f()
+
+    def test_what_code_knows_of_its_run(self, recorder: Recorder) -> None:
+        @task(tags={"own"}, task_run_name="about-{x}", **quick)
+        def about(x):
+            return (
+                runtime.task_run.name,
+                sorted(runtime.task_run.tags),
+                runtime.task_run.parameters,
+                runtime.flow_run.name,
+            )
+
+        @flow(task_runner=self.make(), flow_run_name="whole")
+        def f():
+            with tags("around"):
+                return about.submit(3).result()
+
+        assert f() == ("about-3", ["around", "own"], {"x": 3}, "whole")
+
+    def test_logs_and_prints(self, recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+        @task(**quick)
+        def talk(x):
+            get_run_logger().info("logged %s", x)
+            print("shown", x)
+
+        @task(log_prints=True, **quick)
+        def tell(x):
+            print("told", x)
+
+        @flow(task_runner=self.make())
+        def f():
+            talk.submit(1).wait()
+            tell.submit(2).wait()
+
+        f()
+        assert [text for text in recorder.logs() if "ed" in text.split()[0]] == ["logged 1"]
+        assert "told 2" in recorder.logs()
+        assert [line for line in capsys.readouterr().out.splitlines() if line] == ["shown 1"]
+
+    def test_prints_arrive_while_the_task_runs(
+        self, recorder: Recorder, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        if self.at_once:
+            return
+        gate = tmp_path / "gate"
+
+        @task(**quick)
+        def talk(path):
+            print("before")
+            while not Path(path).exists():
+                time.sleep(0.005)
+            print("after")
+
+        @flow(task_runner=self.make())
+        def f():
+            future = talk.submit(str(gate))
+            seen = ""
+
+            def heard():
+                nonlocal seen
+                seen += capsys.readouterr().out
+                return "before\n" in seen
+
+            until(heard)
+            assert not future.done()
+            gate.touch()
+            future.wait()
+
+        f()
+        assert capsys.readouterr().out == "after\n"
+
+    def test_coroutines_and_generators(self, recorder: Recorder) -> None:
+        @task(**quick)
+        async def later(x):
+            import asyncio
+
+            await asyncio.sleep(0)
+            return x + 1
+
+        @task(**quick)
+        def several(n):
+            yield from range(n)
+
+        @task(**quick)
+        def total(xs):
+            return sum(xs)
+
+        @flow(task_runner=self.make())
+        def f():
+            return total.submit(several.submit(later.submit(3))).result()
+
+        assert f() == 6
+
+    def test_returned_states(self, recorder: Recorder) -> None:
+        @task(**quick)
+        def choose(good):
+            return Completed(message="chosen", data=5) if good else Failed(message="no")
+
+        @flow(task_runner=self.make())
+        def f():
+            states = [choose.submit(good, return_state=True) for good in (True, False)]
+            assert [state.message for state in states] == ["chosen", "no"]
+            return [state.type.name for state in states]
+
+        assert f() == ["COMPLETED", "FAILED"]
+
+    def test_hooks_run_here(self, recorder: Recorder) -> None:
+        here: list[Any] = []
+
+        def note(definition, run, state):
+            here.append((definition.name, state.name, os.getpid(), state.result(False)))
+
+        @task(on_running=[lambda *_: here.append("on")], on_completion=[note], **quick)
+        def fine():
+            return list(range(100))
+
+        @flow(task_runner=self.make())
+        def f():
+            fine.submit().wait()
+
+        f()
+        assert here == ["on", ("fine", "Completed", os.getpid(), list(range(100)))]
+
+    def test_nested_tasks(self, recorder: Recorder) -> None:
+        @task(**quick)
+        def leaf(n):
+            return n
+
+        @task(**quick)
+        def branch(n):
+            return sum(leaf.map(range(n)).result()) + leaf(n)
+
+        @flow(task_runner=self.make())
+        def f():
+            return branch.map([3, 4, 5]).result()
+
+        assert f() == [6, 10, 15]
+
+    def test_wide_maps_and_long_chains(self, recorder: Recorder) -> None:
+        @task(**quick)
+        def add(x, y=1):
+            return x + y
+
+        @flow(task_runner=self.make())
+        def f():
+            before = threading.active_count()
+            future = add.submit(0)
+            for _ in range(29):
+                future = add.submit(future)
+            wide = add.map(range(60))
+            assert threading.active_count() - before < 80
+            return future.result(), sum(wide.result())
+
+        assert f() == (30, 1830)
+
+    def test_exits_crash_the_run_only(self, recorder: Recorder) -> None:
+        if self.at_once:
+            return  # the caller is what is left, as in Python
+
+        @task(**quick)
+        def leave():
+            raise SystemExit(2)
+
+        @flow(task_runner=self.make())
+        def f():
+            future = leave.submit()
+            future.wait()
+            assert names(future.run) == ["Pending", "Running", "Crashed"]
+            return task(abs, name="next", **quick).submit(-1).result()
+
+        assert f() == 1
+
+    def test_what_cannot_be_sent_is_named(self, recorder: Recorder) -> None:
+        if not self.leaves:
+            return
+
+        @task(**quick)
+        def use(x):
+            return x
+
+        @task(**quick)
+        def make():
+            return threading.Lock()
+
+        @flow(task_runner=self.make())
+        def f():
+            bad = use.submit({"db": [threading.Lock()]})
+            with pytest.raises(SerializationError, match=r"`x\['db'\]\[0\]` is a _thread.lock"):
+                bad.result()
+            assert names(bad.run) == ["Pending", "Running", "Failed"]
+            with pytest.raises(SerializationError, match="cannot be sent back"):
+                make.submit().result()
+            return use.submit(1).result()
+
+        assert f() == 1
+
+    def test_used_directly_and_released(self, recorder: Recorder) -> None:
+        t = task(len, name="size", **quick)
+        with self.make() as runner:
+            assert runner.submit(t, {"obj": [1]}).result() == 1
+            assert runner.map(t, {"obj": [[1], [1, 2]]}).result() == [1, 2]
+            with pytest.raises(RuntimeError, match="already started"):
+                runner.__enter__()
+        with pytest.raises(RuntimeError, match="must be started"):
+            runner.submit(t, {"obj": [1]})
+
+        @flow(task_runner=self.make())
+        def f():
+            return t.submit([1]).result()
+
+        assert f() == 1
+        assert f.task_runner._pool is None
+
+    def test_names_and_copies(self) -> None:
+        runner = self.make()
+        assert runner.duplicate() == runner
+        assert hash(runner.duplicate()) == hash(runner)
+        assert runner.name == self.name
+
+    def test_results_are_there_after_the_flow(self, recorder: Recorder) -> None:
+        kept: list[Any] = []
+
+        @task(**quick)
+        def rows(n):
+            return list(range(n))
+
+        @flow(task_runner=self.make())
+        def f():
+            kept.append(rows.submit(1000))
+
+        f()
+        assert kept[0].result() == list(range(1000))
+        assert kept[0].state.result() == list(range(1000))
+
+    def test_upstream_values_are_let_go(self, recorder: Recorder) -> None:
+        """The engine holds no value once the last task that takes it has ended."""
+        import gc
+        import weakref
+
+        class Rows(list):
+            pass
+
+        alive: list[Any] = []
+
+        @task(**quick)
+        def rows():
+            return Rows(range(3))
+
+        @task(**quick)
+        def count(xs):
+            return len(xs)
+
+        @flow(task_runner=self.make())
+        def f():
+            first = rows.submit()
+            alive.append(weakref.ref(first.result()))
+            second = count.submit(first)
+            second.wait()
+            del first
+            until(lambda: gc.collect() is not None and alive[0]() is None)
+            return second.result()
+
+        assert f() == 3
