@@ -50,7 +50,7 @@ def dask_cluster() -> Iterator[Any]:
     import distributed
 
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address=None
+        n_workers=1, threads_per_worker=2, dashboard_address=":0"
     ) as cluster:
         yield cluster
 
