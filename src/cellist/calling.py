@@ -248,7 +248,9 @@ def finish(x: Execution) -> None:
         if unseen and is_complete:
             names = ", ".join(sorted({promise.run.name for promise in unseen})[:_MOST_NAMED])
             x.services.log(x, 30, f"{len(unseen)} failed run(s) nobody looked at: {names}")
-        x.results = None
+        if x.results is not None:
+            x.services.values.adopt(x.results)
+            x.results = None
         narrate_end(x)
         return
     if not is_complete or x.services.tells_ends:

@@ -47,6 +47,7 @@ from cellist.runlogs import (
 )
 from cellist.tqdm_loops import watch as watch_tqdm
 from cellist.unfinished import UnfinishedRuns
+from cellist.values import Values
 
 
 class Session:
@@ -86,6 +87,8 @@ class Session:
         self.stores.bundles.named = lambda: settings.active().bundles
         self.cache = Cache(self.stores, self)
         watch_tqdm()
+        self.values = Values(self)
+        self.history.values = self.values
 
     def _place(self, name: str) -> Path | None:
         try:
@@ -248,7 +251,7 @@ def get_session() -> Session:
     return session
 
 
-_PLACED = {"home", "sinks", "live", "warned", "history", "store", "stores", "cache"}
+_PLACED = {"home", "sinks", "live", "warned", "history", "store", "stores", "cache", "values"}
 """What of a session belongs to the directory it was opened in."""
 
 

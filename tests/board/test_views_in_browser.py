@@ -133,13 +133,11 @@ def test_a_click_on_a_bar_opens_its_run_and_escape_leads_back(open_board):
     live.tab("Timeline")
     band = lanes(live, "read_list")
     band.click(position={"x": 3, "y": 7})
-    assert live.page.get_by_role("tab", name="List").get_attribute("aria-selected") == "true"
-    line = live.page.locator(".cellist-run-line[aria-expanded=true]")
-    expect(line).to_be_focused()
-    assert "read_list" in line.inner_text()
+    title = live.page.locator(".cellist-pane-title")
+    expect(title).to_be_focused()
+    assert "read_list" in title.inner_text()
     live.page.keyboard.press("Escape")
-    assert line.count() == 0, "first it closes what is open"
-    live.page.keyboard.press("Escape")
+    expect(title).to_be_hidden()
     assert live.page.get_by_role("tab", name="Timeline").get_attribute("aria-selected") == "true"
     expect(live.page.locator(".cellist-band-name", has_text="read_list")).to_be_focused()
 
@@ -180,9 +178,9 @@ def test_the_timeline_obeys_the_keyboard_and_tells_each_bar(open_board):
     last = readout.inner_text()
     assert last != first
     live.page.keyboard.press("Enter")
-    opened = live.page.locator(".cellist-run-line[aria-expanded=true]")
+    opened = live.page.locator(".cellist-pane-title")
     expect(opened).to_be_focused()
-    assert opened.locator(".cellist-cell-name").inner_text() in last
+    assert opened.locator(".cellist-pane-name").inner_text() in last
 
 
 def test_the_list_and_its_grid_obey_the_keyboard(open_board):
@@ -208,8 +206,8 @@ def test_the_list_and_its_grid_obey_the_keyboard(open_board):
     live.page.keyboard.press("End")
     assert "waiting to retry" in (grid.locator("[role=option]").text_content() or "")
     live.page.keyboard.press("Enter")
-    expect(live.page.locator(".cellist-run-line[aria-expanded=true]")).to_be_focused()
-    assert "waiting" in live.page.locator(".cellist-run-line:focus").inner_text()
+    expect(live.page.locator(".cellist-pane-title")).to_be_focused()
+    assert "waiting" in live.page.locator(".cellist-run-line[aria-expanded=true]").inner_text()
 
 
 def test_search_and_switches_choose_runs(open_board):
@@ -258,9 +256,9 @@ def test_opening_a_run_that_the_filter_hides_lifts_the_filter(open_board):
     live = open_board()
     crawl(live.story)
     live.answer()
-    live.page.locator(".cellist-chip", has_text="1 failed").click()
+    live.page.locator(".cellist-chip", has_text="1 reused").click()
     live.tab("Graph")
-    live.page.locator(".cellist-node", has_text="read_list").click()
+    live.page.locator(".cellist-node", has_text="fetch").click()
     expect(live.page.locator(".cellist-run-line:focus, .cellist-group-line:focus")).to_be_visible()
     assert live.page.locator(".cellist-switch[aria-pressed=true]").count() == 0
 
@@ -281,8 +279,7 @@ def test_a_cell_of_the_grid_opens_a_run_that_was_only_counted(open_board):
         {"kind": "want", "group": 1, "first": 2999, "number": 1}
     ]
     live.answer()
-    opened = live.page.locator(".cellist-run-line[aria-expanded=true]")
-    expect(opened).to_be_focused()
+    expect(live.page.locator(".cellist-pane-title")).to_be_focused()
     more = live.page.get_by_role("button", name="Show more of 3,000")
     before = live.page.locator(".cellist-run-line").count()
     for _ in range(3):

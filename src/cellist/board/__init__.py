@@ -5,7 +5,8 @@ record) ← `feed` (one thread per kernel, twenty frames a second at most) → `
 Python decides words, coordinates and what is drawn; `static/` paints.
 """
 
+from cellist.board.details import Details
 from cellist.board.feed import Feed
 from cellist.board.live import Board
 
-__all__ = ["Board", "Feed"]
+__all__ = ["Board", "Details", "Feed"]

@@ -5,36 +5,54 @@ Protocol, custom messages only (trait changes towards the kernel get lost on ipy
     kernel → page   {kind: "snapshot", seq, now, ...}    everything
                     {kind: "patch", seq, now, ...}       what changed since seq - 1
                     {kind: "reply", token, text}         what became of a command
+                    {kind: "detail", token, facts | values | problem}   see `details`
     page → kernel   {kind: "hello"}, {kind: "resync"}    both ask for a snapshot
                     {kind: "want", group, first, number} asks for runs that are only counted
-                    {kind: "command", action, run, token}
+                    {kind: "command", action, run | group, token}    see `clicks`
+                    {kind: "detail", run, token}
 
 A page that has just loaded cannot ask while a synchronous cell blocks the kernel, so snapshots
 are also sent unasked: often until the first hello, seldom afterwards.
 """
 
 import logging
+import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol
 
+from cellist.board.clicks import Control, answer
 from cellist.board.record import record_html
 from cellist.board.view import View
 from cellist.board.widget import JupyterScreen
+from cellist.engine.threads import run_in_thread
+from cellist.exceptions import ObjectNotFound
 from cellist.model.events import Event
 
-ACTIONS = frozenset({"cancel", "retry_now", "give_up"})
 TICK = 0.25
 """Seconds between two looks at how far loops are."""
 RECORD_EVERY = 2.0
 """Seconds between two versions of the record while runs go on."""
 
-Control = Callable[[str, str], str | None]
 Receive = Callable[[dict[str, Any]], None]
 Ui = Literal["widget", "html", "text"]
+_ID = re.compile("[0-9a-f]{32}")
 _log = logging.getLogger("cellist.board")
+
+
+class Telling(Protocol):
+    """Who tells about one run, see `details`."""
+
+    def facts(self, number: str) -> dict[str, Any]:
+        """Return what is known of a run. Raises `ObjectNotFound`."""
+        ...
+
+    def values(self, number: str) -> dict[str, Any]:
+        """Return previews of its values."""
+        ...
 
 
 class Screen(Protocol):
@@ -66,6 +84,7 @@ class Board:
 
     `control(action, run_id_hex)` is called for clicks, on any thread; what it returns is shown.
     `usual()` returns how long the latest runs of this name took, in seconds; it may take a while.
+    `details` tells about a run that is opened.
     """
 
     def __init__(
@@ -76,10 +95,12 @@ class Board:
         ui: Ui,
         screen: Screen | None = None,
         usual: Callable[[], Sequence[float]] | None = None,
+        details: Telling | None = None,
     ) -> None:
         self.title = title
         self.ui: Ui = ui
         self._control = control
+        self._details = details
         self._screen = screen
         self._usual = usual
         self._view: View | None = View(title)
@@ -230,7 +251,10 @@ class Board:
         elif kind == "want":
             self._answer_want(message)
         elif kind == "command":
-            self._answer_command(message)
+            text = answer(message, self._view, self._control)
+            self._say({"kind": "reply", "token": message.get("token"), "text": text})
+        elif kind == "detail":  # this may take a while, and this thread may be the main one
+            run_in_thread(partial(self._tell, message.get("run"), message.get("token")))
 
     def _answer_hello(self) -> None:
         with self._lock:
@@ -248,25 +272,24 @@ class Board:
             if self._view is not None and self._view.want(group, first, number):
                 self._send("patch", self._view.changes())
 
-    def _answer_command(self, message: dict[str, Any]) -> None:
-        """Check a click, hand it over, and say what became of it."""
-        action, run = message.get("action"), message.get("run")
-        if not isinstance(action, str) or action not in ACTIONS or not isinstance(run, str):
-            text = "This command is not known."
-        elif self._view is None or self._view.row_by_hex(run) is None:
-            text = "This run is over."
-        else:
-            text = self._obey(action, run)
-        with self._lock:
-            self._send_reply(message.get("token"), text)
-
-    def _obey(self, action: str, run: str) -> str:
+    def _tell(self, run: object, token: object) -> None:
+        """Send what is known of a run, then previews of its values. Does not raise."""
+        details = self._details
+        if details is None or not isinstance(run, str) or not _ID.fullmatch(run):
+            text = "Nothing more is known of this run."
+            self._say({"kind": "detail", "token": token, "problem": text})
+            return
         try:
-            return self._control(action, run) or ""
+            self._say({"kind": "detail", "token": token, "facts": details.facts(run)})
+            self._say({"kind": "detail", "token": token, "values": details.values(run)})
+        except ObjectNotFound as error:
+            self._say({"kind": "detail", "token": token, "problem": str(error)})
         except Exception as error:
-            _log.warning("The command %s failed.", action, exc_info=True)
-            return f"That did not work: {type(error).__name__}: {error}"
+            _log.warning("Run %s could not be told in detail.", run, exc_info=True)
+            text = f"The details cannot be shown: {type(error).__name__}: {error}"
+            self._say({"kind": "detail", "token": token, "problem": text[:500]})
 
-    def _send_reply(self, token: object, text: str) -> None:
-        if self._screen is not None:
-            self._screen.send({"kind": "reply", "token": token, "text": text})
+    def _say(self, message: dict[str, Any]) -> None:
+        with self._lock:  # a screen is told one thing at a time
+            if self._screen is not None:
+                self._screen.send(message)

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, cast
 
 from cellist.board.activity import Activity
+from cellist.board.attention import Attention
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
 from cellist.board.palette import LOOKS, OVER
@@ -24,7 +25,6 @@ from cellist.board.wording import (
     duration,
     look_of,
     look_of_many,
-    next_attempt_text,
     ordered,
     reason_or_error,
     saved_text,
@@ -71,7 +71,7 @@ class View:
         self._by_place: dict[tuple[int | None, tuple[str, str]], Group] = {}
         self._children: dict[int | None, list[Group]] = {}
         self._roots = Roots()
-        self._waiting: dict[int, Row] = {}
+        self._attention = Attention()
         self._counting: dict[int, Row] = {}
         """Runs that go on and tell how far they are."""
         self._activity = Activity()
@@ -170,7 +170,8 @@ class View:
             "runs": amount(total, "run"),
             "counts": ordered(self.counts),
             "saved": saved,
-            "next": self._next_retry(),
+            "next": self._attention.next_retry(),
+            "failure": self._attention.failure(is_over=not self._active),
             "cancel": [row.hex for row in self._roots.stoppable()],
             "sentence": summary(
                 self.title, word, self.counts, [saved, f"It took {took}" if took else None]
@@ -191,19 +192,6 @@ class View:
         return (
             only if only is not None and only.run.kind != "flow" and len(self.rows) == 1 else None
         )
-
-    def _next_retry(self) -> dict[str, Any] | None:
-        """Return the retry that comes first."""
-        due = [(row.run.due, row) for row in self._waiting.values() if row.run.due]
-        if not due:
-            return None
-        at, row = min(due, key=lambda pair: pair[0])
-        return {
-            "due": milliseconds(at),
-            "name": clipped(row.run.name, 60),
-            "run": row.hex,
-            "attempt": next_attempt_text(row.run),
-        }
 
     def read(self) -> None:
         """Read the runs that were touched. Changes stay to be sent."""
@@ -297,10 +285,7 @@ class View:
             self.counts[row.look] -= 1
             self.counts[look] = self.counts.get(look, 0) + 1
         self._active += (row.look in OVER) - (look in OVER)
-        if look == "waiting":
-            self._waiting[row.run.number] = row
-        elif row.look == "waiting":
-            self._waiting.pop(row.run.number, None)
+        self._attention.move(row, look)
 
     def _connect(self, row: Row) -> None:
         """Note from which groups the inputs of a run came."""

@@ -5,6 +5,7 @@ about two significant digits; a sentence never says more than is known. All pure
 that wording is tested without a browser.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from cellist.board.palette import LOOKS, OVER, TROUBLE
@@ -119,10 +120,11 @@ def error_line(run: Run) -> str | None:
         return clipped(f"{name}: {lines[0]}" if lines else name, ERROR_LIMIT)
     state = run.state
     if state is not None and state.message and look_of(state) not in _NO_FAILURE:
-        return clipped(state.message, ERROR_LIMIT)
+        return clipped(_ENCOUNTERED.sub("", state.message), ERROR_LIMIT)
     return None
 
 
+_ENCOUNTERED = re.compile(r"^(Task|Flow) run encountered an exception:? ")
 _NO_FAILURE = ("completed", "cached", "scheduled")
 
 

@@ -51,6 +51,11 @@ class Aside:
             return Missing("unreadable", undecodable(error))
         return Found(value, sealed.header, "disk", shown=shown)
 
+    def size_of(self, key: str) -> int | None:
+        """Return how many bytes a result takes, None where that is not known; reads no value."""
+        entry = self._memory.get(key) or self._writer.find(key)
+        return entry.size if entry is not None else self._shelf.size_of(key)
+
     def disown(self, found: Found) -> None:
         """Count a result that `get` gave, but that is not used, as one that was not found."""
         self._hits -= 1

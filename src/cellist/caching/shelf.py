@@ -117,6 +117,15 @@ class Shelf:
                 missing = stored.filename  # another process replaced it after the row was read
         raise BadEntry("unreadable", "its file is gone")
 
+    def size_of(self, key: str) -> int | None:
+        """Return how many bytes an entry takes, None if there is none that can be used."""
+        try:
+            index = self.opened()
+            stored = index.read(key) if index is not None else None
+            return open_head(stored.blob, key, self.signer).size if stored is not None else None
+        except Exception:  # a damaged one is told by `load`
+            return None
+
     def commit(self, entries: Sequence[Entry], *, durable: bool) -> str | None:
         """Write entries, and return None or one sentence why (some) could not be written."""
         sentence: str | None = None

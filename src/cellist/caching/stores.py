@@ -122,7 +122,7 @@ class Stores:
             store.close()
 
 
-def _target(record: Found) -> str | None:
+def target_of(record: Found) -> str | None:
     """Return the key that a record leads to, `None` if it does not say."""
     value: Any = record.value
     target: Any = cast("dict[str, Any]", value).get(_RECORD) if type(value) is dict else None
@@ -151,7 +151,7 @@ class LinkedStore:
         record = self.records.get(key, in_memory=False)
         if isinstance(record, Missing):
             return record
-        target = _target(record)
+        target = target_of(record)
         if target is None:
             return self.records.refuse("unreadable", _ASTRAY)
         found = self.results.get(target, in_memory=in_memory)
@@ -164,7 +164,7 @@ class LinkedStore:
         record = self.records.peek(key)
         if isinstance(record, Missing):
             return record
-        target = _target(record)
+        target = target_of(record)
         if target is None:
             return Missing("unreadable", _ASTRAY)
         found = self.results.peek(target)

@@ -80,6 +80,18 @@ class Results:
             number = self._known(value)
         return number
 
+    def of(self, number: int) -> list[Any]:
+        """Return what is alive and known to come from a run: its result, or parts of it."""
+        weak = [held() for held, by in self._weak.copy().values() if by == number]
+        strong = [value for value, by in self._strong.copy().values() if by == number]
+        return [value for value in weak + strong if value is not None]
+
+    def let_go(self) -> None:
+        """Keep nothing alive any longer; what lives by itself stays known."""
+        self._strong.clear()
+        self._parts.clear()
+        self._unopened.clear()
+
     def _known(self, value: Any) -> int | None:
         key = id(value)
         held = self._weak.get(key)

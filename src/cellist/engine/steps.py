@@ -269,7 +269,7 @@ def _failed_attempt(
         delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
         x.services.log(x, 20, retry_message(error, plan, run.attempts, delay))
         if delay or plan.is_flow:
-            word = yield from _wait_for_retry(x, delay, message)
+            word = yield from _wait_for_retry(x, error, delay, message)
             if isinstance(word, BaseException):
                 return (yield from _end(x, word))
             if word == "give_up":
@@ -291,6 +291,7 @@ def _begin_again(x: Execution) -> Steps[Outcome | None]:
     if isinstance(x, FlowExecution):
         x.failures.clear()  # those of the attempt before
     renew(x)
+    x.run.error = None
     x.run.enter(RUNNING, None if x.plan.is_flow else "Retrying")
     x.began = x.services.now()
     if x.plan.hooks:
@@ -299,7 +300,7 @@ def _begin_again(x: Execution) -> Steps[Outcome | None]:
 
 
 def _wait_for_retry(
-    x: Execution, delay: float, message: str | None
+    x: Execution, error: BaseException, delay: float, message: str | None
 ) -> Steps[str | BaseException | None]:
     """Hold the run in AwaitingRetry until it is due or somebody decides otherwise.
 
@@ -307,13 +308,13 @@ def _wait_for_retry(
     """
     x.waker = Waker()
     x.run.due = x.services.now() + int(delay * 1_000_000_000)
+    x.run.error = describe(error)
     x.run.enter(SCHEDULED, "AwaitingRetry", message)
     give_slots_back(x)
     if x.cancelling:
         return CancelledRun(CANCEL_MESSAGE)
     outcome = yield Sleep(delay, x.waker)
-    x.waker = None
-    x.run.due = 0
+    x.waker, x.run.due = None, 0
     if isinstance(outcome, Err):
         return outcome.error
     return CancelledRun(CANCEL_MESSAGE) if x.cancelling else outcome.value

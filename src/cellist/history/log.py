@@ -27,7 +27,7 @@ from cellist.model.events import Event, LogWritten
 from cellist.model.ids import as_hex
 from cellist.model.locations import ensure
 from cellist.model.runs import Run
-from cellist.model.states import FINAL
+from cellist.model.states import COMPLETED, FINAL
 
 _PAUSE = 0.1
 _LAZY_PAUSE = 0.25
@@ -231,8 +231,17 @@ class History(Reader):
             except Exception as error:
                 self._warn("row", f"cellist could not write a run to its history: {error}.")
             if run.state_type in FINAL:
-                run.call = None  # recorded; the arguments need not be kept alive any longer
+                self._let_go(run)
         return values
+
+    def _let_go(self, run: Run) -> None:
+        """Drop the arguments of a run that is recorded: they need not be kept alive any longer."""
+        if run.state_type is not COMPLETED and run.call is not None and self.values is not None:
+            try:
+                self.values.keep_call(run)
+            except Exception as error:
+                self._warn("call", f"cellist could not keep the arguments of a run: {error}.")
+        run.call = None
 
     def _open(self) -> sqlite3.Connection | None:
         """Return the connection; opened anew if the file was taken away."""

@@ -12,14 +12,18 @@ from cellist.exceptions import ObjectNotFound
 from cellist.history import database
 from cellist.history.decisions import Decision
 from cellist.history.frames import comparison, frame_of
-from cellist.history.records import RunRecord
+from cellist.history.records import RunRecord, ValueSource
+from cellist.history.related import Related
 
 _DEFAULT_LIMIT = 1000
 _NEAR = 5
 
 
-class Reader:
+class Reader(Related):
     """The reading half of the history."""
+
+    values: ValueSource | None = None
+    """Who finds the values of runs; without it a record has none."""
 
     @property
     def target(self) -> tuple[str, bool]:
@@ -126,7 +130,7 @@ class Reader:
         logs = self._read(
             "SELECT at, level, message FROM logs WHERE run = ? ORDER BY at", [row["id"]]
         )
-        return RunRecord(row, logs, children)
+        return RunRecord(row, logs, children, self.values)
 
     def _not_found(self, which: str) -> str:
         rows = self._read(

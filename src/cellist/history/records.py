@@ -2,10 +2,12 @@
 
 import html
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from cellist.exceptions import MissingResult
 from cellist.model.reason_text import html_of
 from cellist.model.reasons import Reason
+from cellist.model.runs import Run
 
 
 class StateRecord(NamedTuple):
@@ -34,12 +36,33 @@ class LogRecord(NamedTuple):
     message: str
 
 
+class ValueSource(Protocol):
+    """Who finds the values of runs, see `cellist.values`."""
+
+    def result(self, record: "RunRecord") -> Any:
+        """Return the result of a run, as `value` of what is returned."""
+        ...
+
+    def argument(self, record: "RunRecord", name: str) -> Any:
+        """Return an argument of a run, as `value` of what is returned."""
+        ...
+
+    def keep_call(self, run: Run) -> None:
+        """Remember the arguments of a run that failed."""
+        ...
+
+
 class RunRecord:
     """What is known of one run: states, attempts, inputs, logs, reason, result, children."""
 
     def __init__(
-        self, row: dict[str, Any], logs: list[dict[str, Any]], children: list[dict[str, Any]]
+        self,
+        row: dict[str, Any],
+        logs: list[dict[str, Any]],
+        children: list[dict[str, Any]],
+        values: "ValueSource | None" = None,
     ) -> None:
+        self._values = values
         self._row = row
         self.id: str = row["id"]
         self.name: str = row["name"]
@@ -65,7 +88,23 @@ class RunRecord:
             StateRecord(name, kind, message, _time(at)) for name, kind, message, at in states
         ]
         self.logs = [LogRecord(_time(log["at"]), log["level"], log["message"]) for log in logs]
-        self.children = [RunRecord(child, [], []) for child in children]
+        self.children = [RunRecord(child, [], [], values) for child in children]
+
+    def load(self, name: str | None = None) -> Any:
+        """Return the value of the result, or of the argument called `name` in `inputs`.
+
+        A result is had from the store, or where something in this session still holds it; an
+        argument where it is short, where the run failed a while ago, or where it was the result of
+        another run. Raises `MissingResult` saying why if it is not to be had any more,
+        `ObjectNotFound` if there is no such argument, and `FailedRun`, `CrashedRun`,
+        `CancelledRun` or `UnfinishedRun` if the run did not complete.
+        """
+        if self._values is None:
+            message = f"The values of `{self.name}` are not known to this history."
+            raise MissingResult(message)
+        if name is None:
+            return self._values.result(self).value
+        return self._values.argument(self, name).value
 
     @property
     def seconds(self) -> float | None:

@@ -1,21 +1,42 @@
 """What the buttons of a board do. May be called on any thread."""
 
+from cellist import recovery
+from cellist.drawing.markup import clipped
+from cellist.engine.execution import Execution
 from cellist.exceptions import ObjectNotFound
 from cellist.session import get_session
+
+_OVER = "This run is over."
 
 
 def control(action: str, run: str) -> str | None:
     """Carry out a click on a run, given by its id in hex, and return what to tell the user."""
+    if action == "retry_failed":
+        return _retry_failed(run)
     session = get_session()
     try:
         execution = session.find(run)
     except ObjectNotFound:
-        return "This run is over."
+        return _OVER
+    name = clipped(execution.run.name, 60)
     if action == "cancel":
         session.cancel(execution)
-        return None
+        return _stopped(execution, name)
     waker = execution.waker
     if waker is None:
-        return "This run is not waiting for a retry."
+        return f"`{name}` is not waiting for a retry."
     waker.wake(action)
-    return None
+    return f"`{name}` tries again now." if action == "retry_now" else f"`{name}` is not retried."
+
+
+def _stopped(execution: Execution, name: str) -> str:
+    run = execution.run
+    if run.is_final:
+        return f"`{name}` is cancelled."
+    return f"`{name}` is asked to stop; it ends as soon as its code lets it."
+
+
+def _retry_failed(run: str) -> str:
+    """Run again what failed in a flow run."""
+    recovery.retry(run)
+    return "What failed runs again."

@@ -13,7 +13,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from cellist import settings
-from cellist.board import Board, Feed
+from cellist.board import Board, Details, Feed
 from cellist.engine.execution import current_cell
 from cellist.model.runs import Run
 from cellist.notebook.background import start_flow
@@ -24,7 +24,7 @@ from cellist.notebook.chance import forget_seeds, note_seeds, random_states
 from cellist.notebook.commands import cellist_magic
 from cellist.notebook.completion import KEY, complete
 from cellist.notebook.controls import control
-from cellist.notebook.kernel import kernel_loop, this_task, ui_for
+from cellist.notebook.kernel import cell_name, kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
 from cellist.notebook.showing import ShellFront
 from cellist.notebook.task_options import task_magic
@@ -44,6 +44,7 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.feed = Feed()
+        self.details = Details(get_session, functools.partial(cell_name, shell))
         self.wrapper = WrapBody()
         self.front = ShellFront(shell)
         self.openers = {
@@ -156,7 +157,7 @@ class Extension:
             return
         name, history = run.definition.name, get_session().history
         usual = functools.partial(history.durations, name, kind=run.kind)
-        board = Board(name, control=control, ui=ui, usual=usual)  # pyright: ignore[reportArgumentType] - off and text are excluded above
+        board = Board(name, control=control, ui=ui, usual=usual, details=self.details)  # pyright: ignore[reportArgumentType] - off and text are excluded above
         cell.board = board
         self.feed.attach(cell, board)
         board.show()

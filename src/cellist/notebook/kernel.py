@@ -54,3 +54,9 @@ def ui_for(shell: Any, wanted: str) -> str:
     if not in_kernel(shell):
         return "text"
     return "widget" if has_front_end(shell) else "html"
+
+
+def cell_name(shell: Any, filename: str) -> str | None:
+    """Return what a cell of this session is called whose code has a file name, such as `In[5]`."""
+    count: int | None = getattr(shell.compile, "_filename_map", {}).get(filename)
+    return f"In[{count}]" if count is not None else None

@@ -1,66 +1,90 @@
 // @ts-check
 // Clicks on their way to the kernel. A click may have to wait until the kernel is free; then the
-// board says so instead of looking dead.
+// board says so instead of looking dead, and it says when no answer comes at all.
 
-import { h, setText } from "./dom.js";
+import { h, prose, setText } from "./dom.js";
 
 const PATIENCE = 400;
-const WORDS = { cancel: "Cancel", retry_now: "Retry now", give_up: "Give up" };
+const LOST = 60000;
+/** @type {Record<string, string>} */
+const WORDS = { cancel: "Cancel", retry_now: "Retry now", give_up: "Give up", retry_failed: "Retry failed" };
+
+/** @typedef {{run: string} | {group: number}} Target */
 
 export class Commands {
   /** @param {(message: object) => void} send */
   constructor(send) {
     this.send = send;
     this.last = 0;
-    /** @type {Map<string, {text: string, timer: number, button: HTMLElement | null}>} */
+    /** @type {Map<string, {text: string, timers: number[], button: HTMLElement | null}>} */
     this.waiting = new Map();
-    this.el = h("span", { class: "cellist-notice", role: "status" });
+    this.el = h("div", { class: "cellist-notice", role: "status" });
   }
 
   /**
    * @param {string} action
-   * @param {string} run
+   * @param {Target} target
    * @param {HTMLElement | null} button
    */
-  issue(action, run, button) {
+  issue(action, target, button) {
     const token = `${action}-${(this.last += 1)}`;
-    const text = /** @type {Record<string, string>} */ (WORDS)[action] ?? action;
-    const timer = window.setTimeout(
-      () => setText(this.el, `“${text}” is waiting for the kernel: it is busy with the cell.`),
-      PATIENCE,
-    );
-    this.waiting.set(token, { text, timer, button });
+    const text = WORDS[action] ?? action;
+    setText(this.el, "");
+    const timers = [
+      window.setTimeout(() => this.say(`“${text}”: the kernel is busy in a cell; this happens when it is free.`), PATIENCE),
+      window.setTimeout(() => this.lose(token), LOST),
+    ];
+    this.waiting.set(token, { text, timers, button });
     button?.setAttribute("aria-disabled", "true");
-    this.send({ kind: "command", action, run, token });
+    this.send({ kind: "command", action, ...target, token });
   }
 
   /** @param {import("./types.js").Message} message */
   reply(message) {
-    const click = this.waiting.get(message.token ?? "");
-    if (!click) return;
-    window.clearTimeout(click.timer);
-    this.waiting.delete(message.token ?? "");
-    click.button?.removeAttribute("aria-disabled");
-    setText(this.el, message.text || `“${click.text}” reached the kernel.`);
+    const click = this.take(message.token ?? "");
+    if (click) this.say(message.text || `“${click.text}” reached the kernel.`);
+  }
+
+  /** @param {string} token */
+  lose(token) {
+    const click = this.take(token);
+    if (click) this.say(`“${click.text}” got no answer for a minute: the kernel is still busy, or it has ended.`);
+  }
+
+  /**
+   * No longer wait for the answer to a click.
+   * @param {string} token
+   */
+  take(token) {
+    const click = this.waiting.get(token);
+    this.waiting.delete(token);
+    for (const timer of click?.timers ?? []) window.clearTimeout(timer);
+    click?.button?.removeAttribute("aria-disabled");
+    return click;
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.el.replaceChildren(...prose(text));
   }
 
   /**
    * A button for a command.
    * @param {string} action
-   * @param {string} run
+   * @param {Target} target
    * @param {string} about  What it acts on, for screen readers.
    */
-  button(action, run, about) {
-    const text = /** @type {Record<string, string>} */ (WORDS)[action] ?? action;
+  button(action, target, about) {
+    const text = WORDS[action] ?? action;
     const el = h("button", { class: "cellist-button", type: "button", "aria-label": `${text}: ${about}` }, text);
     el.addEventListener("click", (event) => {
       event.stopPropagation();
-      if (el.getAttribute("aria-disabled") !== "true") this.issue(action, run, el);
+      if (el.getAttribute("aria-disabled") !== "true") this.issue(action, target, el);
     });
     return el;
   }
 
   stop() {
-    for (const click of this.waiting.values()) window.clearTimeout(click.timer);
+    for (const token of [...this.waiting.keys()]) this.take(token);
   }
 }

@@ -31,6 +31,15 @@ export function s(tag, attributes = {}) {
 }
 
 /**
+ * A sentence as nodes: what it has between backticks is code.
+ * @param {string} text
+ * @returns {(Node | string)[]}
+ */
+export function prose(text) {
+  return text.split(/`([^`]+)`/).map((part, i) => (i % 2 ? h("code", {}, part) : part));
+}
+
+/**
  * Set text if it differs: an unchanged write would still cost a layout.
  * @param {Element} el
  * @param {string} text

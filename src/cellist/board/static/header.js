@@ -2,17 +2,18 @@
 // The lines above the tabs: state, title, time, counts, what reuse saved, the next retry.
 
 import { h, keyed, setAttr, setText } from "./dom.js";
-import { countdown, growing } from "./time.js";
+import { growing } from "./time.js";
 
 const SPEAK_EVERY = 5000;
 
 /**
  * @param {import("./store.js").Store} store
  * @param {import("./commands.js").Commands} commands
+ * @param {{el: HTMLElement, paint: () => void, tick: (now: number) => void}} card
  * @param {() => void} unfold  Show or hide the rest of the board of a lone run.
  * @param {(look: string) => void} filter  List the runs in one state.
  */
-export function makeHeader(store, commands, unfold, filter) {
+export function makeHeader(store, commands, card, unfold, filter) {
   const icon = h("span", { class: "cellist-icon", "aria-hidden": "true" });
   const word = h("span", { class: "cellist-word" });
   const state = h("span", { class: "cellist-state" }, icon, word);
@@ -26,19 +27,16 @@ export function makeHeader(store, commands, unfold, filter) {
   const why = h("span", { class: "cellist-why" });
   const fold = h("button", { class: "cellist-fold", type: "button", "aria-expanded": "false" }, "Details");
   fold.addEventListener("click", unfold);
-  const next = h("span", { class: "cellist-next" });
-  const nextButtons = h("span", { class: "cellist-buttons" });
   const spoken = h("div", { class: "cellist-spoken", role: "status", "aria-live": "polite" });
   const el = h("div", { class: "cellist-header" },
     h("div", { class: "cellist-line cellist-first" }, state, title, usual, clock, buttons), bar,
     h("div", { class: "cellist-line cellist-second" }, why, counts, saved, fold),
-    h("div", { class: "cellist-line cellist-third" }, next, nextButtons, commands.el), spoken);
+    card.el, commands.el, spoken);
   /** @type {Map<string, Element>} */
   const segments = new Map();
   /** @type {Map<string, Element>} */
   const chips = new Map();
   let cancelling = "";
-  let retrying = "";
   let lastSpoken = 0;
 
   function paintButtons() {
@@ -53,18 +51,9 @@ export function makeHeader(store, commands, unfold, filter) {
           runs.length > 1 ? "Cancel all" : "Cancel");
         button.addEventListener("click", () => {
           if (button.getAttribute("aria-disabled") === "true") return;
-          for (const run of runs) commands.issue("cancel", run, button);
+          for (const run of runs) commands.issue("cancel", { run }, button);
         });
         buttons.append(button);
-      }
-    }
-    const waits = (!store.closed && header.next?.run) || "";
-    if (waits !== retrying) {
-      retrying = waits;
-      nextButtons.replaceChildren();
-      if (waits && header.next) {
-        nextButtons.append(commands.button("retry_now", waits, header.next.name),
-          commands.button("give_up", waits, header.next.name));
       }
     }
   }
@@ -97,6 +86,7 @@ export function makeHeader(store, commands, unfold, filter) {
       setAttr(why, "title", header.why);
       setAttr(why, "class", `cellist-why${header.look === "failed" || header.look === "crashed" ? " is-error" : ""}`);
       paintButtons();
+      card.paint();
       const now = Date.now();
       if (now - lastSpoken > SPEAK_EVERY || header.end) {
         lastSpoken = now;
@@ -109,10 +99,7 @@ export function makeHeader(store, commands, unfold, filter) {
       if (!header) return;
       const elapsed = header.start && !store.closed ? growing(now - header.start) : "";
       setText(clock, header.took ?? elapsed);
-      const wait = header.next;
-      setText(next, wait
-        ? `${store.icon("waiting")} ${wait.name} failed; ${wait.attempt} ${countdown(wait.due - now)}`
-        : "");
+      card.tick(now);
     },
   };
 }

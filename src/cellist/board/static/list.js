@@ -1,9 +1,9 @@
 // @ts-check
-// The list: every group a line that opens to its runs, every run a line that opens to what is
-// known of it. Search and switches above it choose; while they do, what fits is open.
+// The list: every group a line that opens to its runs, every run a line that opens the pane with
+// what is known of it. Search and switches above it choose; while they do, what fits is open.
 
+import { groupButtons } from "./cards.js";
 import { h, keyed, setAttr, setText } from "./dom.js";
-import { makeDetail } from "./detail.js";
 import { Filter } from "./filter.js";
 import { makeGrid } from "./grid.js";
 import { showDone } from "./progress.js";
@@ -21,12 +21,13 @@ const URGENT = new Set(["failed", "crashed", "waiting", "paused"]);
 /**
  * @param {import("./store.js").Store} store
  * @param {import("./commands.js").Commands} commands
+ * @param {{run: () => string, open: (run: string) => void, toggle: (run: string, stay?: boolean) => void}} pane
  * @param {import("./selection.js").Selection} selection
  * @param {import("./inks.js").Inks} inks
  * @param {(group: number, first: number, number: number) => void} want  Asks for runs that are only counted.
  * @returns {import("./types.js").Painter & {open: (group: number, run?: string) => void, only: (look: string) => void}}
  */
-export function makeList(store, commands, selection, inks, want) {
+export function makeList(store, commands, pane, selection, inks, want) {
   const filter = new Filter();
   const toolbar = makeToolbar(store, filter, () => paint());
   const lines = h("div", { class: "cellist-lines", role: "list", "aria-label": "Runs" });
@@ -40,8 +41,6 @@ export function makeList(store, commands, selection, inks, want) {
   /** How many runs of a group are listed; only open groups are here.
    * @type {Map<number, number>} */
   const opened = new Map();
-  /** @type {Set<string>} */
-  const openRuns = new Set();
 
   /** The parts of a line that opens. @param {string} kind */
   function makeLine(kind) {
@@ -55,17 +54,17 @@ export function makeList(store, commands, selection, inks, want) {
   /**
    * Right opens a line, left and Escape close it; Escape on a closed one is for the board.
    * @param {HTMLElement} line
-   * @param {() => void} toggle
+   * @param {(byArrow: boolean) => void} toggle
    */
   function obeyKeys(line, toggle) {
-    line.addEventListener("click", toggle);
+    line.addEventListener("click", () => toggle(false));
     line.addEventListener("keydown", (event) => {
       const isOpen = line.getAttribute("aria-expanded") === "true";
       const meant = event.key === "ArrowRight" ? !isOpen : ["ArrowLeft", "Escape"].includes(event.key) && isOpen;
       if (!meant) return;
       event.preventDefault();
       event.stopPropagation();
-      toggle();
+      toggle(true);
     });
   }
 
@@ -73,7 +72,7 @@ export function makeList(store, commands, selection, inks, want) {
   function makeParts(group) {
     const id = group.id;
     const line = makeLine("group");
-    obeyKeys(line, () => toggle(id));
+    obeyKeys(line, (byArrow) => toggle(id, byArrow));
     selection.attach(line, id, "", true);
     const body = h("div", { class: "cellist-group-body" });
     const grid = makeGrid(store, id, selection, inks, (index) => showCell(id, index));
@@ -82,18 +81,25 @@ export function makeList(store, commands, selection, inks, want) {
     more.addEventListener("click", () => showMore(id));
     const note = h("p", { class: "cellist-more" });
     body.append(grid.el, rows, more, note);
-    const el = h("div", { class: "cellist-group", role: "listitem" }, line, body);
+    const buttons = h("span", { class: "cellist-buttons" });
+    const el = h("div", { class: "cellist-group", role: "listitem" }, h("div", { class: "cellist-run-head" }, line, buttons), body);
     /** @type {Map<string, Element>} */
     const known = new Map();
-    return { el, line, body, grid, rows, more, note, known, painted: /** @type {Group | null} */ (null), key: "" };
+    return { el, line, buttons, body, grid, rows, more, note, known, painted: /** @type {Group | null} */ (null), key: "" };
   }
 
-  /** @param {number} id */
-  function toggle(id) {
-    const group = store.groups.get(id);
+  /**
+   * @param {number} id
+   * @param {boolean} byArrow  Whether the focus stays where it is.
+   */
+  function toggle(id, byArrow) {
+    const only = store.groups.get(id)?.run;
+    if (only) {
+      pane.toggle(only, byArrow);
+      return;
+    }
     if (opened.has(id)) opened.delete(id);
     else opened.set(id, FIRST_ROWS);
-    if (group?.run && opened.has(id)) openRuns.add(group.run);
     paint();
   }
 
@@ -138,14 +144,14 @@ export function makeList(store, commands, selection, inks, want) {
       filter.clear();
     }
     const place = run ? inOrder(id).findIndex((one) => one.id === run) : -1;
-    opened.set(id, Math.max(opened.get(id) ?? FIRST_ROWS, place + 1));
     const only = run ?? group?.run;
-    if (only) openRuns.add(only);
+    if (!group?.run) opened.set(id, Math.max(opened.get(id) ?? FIRST_ROWS, place + 1));
     paint();
     const part = parts.get(id);
     const target = (only && part?.known.get(only)) || part?.el;
     target?.scrollIntoView({ block: "nearest" });
     /** @type {HTMLElement | null | undefined} */ (target?.querySelector("button"))?.focus({ preventScroll: true });
+    if (only) pane.open(only);
   }
 
   /** The listed runs of a group, what needs attention first. @param {number} id */
@@ -159,13 +165,13 @@ export function makeList(store, commands, selection, inks, want) {
    */
   function updateGroup(part, group) {
     const fitting = filter.active ? filter.pick(group, inOrder(group.id)) : null;
-    const isOpen = opened.has(group.id) || (fitting !== null && group.total > 1);
-    const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${lines.clientWidth} ${openRuns.size}`;
+    const isOpen = !group.run && (opened.has(group.id) || (fitting !== null && group.total > 1));
+    const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${lines.clientWidth} ${pane.run()}`;
     if (part.painted === group && part.key === key) return;
     part.painted = group;
     part.key = key;
     const [, name, state, detail, took, why] = part.line.children;
-    setAttr(part.line, "aria-expanded", String(isOpen));
+    setAttr(part.line, "aria-expanded", String(isOpen || (group.run !== null && group.run === pane.run())));
     setAttr(part.line, "style", `--depth:${Math.min(group.depth, 6)}`);
     setAttr(state, "class", `cellist-cell-state is-${group.look}`);
     setText(state, `${store.icon(group.look)} ${group.word}`);
@@ -178,6 +184,7 @@ export function makeList(store, commands, selection, inks, want) {
     showDone(part.line, group.doing);
     setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
     setAttr(why, "title", error ?? group.why);
+    groupButtons(part.buttons, group, store, commands);
     part.body.hidden = !isOpen;
     if (isOpen) paintBody(part, group, fitting);
   }
@@ -203,10 +210,7 @@ export function makeList(store, commands, selection, inks, want) {
   /** @param {Row} row */
   function makeRow(row) {
     const line = makeLine("run");
-    obeyKeys(line, () => {
-      if (!openRuns.delete(row.id)) openRuns.add(row.id);
-      paint();
-    });
+    obeyKeys(line, (byArrow) => pane.toggle(row.id, byArrow));
     selection.attach(line, row.g, row.id, true);
     const buttons = h("span", { class: "cellist-buttons" });
     return h("div", { class: "cellist-run", role: "listitem" },
@@ -222,7 +226,7 @@ export function makeList(store, commands, selection, inks, want) {
    * @param {Row} row
    */
   function updateRow(el, row) {
-    const isOpen = openRuns.has(row.id);
+    const isOpen = row.id === pane.run();
     const before = painted.get(el);
     if (before && before[0] === row && before[1] === isOpen && before[2] === store.closed) return;
     painted.set(el, [row, isOpen, store.closed]);
@@ -242,10 +246,8 @@ export function makeList(store, commands, selection, inks, want) {
     const can = (!store.closed && row.can) || [];
     if (buttons.getAttribute("data-can") !== can.join()) {
       setAttr(buttons, "data-can", can.join());
-      buttons.replaceChildren(...can.map((action) => commands.button(action, row.id, row.name)));
+      buttons.replaceChildren(...can.map((action) => commands.button(action, { run: row.id }, row.name)));
     }
-    el.querySelector(".cellist-detail")?.remove();
-    if (isOpen) el.append(makeDetail(store, row));
   }
 
   function paint() {

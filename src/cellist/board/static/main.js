@@ -1,7 +1,9 @@
 // @ts-check
 // The board: takes messages, holds one store, and lets the visible views paint once per frame.
 
+import { makeCard } from "./cards.js";
 import { Commands } from "./commands.js";
+import { makeDetail } from "./detail.js";
 import { h, setAttr } from "./dom.js";
 import { makeGraph } from "./graph.js";
 import { makeHeader } from "./header.js";
@@ -37,19 +39,27 @@ function start(model, el) {
   const commands = new Commands((message) => model.send(message));
   const selection = new Selection();
   const inks = new Inks(store, () => repaint());
-  const header = makeHeader(store, commands, () => fold(root.hasAttribute("data-open")), (look) => {
+  const detail = makeDetail(store, commands, (message) => model.send(message), () => repaint(),
+    () => tabs.visible()[0]?.focus(selection.group));
+  const card = makeCard(store, commands, detail);
+  const header = makeHeader(store, commands, card, () => fold(root.hasAttribute("data-open")), (look) => {
     setAttr(root, "data-open", "");
     tabs.choose("List");
     list.only(look);
   });
-  const list = makeList(store, commands, selection, inks,
+  const list = makeList(store, commands, detail, selection, inks,
     (group, first, number) => model.send({ kind: "want", group, first, number }));
   /** Where Escape leads back to. */
   let cameFrom = "";
   /** @type {(group: number, run?: string) => void} */
   const open = (group, run) => {
-    cameFrom = tabs.current;
+    const only = run ?? store.groups.get(group)?.run;
     selection.open(group, run);
+    if (only) {
+      detail.open(only);
+      return;
+    }
+    cameFrom = tabs.current;
     tabs.choose("List");
     list.open(group, run);
   };
@@ -60,7 +70,7 @@ function start(model, el) {
   const table = makeTable(store);
   // Lab's shortcuts would take Enter, Escape and the arrows away from whatever has the focus here
   const root = h("section", { class: "cellist", "aria-label": "cellist board", "data-lm-suppress-shortcuts": "true" },
-    header.el, tabs.bar, tabs.views, readout.el, table.el, inks.el);
+    header.el, tabs.bar, tabs.views, readout.el, detail.el, table.el, inks.el);
   /** A lone run is told in the header; the rest of its board is shown when it is asked for.
    * @param {boolean} shut */
   function fold(shut) {
@@ -68,6 +78,7 @@ function start(model, el) {
     setAttr(header.fold, "aria-expanded", String(!shut));
     const lone = store.header?.lone && store.rows.get(store.header.lone);
     if (lone && !shut) open(lone.g, lone.id);
+    if (shut) detail.close();
   }
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   let frame = 0;
@@ -82,6 +93,7 @@ function start(model, el) {
     header.paint();
     for (const painter of tabs.visible()) painter.paint();
     mark();
+    detail.paint();
     table.paint();
     tick();
   }
@@ -96,6 +108,7 @@ function start(model, el) {
     const now = store.now();
     header.tick(now);
     for (const painter of tabs.visible()) painter.tick(now);
+    detail.tick(now);
     if (store.closed || store.header?.end || !el.isConnected) return;
     timer = window.setTimeout(() => window.requestAnimationFrame(tick), calm.matches ? CALM_TICK : TICK);
   }
@@ -107,6 +120,10 @@ function start(model, el) {
   /** @param {import("./types.js").Message} message */
   function receive(message) {
     if (message.kind === "reply") commands.reply(message);
+    if (message.kind === "detail") {
+      detail.receive(message);
+      detail.tick(store.now());
+    }
     if (!store.receive(message)) return;
     if (!root.isConnected) el.append(hideRecord(ident), root);
     repaint();
@@ -153,6 +170,7 @@ function start(model, el) {
     resized.disconnect();
     timeline.stop?.();
     commands.stop();
+    detail.stop();
     window.clearTimeout(timer);
     window.clearTimeout(again);
     window.cancelAnimationFrame(frame);

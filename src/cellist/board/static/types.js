@@ -90,9 +90,19 @@
  * @property {string} runs
  * @property {[string, number][]} counts
  * @property {string | null} saved
- * @property {{due: number, name: string, run: string, attempt: string} | null} next
+ * @property {{due: number, name: string, run: string, attempt: string, error: string | null, more: string | null} | null} next
+ * @property {Failure | null} [failure]
  * @property {string[]} cancel
  * @property {string} sentence
+ *
+ * @typedef {object} Failure  What failed last, and what can be done about it.
+ * @property {string} run
+ * @property {string} name
+ * @property {string} text
+ * @property {string | null} error
+ * @property {string | null} retry  The run that would run again.
+ * @property {boolean} inputs
+ * @property {boolean} trace
  *
  * @typedef {object} Message
  * @property {string} kind

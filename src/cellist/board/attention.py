@@ -1,0 +1,71 @@
+"""The runs that may need somebody: those that wait for a retry, and those that failed."""
+
+from typing import Any
+
+from cellist.board.palette import TROUBLE
+from cellist.board.rows import Row, milliseconds
+from cellist.board.wording import error_line, next_attempt_text
+from cellist.drawing.markup import clipped
+from cellist.model.ids import as_hex
+from cellist.model.runs import Run
+
+_NAME = 60
+
+
+class Attention:
+    """Knows which runs wait for a retry and which failed for good."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Row] = {}
+        self._failed: dict[int, Row] = {}
+
+    def move(self, row: Row, look: str) -> None:
+        """Note that a run looks different now. Called before the row itself is changed."""
+        number = row.run.number
+        if look == "waiting":
+            self._waiting[number] = row
+        elif row.look == "waiting":
+            self._waiting.pop(number, None)
+        if look in TROUBLE and row.run.kind != "flow":
+            self._failed[number] = row
+        elif row.look in TROUBLE:
+            self._failed.pop(number, None)
+
+    def next_retry(self) -> dict[str, Any] | None:
+        """Return the retry that comes first."""
+        due = [(row.run.due, row) for row in self._waiting.values() if row.run.due]
+        if not due:
+            return None
+        at, row = min(due, key=lambda pair: pair[0])
+        return {
+            "due": milliseconds(at),
+            "name": clipped(row.run.name, _NAME),
+            "run": row.hex,
+            "attempt": next_attempt_text(row.run),
+            "error": error_line(row.run),
+            "more": f"and {len(due) - 1:,} more" if len(due) > 1 else None,
+        }
+
+    def failure(self, *, is_over: bool) -> dict[str, Any] | None:
+        """Return what failed last, and what can be done about it once all `is_over`."""
+        if not self._failed:
+            return None
+        row = next(reversed(self._failed.values()))
+        run, count = row.run, len(self._failed)
+        name = clipped(run.name, _NAME)
+        return {
+            "run": row.hex,
+            "name": name,
+            "text": f"{name} failed" if count == 1 else f"{count:,} runs failed, last {name}",
+            "error": error_line(run),
+            "retry": _outermost(run) if is_over else None,
+            "inputs": bool(run.inputs or run.call),
+            "trace": run.error is not None,
+        }
+
+
+def _outermost(run: Run) -> str:
+    """Return the id of what would run again to mend a failed run: its flow, or itself."""
+    while run.flow is not None:
+        run = run.flow
+    return as_hex(run.number)

@@ -1,0 +1,186 @@
+"""The pane of one run and the cards, alone in a real browser, fed by a real session."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from cellist import flow, task
+from cellist.board.details import Details
+from cellist.cache_policies import NO_CACHE
+from cellist.session import get_session
+from tests import chromium
+from tests.board.page import FLAGS, Live
+from tests.sessions import Recorder
+
+pytestmark = pytest.mark.browser
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as player:
+        found = player.chromium.launch(executable_path=chromium.find(), args=FLAGS)
+        yield found
+        found.close()
+
+
+@task
+def load(n):
+    return pd.DataFrame({"a": range(n), "b": [HOSTILE] * n})
+
+
+@task
+def draw(frame):
+    return np.random.default_rng(1).random((len(frame), 64))
+
+
+@task(cache_policy=NO_CACHE)
+def parse(frame, row):
+    return int(frame["b"][row])
+
+
+@flow
+def crawl():
+    frame = load(100)
+    draw(frame)
+    parse.with_options(task_run_name=f"parse {HOSTILE}")(frame, 7, return_state=True)
+
+
+@pytest.fixture
+def live(browser, recorder: Recorder):
+    """A page with the board of a flow that has run, whose details can be asked for."""
+    crawl()
+    shown = Live(browser)
+    shown.board._details = Details(get_session)
+    shown.board.apply(recorder.events)
+    shown.hello()
+    yield shown
+    errors, requests = shown.errors, shown.requests
+    shown.context.close()
+    assert errors == []
+    assert [url for url in requests if not url.startswith(("blob:", "data:"))] == []
+
+
+def answer(live, last="values"):
+    """Let the board answer, which it does on a thread of its own."""
+    live.answer()
+    for _ in range(500):
+        if any(last in message for message in live.screen.messages):
+            break
+        time.sleep(0.01)
+    live.deliver()
+
+
+def open_run(live, name):
+    live.tab("List")
+    live.page.locator(".cellist-group-line", has_text=name).first.click()
+    return live.page.locator(".cellist-pane")
+
+
+def test_a_run_opens_to_what_the_page_knows_and_then_to_all(live):
+    pane = open_run(live, "load")
+    expect(pane).to_be_visible()
+    assert "n" in pane.locator(".cellist-value").first.inner_text()
+    answer(live)
+    table = pane.locator(".cellist-table")
+    assert table.locator("thead th").all_inner_texts()[0].startswith("a")
+    assert table.locator("tbody tr").count() == 10
+    assert HOSTILE in table.inner_text()
+    assert "… 90 more rows" in pane.inner_text()
+    assert live.page.locator("#widget img").count() == 0
+
+
+def test_pictures_are_shown(live):
+    pane = open_run(live, "draw")
+    answer(live)
+    picture = pane.get_by_role("img", name="thumbnail of the array, 64 by 100")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("(img) => img.complete && img.naturalWidth") == 64
+
+
+def test_a_failure_shows_its_frames_and_the_lines(live):
+    pane = open_run(live, "parse")
+    answer(live)
+    frame = pane.locator(".cellist-frames .is-own").last
+    assert "in parse" in frame.inner_text()
+    assert 'return int(frame["b"][row])' in frame.inner_text()
+    assert HOSTILE in pane.locator(".cellist-pane-title").inner_text()
+    assert live.page.locator("#widget img").count() == 0
+
+
+def test_links_lead_to_other_runs_and_back_and_escape_to_where_one_was(live):
+    pane = open_run(live, "draw")
+    answer(live)
+    pane.get_by_role("button", name="load").first.click()
+    answer(live)
+    assert "load" in pane.locator(".cellist-pane-title").inner_text()
+    pane.get_by_role("button", name="Back to the run before").click()
+    answer(live)
+    assert "draw" in pane.locator(".cellist-pane-title").inner_text()
+    focused = "() => document.activeElement.className"
+    assert live.page.evaluate(focused) == "cellist-pane-title"
+    live.page.keyboard.press("Escape")
+    expect(pane).to_be_hidden()
+    assert "draw" in live.page.evaluate("() => document.activeElement.textContent")
+
+
+def test_code_is_copied_and_runs(live):
+    live.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    pane = open_run(live, "load")
+    answer(live)
+    pane.get_by_role("button", name="Copy code: Result").click()
+    expect(pane.get_by_role("button", name="Copy code: Result")).to_have_text("Copied")
+    pane.get_by_text("Load in a cell").last.click()
+    code = pane.locator(".cellist-load[open] pre").inner_text()
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    assert isinstance(namespace["result"], pd.DataFrame)
+
+
+def test_the_card_of_a_failure_leads_to_inputs_and_traceback(live):
+    card = live.page.locator(".cellist-card")
+    assert "failed" in card.inner_text()
+    assert "ValueError: invalid literal" in card.inner_text()
+    card.get_by_role("button", name="Load the inputs").click()
+    answer(live)
+    pane = live.page.locator(".cellist-pane")
+    expect(pane.locator(".cellist-load[open] pre")).to_contain_text('row = run.load("row")')
+    expect(pane.get_by_role("button", name="Copy code: Inputs")).to_be_focused()
+    card.get_by_role("button", name="Traceback").click()
+    answer(live)
+    assert "int(frame" in live.page.evaluate("() => document.activeElement.textContent")
+
+
+def test_a_kernel_that_is_busy_is_told_of(live):
+    pane = open_run(live, "load")
+    note = pane.locator("p[role=status]")
+    expect(note).to_have_text("The kernel is busy in a cell; more is shown here when it is free.")
+    answer(live)
+    expect(note).to_have_text("")
+
+
+def test_a_run_that_nobody_knows_is_said_to_be_unknown(live):
+    open_run(live, "load")
+    live.page.evaluate("() => { window.sent.at(-1).run = 'ab'.repeat(16); }")
+    answer(live, "problem")
+    note = live.page.locator(".cellist-pane p[role=status]")
+    expect(note).to_contain_text("There is no run with the id")
+
+
+def test_a_group_is_cancelled_with_one_click(browser, recorder: Recorder):
+    live = Live(browser)
+    whole = live.story.begin(live.story.flow(), 0)
+    runs = [live.story.begin(live.story.task("fetch", whole), 1) for _ in range(5)]
+    live.story.complete(live.story.task("fetch", whole), 1, 2)
+    live.answer()
+    live.tab("List")
+    live.page.get_by_role("button", name="Cancel: all runs of fetch").click()
+    live.answer()
+    assert live.clicks == [("cancel", f"{run.number:032x}") for run in runs]
+    notice = live.page.locator(".cellist-notice")
+    expect(notice).to_have_text("Asked to stop: 5 runs of fetch.")
+    assert live.page.locator(".cellist-notice code").inner_text() == "fetch"
+    live.context.close()
