@@ -198,9 +198,7 @@ def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
     pool = chosen.pool
     x.run.where = chosen.name
     x.far = pool if pool.is_far else None
-    work = Work(x, steps, future, pool)
-    work.context.run(current.set, x)
-    pool.start(work)
+    pool.start(Work(x, steps, future, pool))
 
 
 _runner_lock = threading.Lock()

@@ -14,7 +14,7 @@ import pickle
 from collections.abc import Iterator
 from threading import Lock
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from cellist.attempts import Attempts, call_key, called
 from cellist.caching.formats import atom_size
@@ -31,20 +31,16 @@ _MOST_PARTS = 100
 _SMALL = frozenset({int, float, bool, type(None)})
 
 
-class _Spare(NamedTuple):
-    """The result of one call, as bytes if something can change it."""
-
-    definition: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    value: Any
-    is_pickled: bool
+_Spare = tuple[Any, tuple[Any, ...], dict[str, Any], Any, bool]
+"""The result of one call: definition, arguments, the value, and whether that is in bytes because
+something can change it."""
+_FIELDS = 5
 
 
 class _Constants:
     """Plain values that a function reads by name, and whether they have stayed what they were."""
 
-    __slots__ = ("_cells", "_globals", "_space", "definition", "is_same", "names")
+    __slots__ = ("_cells", "_globals", "_space", "definition", "is_same", "names", "watches")
 
     def __init__(self, definition: Any) -> None:
         self.definition = definition  # kept alive: it is known by its id
@@ -55,6 +51,7 @@ class _Constants:
         self._cells: tuple[tuple[Any, Any], ...] = ()
         self.names: set[str] = set()
         """Names of what is watched."""
+        self.watches = False
         if type(fn) is not FunctionType:
             return
         code, self._space = fn.__code__, fn.__globals__
@@ -64,6 +61,7 @@ class _Constants:
         held = [(name, cell, _contents(cell)) for name, cell in cells]
         self._cells = tuple((cell, value) for _, cell, value in held if _is_constant(value))
         self.names.update(name for name, _ in self._globals)
+        self.watches = bool(self._globals or self._cells)
         self.names.update(name for name, _, value in held if _is_constant(value))
 
     def look(self) -> bool:
@@ -106,29 +104,37 @@ class Spares:
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
         """How many cells had begun when the flow did."""
-        self._kept: list[_Spare] = []
+        self._kept: list[Any] = []
+        """The fields of each spare, one after the other: an object for each would be one more for
+        the garbage collector to look at."""
         self._constants: dict[int, _Constants] = {}
         """By the id of a definition."""
         self._failed: list[tuple[BaseException, set[int]]] = []
         self._judged = False
         self._lock = Lock()
 
-    def add(self, x: Execution, value: Any) -> None:
+    def add(self, x: Execution, value: Any) -> None:  # noqa: C901 - flat for speed
         """Note what a run gave, if it and the arguments are small."""
         kept = self._kept
-        if len(kept) >= _MOST or x.asked or not _are_atoms(x.args, x.kwargs):
+        if x.asked or len(kept) >= _MOST * _FIELDS:
             return
-        constants = self._constants.get(id(x.definition))
+        definition, args = x.definition, x.args
+        for given in args:
+            if given.__class__ not in _SMALL and not _is_atom(given):
+                return
+        if x.kwargs and not all(map(_is_atom, x.kwargs.values())):
+            return
+        constants = self._constants.get(id(definition))
         if constants is None:
-            constants = self._constants[id(x.definition)] = _Constants(x.definition)
-        if not constants.look():
+            constants = self._constants[id(definition)] = _Constants(definition)
+        if constants.watches and not constants.look():
             return
         if value.__class__ in _SMALL or _is_atom(value):
-            kept.append(_Spare(x.definition, x.args, x.kwargs, value, False))
+            kept += (definition, args, x.kwargs, value, False)
         elif _is_plain(value, [_MOST_PARTS]):
             data = pickle.dumps(value, 5)
             if len(data) <= _LARGEST:
-                kept.append(_Spare(x.definition, x.args, x.kwargs, data, True))
+                kept += (definition, args, x.kwargs, data, True)
 
     def failed(self, x: Execution, error: BaseException) -> None:
         """Note that a run inside the flow failed, and what it was given."""
@@ -148,8 +154,9 @@ class Spares:
             return None
         attempts = Attempts(run)
         code: dict[int, tuple[Any, ...] | None] = {}
-        for spare in kept:
-            definition = spare.definition
+        for start in range(0, len(kept), _FIELDS):
+            spare = cast("_Spare", tuple(kept[start : start + _FIELDS]))
+            definition = spare[0]
             if id(definition) not in code:
                 code[id(definition)] = _code_of(self._constants[id(definition)])
             what = code[id(definition)]
@@ -159,19 +166,14 @@ class Spares:
 
 
 def _hand_over(spare: _Spare, what: tuple[Any, ...], attempts: Attempts) -> None:
+    definition, args, kwargs, value, is_pickled = spare
     try:
-        key = call_key(what, spare.definition.shape.bind(spare.args, spare.kwargs))
+        key = call_key(what, definition.shape.bind(args, kwargs))
     except HashError:
         return
-    value = pickle.loads(spare.value) if spare.is_pickled else spare.value  # noqa: S301 - our own bytes, of this process
+    if is_pickled:
+        value = pickle.loads(value)  # noqa: S301 - our own bytes, of this process
     attempts.put(key, value, is_cached=False)
-
-
-def _are_atoms(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    for value in args:
-        if value.__class__ not in _SMALL and not _is_atom(value):
-            return False
-    return not kwargs or all(map(_is_atom, kwargs.values()))
 
 
 def _is_atom(value: Any) -> bool:

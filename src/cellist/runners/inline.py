@@ -4,6 +4,7 @@ from typing import Any
 
 from cellist.engine.commands import Err, Invoke
 from cellist.engine.drivers import drive
+from cellist.engine.execution import current
 from cellist.engine.far import FarCall
 from cellist.engine.scheduler import DONE, QUEUED, Work
 from cellist.engine.threads import Worker
@@ -26,6 +27,7 @@ class InlinePool:
         x = work.x
         x.stop = None
         wait_all([promise for promise in x.waits or () if promise.outcome is None])
+        work.context.run(current.set, x)
         outcome = work.context.run(drive, work.steps, x)
         work.phase = DONE
         work.promise.settle(outcome)
