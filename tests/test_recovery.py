@@ -88,7 +88,9 @@ def test_a_mapped_item_stands_for_its_flow(
     assert ends(recorder)[5:] == ["Cached"] * 3 + ["Failed", "Cached"]
     break_for()
     assert cellist.retry(item.id.hex[:20]) == [0, 10, 20, 30, 40]
-    assert ends(recorder)[10:] == ["Completed"] * 5  # of the first run nothing is left
+    assert ends(recorder)[10:] == ["Cached"] * 3 + ["Completed", "Cached"]  # the last retry's
+    with pytest.raises(ObjectNotFound, match="has completed"):
+        cellist.retry(item)
 
 
 def test_a_retry_of_the_retry_reuses_all(
@@ -219,7 +221,7 @@ def test_what_cannot_be_retried_is_told(recorder: Recorder, break_for: Callable[
     crawl = mapped()
     break_for()
     crawl(1)
-    with pytest.raises(ObjectNotFound, match="has completed, so there is nothing to retry"):
+    with pytest.raises(ObjectNotFound, match="has completed, so there is nothing to run again"):
         cellist.retry("crawl")
     with pytest.raises(ObjectNotFound, match="no run with the id or name 'other'"):
         cellist.retry("other")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cellist.overrule import refresh as refresh
     from cellist.planning import plan as plan
     from cellist.progressing import progress as progress
+    from cellist.recovery import resume as resume
     from cellist.recovery import retry as retry
     from cellist.share.exchange import bundle as bundle
     from cellist.share.exchange import trust as trust
@@ -73,6 +74,7 @@ _HOMES = {
     "progress": "cellist.progressing",
     "quote": "cellist.annotations",
     "refresh": "cellist.overrule",
+    "resume": "cellist.recovery",
     "retry": "cellist.recovery",
     "run": "cellist.api",
     "runs": "cellist.api",
@@ -133,6 +135,7 @@ __all__ = [
     "progress",
     "quote",
     "refresh",
+    "resume",
     "retry",
     "run",
     "runs",

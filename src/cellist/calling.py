@@ -122,6 +122,7 @@ def _inherit_memory(x: FlowExecution) -> None:
     before = continued.attempts if continued is not None else None
     if continued is not None:
         x.flow_run.resumed_from = continued.run_id
+        x.services.unfinished.follow(continued.run_id, x.run)
     if x.plan.retries or before is not None:
         x.attempts = Attempts(x.run, outer, before)
     else:

@@ -72,6 +72,8 @@ class Decorated(ABC, Generic[P, R_co]):
     cache_result_in_memory: bool
     isstaticmethod: bool
     isclassmethod: bool
+    cell_source: str | None = None
+    """The text of the notebook cell that this stands for, magic and all."""
 
     def _keep(self, options: dict[str, Any]) -> None:
         """Keep the options as given, without hooks, which may be added to later."""

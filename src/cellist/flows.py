@@ -139,6 +139,8 @@ class Flow(Decorated[P, R_co]):
                 x.args, x.kwargs = self.shape.call_of(validated)
             bound = validated
         x.run.parameters = bound
+        if x.parent is None:
+            x.services.keep_call(x, bound)
 
     @property
     def parameters(self) -> dict[str, Any]:

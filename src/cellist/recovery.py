@@ -2,26 +2,56 @@
 
     cellist.retry()             the latest run here that did not complete, once more
     cellist.retry("fetch-3ab")  the flow that this item is part of; what completed is reused
-    cellist.resume()            the latest flow run whose kernel died, from its reusable results
+    cellist.resume()            the latest flow run whose kernel went away, from what is cached
 
 Both call the flow again with the same parameters, as another run that says in `resumed_from` which
 one it continues. Nothing of the flow's own code is skipped: what its tasks gave is reused, so only
 what failed, and what is made of it, runs. The flow is the one that goes by the name now, so it may
-have been mended meanwhile.
+have been mended meanwhile. A `%%flow` or `%%task` cell is run again as it was.
 """
 
+import difflib
 import sys
-from collections.abc import Coroutine, Generator
+import time
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from importlib import import_module
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from cellist.decorated import Decorated
 from cellist.exceptions import ObjectNotFound
+from cellist.flows import Flow
+from cellist.history.records import RunRecord
+from cellist.kept_calls import KeptCall
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.session import get_session
 from cellist.unfinished import Continued, Unfinished, continuing
+
+_PATIENCE = 5.0
+_OFFERED_SECONDS = 7 * 86_400
+_COMPLETED = ("Completed", "Cached")
+
+
+class Again(NamedTuple):
+    """A call to be made again: of a task or flow, or the text of a cell."""
+
+    run_id: str
+    definition: Any
+    cell: str | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    attempts: Any = None
+
+
+class Stopped(NamedTuple):
+    """A flow run that went away with its kernel."""
+
+    id: str
+    name: str
+    flow: str
+    sentence: str
 
 
 def retry(run: Any = None, *, return_state: bool = False) -> Any:
@@ -31,29 +61,73 @@ def retry(run: Any = None, *, return_state: bool = False) -> Any:
     kernel that did not complete. A task run inside a flow stands for its flow. A flow is called
     again with the same arguments, and its tasks reuse what they gave in the run before: what is
     cached; what this session still has of a flow with retries; of other flows small results of
-    tasks that are not cached, whose arguments are plain and that read no variables from outside.
+    tasks that are not cached, whose arguments are plain and that read no variables but constants.
     A task run of its own is run again with its inputs.
 
     An async function gives a coroutine to be awaited. With `return_state=True` it is the final
-    state. Raises what the run raises, and `ObjectNotFound` if there is no such run or it is live.
+    state, but for a cell. Raises what the run raises, and `ObjectNotFound` if there is no such
+    run, if it is live or has completed, or if what it takes to call it again is not to be had.
     """
-    return call_again(_unfinished(run), return_state)
+    return _call(find_again(run, retry), return_state)
 
 
-def _unfinished(run: Any) -> Unfinished:
-    """Return what is known of a run. Raises `ObjectNotFound` saying why nothing is."""
+def resume(run: Any = None, *, return_state: bool = False) -> Any:
+    """Go on with a flow run whose kernel went away, from the results that are cached.
+
+    `run` is the id or name of a flow run, or of a run inside one; by default the latest that went
+    away with its kernel and was neither resumed nor has completed since. The flow is called again
+    with the same parameters. It is found by its name, in its module or among what the notebook
+    defines: run the cells that define it first. Parameters are those that were kept, signed, when
+    the run began: what pickles to less than 1 MB.
+
+    What is returned and raised is as for `retry`; `ObjectNotFound` says which parameters or which
+    definition is missing.
+    """
+    return _call(find_again(run, resume), return_state)
+
+
+def stopped() -> list[Stopped]:
+    """Return the flow runs that can be resumed, newest first: those of kernels that went away."""
+    session = get_session()
+    history = session.history
+    if history.path is None or not history.path.exists():
+        return []
+    history.flush(_PATIENCE)
+    rows = history.stopped(time.time_ns() - _OFFERED_SECONDS * 1_000_000_000)
+    return [_told(row) for row in rows]
+
+
+def _told(row: dict[str, Any]) -> Stopped:
+    message = str(row["states"][-1][2] or "")
+    after = message.partition(": ")[2].rstrip(".")
+    what = f"Flow run {row['name']!r} ({row['definition']}) went away with its kernel"
+    return Stopped(
+        row["id"], row["name"], row["definition"], f"{what}: {after}." if after else f"{what}."
+    )
+
+
+def find_again(run: Any, how: Any = retry) -> Again:
+    """Return the call that a run was, to be made again. Raises `ObjectNotFound` saying why not."""
     known = get_session().unfinished
     if run is None:
-        found = known.latest()
-        if found is None:
-            message = "No run of this kernel has failed, crashed or been cancelled."
-            raise ObjectNotFound(message)
-        return found
+        found = known.latest() if how is retry else None
+        if found is not None:
+            return _from_memory(found)
+        return _from_history(_latest(how))
     text = name_of_run(run)
     found = known.find(text)
-    if found is None:
-        raise ObjectNotFound(_why_not(text))
-    return found
+    return _from_memory(found) if found is not None else _from_history(text)
+
+
+def _latest(how: Any) -> str:
+    rows = stopped()
+    if rows:
+        return rows[0].id
+    if how is retry:
+        message = "No run of this kernel has failed, crashed or been cancelled."
+    else:
+        message = "No flow run that can be resumed went away with its kernel."
+    raise ObjectNotFound(message)
 
 
 def name_of_run(run: Any) -> str:
@@ -68,29 +142,116 @@ def name_of_run(run: Any) -> str:
     return str(run)
 
 
-def _why_not(text: str) -> str:
-    """Say why a run cannot be retried."""
-    session = get_session()
-    session.history.flush(_PATIENCE)
-    record = session.history.run(text)  # raises if there never was one
-    if UUID(record.id).int in session.live:
-        return f"Run {record.name!r} is still going on. It can be retried when it is over."
-    if record.state in ("Completed", "Cached"):
-        return f"Run {record.name!r} has completed, so there is nothing to retry."
-    return (
-        f"Run {record.name!r} is not remembered by this kernel, which it takes to retry it. "
-        f"Call {record.definition!r} again: what is cached is reused."
+def _from_memory(found: Unfinished) -> Again:
+    run = found.run
+    before: Any = run.definition
+    definition = before if before.cell_source is not None else present(before)
+    return Again(
+        as_hex(run.number),
+        definition,
+        before.cell_source,
+        found.args,
+        found.kwargs,
+        found.attempts,
     )
 
 
-_PATIENCE = 5.0
+def _from_history(text: str) -> Again:
+    """Return the call of a run of another kernel, or of one that this kernel has forgotten."""
+    session = get_session()
+    session.history.flush(_PATIENCE)
+    record = _outermost(session.history.run(text))  # raises if there never was one
+    if UUID(record.id).int in session.live:
+        message = f"Run {record.name!r} is still going on. It can be retried when it is over."
+        raise ObjectNotFound(message)
+    if record.state in _COMPLETED:
+        message = f"Run {record.name!r} has completed, so there is nothing to run again."
+        raise ObjectNotFound(message)
+    if record.state != "Crashed" and not record.states[-1].type.endswith("ED"):
+        message = f"Run {record.name!r} is still going on in another kernel."
+        raise ObjectNotFound(message)
+    kept = session.history.call_of(record.id)
+    call = session.calls.open(record.id, kept) if kept is not None else None
+    if call is None:
+        why = "by this user" if kept is not None else "of it"
+        message = (
+            f"The call of run {record.name!r} cannot be made again: no parameters were kept {why}. "
+            f"Call {record.definition!r} yourself: what is cached is reused."
+        )
+        raise ObjectNotFound(message)
+    if call.cell is not None:
+        return Again(record.id, None, call.cell, (), {})
+    definition = _defined(call)
+    if call.missing:
+        told = "; ".join(f"`{name}`: {why}" for name, why in call.missing.items())
+        message = (
+            f"Parameters of run {record.name!r} are missing ({told}). Call {call.name!r} yourself "
+            f"with them: what is cached is reused."
+        )
+        raise ObjectNotFound(message)
+    args, kwargs = definition.shape.call_of(call.parameters)
+    return Again(record.id, definition, None, args, kwargs)
 
 
-def call_again(found: Unfinished, return_state: bool = False) -> Any:
-    """Call what an unfinished run ran, with the same arguments, and link the runs."""
-    run = found.run
-    definition = present(run.definition)
-    told = Continued(definition, as_hex(run.number), found.attempts)
+def _outermost(record: RunRecord) -> RunRecord:
+    """Return the run that nothing is around, and of that the one that continues it."""
+    history = get_session().history
+    while record.parent or record.flow:
+        record = history.run(record.parent or record.flow or "")
+    while (following := history.continued_by(record.id)) is not None:
+        record = history.run(following)
+    return record
+
+
+def _defined(call: KeptCall) -> Any:
+    """Return the flow of a call as it is defined now. Raises `ObjectNotFound` if it is not."""
+    if call.module not in ("", "__main__") and call.module not in sys.modules:
+        try:
+            import_module(call.module)
+        except Exception as error:
+            message = f"Module {call.module!r} of flow {call.name!r} cannot be imported: {error}."
+            raise ObjectNotFound(message) from None
+    kind: type = cast("Any", Flow)  # so that checkers do not ask of which signature
+    found = _reached(call.module, call.identity)
+    if isinstance(found, kind):
+        return found
+    names = vars(sys.modules["__main__"])
+    flows: list[Any] = [value for value in list(names.values()) if isinstance(value, kind)]
+    for one in flows:
+        if one.name == call.name:
+            return one
+    near = difflib.get_close_matches(call.name, [one.name for one in flows], 1)
+    hint = f" There is {near[0]!r}." if near else ""
+    message = (
+        f"Flow {call.name!r} is not defined here.{hint} Run the cells that define it and its "
+        "tasks, then go on."
+    )
+    raise ObjectNotFound(message)
+
+
+def _reached(module: str, identity: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for part in identity.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def present(definition: Any) -> Any:
+    """Return the task or flow that goes by the name of a former one now, else the former one."""
+    fn: Any = definition.fn
+    found = _reached(getattr(fn, "__module__", ""), definition.identity)
+    if not isinstance(found, Decorated) or found.noun != definition.noun:
+        return definition
+    mended = cast("Any", found)
+    return definition if mended.fn is fn else mended
+
+
+def _call(found: Again, return_state: bool) -> Any:
+    """Make a call again, as a run that continues the one before."""
+    told = Continued(found.definition, found.run_id, found.attempts)
+    if found.cell is not None:
+        return _run_cell(found.cell, told)
+    definition = found.definition
     options = {"return_state": True} if return_state else {}
     if definition.isasync and not definition.isgenerator:
         return _call_async(told, found, options)
@@ -98,13 +259,19 @@ def call_again(found: Unfinished, return_state: bool = False) -> Any:
         return definition(*found.args, **found.kwargs, **options)
 
 
-async def _call_async(told: Continued, found: Unfinished, options: dict[str, bool]) -> Any:
+async def _call_async(told: Continued, found: Again, options: dict[str, bool]) -> Any:
     with _continued(told):
-        return await _awaitable(told.definition(*found.args, **found.kwargs, **options))
+        return await found.definition(*found.args, **found.kwargs, **options)
 
 
-def _awaitable(call: Any) -> Coroutine[Any, Any, Any]:
-    return call
+def _run_cell(source: str, told: Continued) -> Any:
+    run_cell = get_session().run_cell
+    if run_cell is None:
+        message = "The run was a cell, which can be run again only where `%load_ext cellist` was."
+        raise ObjectNotFound(message)
+    told.definition = None  # the cell's own is made when it runs
+    with _continued(told):
+        return run_cell(source)
 
 
 @contextmanager
@@ -117,16 +284,4 @@ def _continued(told: Continued) -> Generator[None]:
         continuing.set(before)
 
 
-def present(definition: Any) -> Any:
-    """Return the task or flow that goes by the name of a former one now, else the former one."""
-    fn: Any = definition.fn
-    found: Any = sys.modules.get(getattr(fn, "__module__", ""))
-    for part in definition.identity.split("."):
-        found = getattr(found, part, None)
-    if not isinstance(found, Decorated) or found.noun != definition.noun:
-        return definition
-    mended = cast("Any", found)
-    return definition if mended.fn is fn else mended
-
-
-__all__ = ["call_again", "name_of_run", "present", "retry"]
+__all__ = ["Again", "Stopped", "find_again", "name_of_run", "present", "resume", "retry", "stopped"]

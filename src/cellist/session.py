@@ -29,6 +29,7 @@ from cellist.engine.limits import Limits
 from cellist.engine.shared_limits import SharedLimits
 from cellist.exceptions import CancelledRun, ObjectNotFound
 from cellist.history import History
+from cellist.kept_calls import Keeper
 from cellist.model.events import Event
 from cellist.model.ids import as_hex
 from cellist.model.locations import home
@@ -58,6 +59,7 @@ class Session:
         self.live: dict[int, Execution] = {}
         self.guard = Guard()
         self.unfinished = UnfinishedRuns()
+        self.calls = Keeper()
         self.now = time.time_ns
         self.warned: dict[Any, str] = {}
         """What was said once, by what tells it from the rest."""
@@ -72,6 +74,8 @@ class Session:
         """Called in the calling thread when a cell starts its first run; shows the board."""
         self.front: Front | None = None
         """Where tasks show something again, once the notebook extension is loaded."""
+        self.run_cell: Callable[[str], Any] | None = None
+        """Runs the text of a cell, once the notebook extension is loaded."""
         self.main_loop: Any = None
         """The kernel's event loop, once the notebook extension knows it."""
         self.limits = Limits(shared=self._shared_limits())
@@ -83,6 +87,7 @@ class Session:
             kind=chosen.store,
             budget=chosen.results_budget,
         )
+        self.history.count_kept = self._count_kept
         self.stores = Stores(self.store, self.warn, chosen.store)
         self.stores.bundles.named = lambda: settings.active().bundles
         self.cache = Cache(self.stores, self)
@@ -150,6 +155,29 @@ class Session:
     def interrupted(self) -> bool:
         """Whether the stop button was pressed since the outermost run began."""
         return self.guard.interrupted
+
+    def keep_call(self, execution: Execution, bound: dict[str, Any]) -> None:
+        """Keep what it takes to call a flow again in another kernel, if this one goes away."""
+        if self.history.path is None:
+            return
+        try:
+            call = self.calls.seal(execution, bound)
+        except Exception as error:
+            self.warn(f"cellist could not keep the call of a flow: {error}.")
+        else:
+            self.history.keep_call(as_hex(execution.run.number), call)
+
+    def _count_kept(self, keys: list[str]) -> int:
+        """Return how many of the results under some keys are in the store."""
+        if not keys:
+            return 0
+        now = time.time()
+        kept = {
+            entry["key"]
+            for entry in self.store.entries()
+            if entry["expires"] is None or entry["expires"] > now
+        }
+        return sum(key in kept for key in keys)
 
     def find(self, run: Any) -> Execution:
         """Return the live execution of a run, its id or the beginning of its id's hex digits.

@@ -61,6 +61,8 @@ class UnfinishedRuns:
         """How many notebook cells have begun."""
         self._roots: OrderedDict[int, Unfinished] = OrderedDict()
         self._inner: OrderedDict[int, Run] = OrderedDict()
+        self._followed: dict[int, int] = {}
+        """By the number of a run the number of the one that continues it."""
         self._lock = Lock()
 
     def add(self, x: Execution) -> None:
@@ -88,8 +90,18 @@ class UnfinishedRuns:
     def find(self, which: str) -> Unfinished | None:
         """Return the unfinished run by its id, the beginning of its id, its name or its task's.
 
-        For a run inside another it is the outermost one. Of several it is the latest.
+        For a run inside another it is the outermost one, for one that was retried the last retry.
+        Of several it is the latest.
         """
+        found = self._find(which)
+        while found is not None and found.run.number in self._followed:
+            following = self._roots.get(self._followed[found.run.number])
+            if following is None:
+                return None  # it goes on, or has completed
+            found = following
+        return found
+
+    def _find(self, which: str) -> Unfinished | None:
         text = which.replace("-", "")
         with self._lock:
             roots = list(reversed(self._roots.values()))
@@ -111,7 +123,6 @@ class UnfinishedRuns:
         with self._lock:
             return next(reversed(self._roots.values()), None)
 
-    def forget(self, number: int) -> None:
-        """Drop a run that has been retried with success."""
-        with self._lock:
-            self._roots.pop(number, None)
+    def follow(self, before: str, run: Run) -> None:
+        """Learn which run, by its id in hex, another run continues."""
+        self._followed[int(before, 16)] = run.number

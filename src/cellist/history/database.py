@@ -12,8 +12,10 @@ import os
 import socket
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,7 @@ CREATE INDEX IF NOT EXISTS logs_by_run ON logs (run);
 CREATE TABLE IF NOT EXISTS decisions (
     at INTEGER, kind TEXT, task TEXT, because TEXT, results INTEGER, who TEXT
 );
+CREATE TABLE IF NOT EXISTS calls (run TEXT PRIMARY KEY, call BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, pid INTEGER, host TEXT, boot TEXT, born TEXT, started INTEGER
 );
@@ -65,6 +68,19 @@ WRITE_LOGS = (
 )
 
 WRITE_DECISION = "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)"
+WRITE_CALL = "INSERT OR REPLACE INTO calls VALUES (?, ?)"
+FORGET_CALL = "DELETE FROM calls WHERE run = ?"
+GONE = "The kernel that ran it went away."
+_FLOWS = (
+    "SELECT id FROM runs WHERE session = ? AND ended IS NULL AND kind = 'flow' ORDER BY id DESC"
+)
+_INSIDE = (
+    "WITH RECURSIVE inside (id) AS (SELECT id FROM runs WHERE flow = ? "
+    "UNION SELECT runs.id FROM runs JOIN inside ON runs.flow = inside.id)"
+)
+_MOST_NAMED = 2
+Count = Callable[[list[str]], int]
+"""Says how many of the results under some keys are there."""
 
 
 class NewerFile(Exception):
@@ -121,9 +137,9 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
-def open_session(connection: sqlite3.Connection) -> int:
+def open_session(connection: sqlite3.Connection, count: Count | None = None) -> int:
     """Enter this process and return its number; first mark what dead processes left behind."""
-    mark_crashed(connection)
+    mark_crashed(connection, count)
     cursor = connection.execute(
         "INSERT INTO sessions (pid, host, boot, born, started) VALUES (?, ?, ?, ?, ?)",
         (os.getpid(), socket.gethostname(), boot_id(), born(os.getpid()), time.time_ns()),
@@ -132,24 +148,58 @@ def open_session(connection: sqlite3.Connection) -> int:
     return cursor.lastrowid
 
 
-def mark_crashed(connection: sqlite3.Connection) -> int:
-    """Mark unfinished runs of processes that are gone as Crashed, and return how many."""
+def mark_crashed(connection: sqlite3.Connection, count: Count | None = None) -> int:
+    """Mark unfinished runs of processes that are gone as Crashed, and return how many.
+
+    Of a flow it is told where it stopped and, by `count`, how many results can be reused.
+    """
     rows = connection.execute(
         "SELECT s.id, s.pid, s.host, s.boot, s.born FROM sessions s "
         "WHERE s.id IN (SELECT DISTINCT session FROM runs WHERE ended IS NULL)"
     ).fetchall()
     dead = [row[0] for row in rows if not is_alive(*row[1:])]
-    state = ["Crashed", "CRASHED", "The kernel that ran it went away."]
     last = "COALESCE(json_extract(doc, '$.states[#-1][3]'), created) + 1000"
+    mark = (
+        f"UPDATE runs SET state = 'Crashed', state_type = 'CRASHED', ended = {last}, "  # noqa: S608 - a constant
+        f"doc = json_insert(doc, '$.states[#]', json_array('Crashed', 'CRASHED', ?, {last})) "
+        "WHERE ended IS NULL AND state != 'NotReady' AND "
+    )
     marked = 0
     for session in dead:
-        marked += connection.execute(
-            f"UPDATE runs SET state = 'Crashed', state_type = 'CRASHED', ended = {last}, "  # noqa: S608 - a constant
-            f"doc = json_insert(doc, '$.states[#]', json_array(?, ?, ?, {last})) "
-            "WHERE session = ? AND ended IS NULL AND state != 'NotReady'",
-            (*state, session),
-        ).rowcount
+        for run in connection.execute(_FLOWS, (session,)).fetchall():
+            told = ", ".join(_where_it_stopped(connection, run[0], count))
+            message = f"{GONE[:-1]}{f': {told}' if told else ''}."
+            marked += connection.execute(f"{mark} id = ?", (message, run[0])).rowcount
+        marked += connection.execute(f"{mark} session = ?", (GONE, session)).rowcount
     return marked
+
+
+def _where_it_stopped(
+    connection: sqlite3.Connection, flow: str, count: Count | None
+) -> Iterator[str]:
+    """Say what a flow run was at, and how much of it there is."""
+    running = connection.execute(
+        f"{_INSIDE} SELECT DISTINCT definition FROM runs WHERE id IN inside AND kind = 'task' "  # noqa: S608 - a constant
+        f"AND state_type IN ('RUNNING', 'SCHEDULED', 'CRASHED') LIMIT {_MOST_NAMED + 1}",
+        (flow,),
+    ).fetchall()
+    if running:
+        names = [f"`{name}`" for (name,) in running[:_MOST_NAMED]]
+        more = " and others" if len(running) > _MOST_NAMED else ""
+        yield f"stopped at {', '.join(names)}{more}"
+    if count is not None:
+        found = count(keys_inside(connection, flow))
+        yield f"{found} result{'' if found == 1 else 's'} reusable"
+
+
+def keys_inside(connection: sqlite3.Connection, flow: str) -> list[str]:
+    """Return the cache keys of the runs inside a flow run that completed."""
+    rows = connection.execute(
+        f"{_INSIDE} SELECT json_extract(doc, '$.cache_key') FROM runs WHERE id IN inside "  # noqa: S608 - a constant
+        "AND state_type = 'COMPLETED' AND json_extract(doc, '$.cache_key') IS NOT NULL",
+        (flow,),
+    ).fetchall()
+    return [key for (key,) in rows]
 
 
 def is_alive(pid: int, host: str, boot: str, birth: str) -> bool:
@@ -159,9 +209,7 @@ def is_alive(pid: int, host: str, boot: str, birth: str) -> bool:
     if boot != boot_id():
         return False
     if os.name == "nt":  # there os.kill would interrupt the process
-        import psutil  # ipykernel brings it
-
-        return psutil.pid_exists(pid)
+        return born(pid) == birth if birth else bool(_process(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -180,12 +228,25 @@ def boot_id() -> str:
 
 
 def born(pid: int) -> str:
-    """Return when a process started, in ticks since boot; empty where unknown."""
+    """Return when a process started, in ticks since boot or seconds; empty where unknown."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
-        return ""
-    return text.rsplit(")", 1)[1].split()[19]  # field 22, counted after the name in brackets
+        if Path("/proc/self/stat").exists():
+            return ""
+        process = _process(pid)
+        return "" if process is None else str(process.create_time())
+    fields = text.rsplit(")", 1)[1].split()
+    return "" if fields[0] in "ZX" else fields[19]  # field 22, counted after the name in brackets
+
+
+def _process(pid: int) -> Any:
+    """Return a process by its id where the system has no files about it, `None` if it is gone."""
+    psutil: Any = import_module("psutil")  # ipykernel brings it
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
 
 
 def prune(connection: sqlite3.Connection, path: Path | None) -> None:
@@ -200,7 +261,8 @@ def prune(connection: sqlite3.Connection, path: Path | None) -> None:
             "ORDER BY id LIMIT (SELECT count(*) / 4 FROM runs))"
         ).rowcount
     if gone:
-        connection.execute("DELETE FROM logs WHERE run NOT IN (SELECT id FROM runs)")
+        for table in ("logs", "calls"):
+            connection.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT id FROM runs)")  # noqa: S608 - constants
     if is_large:
         connection.execute("VACUUM")
 

@@ -38,6 +38,8 @@ _YOUNG = 150_000_000
 _BUSY_YOUNG = 1_000_000_000
 _BUSY = 2000
 """Unfinished runs from which on they must stay so for longer."""
+_MARK_EVERY = 5.0
+"""Seconds between two looks, when somebody reads, for processes that are gone."""
 _REST = 5
 _LONGEST_REST = 0.2
 _MOST_WAITING = 200_000
@@ -71,6 +73,11 @@ class History(Reader):
         """Rows of runs and logs that could not be written while another process held the file."""
         self._decided: deque[tuple[Any, ...]] = deque()
         """Decisions of the user that are still to be written."""
+        self._calls: deque[tuple[str, bytes]] = deque()
+        """Calls of runs that somebody may want to resume, still to be written."""
+        self.count_kept: database.Count | None = None
+        """Says how many of the results under some keys are there."""
+        self._marked_at = 0.0
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._rounds = 0
@@ -103,6 +110,11 @@ class History(Reader):
         """Record what the user has decided over the cache."""
         at, kind, task, because, results, who = decision
         self._decided.append((at, kind, storable(task), storable(because), results, storable(who)))
+        self._wake.set()
+
+    def keep_call(self, run: str, call: bytes) -> None:
+        """Keep what it takes to call a flow again, until its run has completed."""
+        self._calls.append((run, call))
         self._wake.set()
 
     def _again(self) -> bool:
@@ -139,9 +151,9 @@ class History(Reader):
         while True:
             began = time.thread_time()
             runs, logs = self._take_batch()
-            if not (runs or logs or self._held or self._decided):
-                if self._waiters and self._connection is None and self.path and self.path.exists():
-                    self._open()  # who reads shall see what dead processes left behind marked
+            if not (runs or logs or self._held or self._decided or self._calls):
+                if self._waiters:
+                    self._mark_crashed()
                 return
             is_written = self._write_batch(runs, logs)
             if not is_written or not (self._queue or self._young or self._held):
@@ -149,6 +161,19 @@ class History(Reader):
             if not self._in_haste and len(self._queue) < _MOST_WAITING:
                 rest = _REST * (time.thread_time() - began)
                 self._wake.wait(min(rest, _LONGEST_REST))
+
+    def _mark_crashed(self) -> None:
+        """See to it that who reads finds marked what dead processes left behind."""
+        if self.path is None or not self.path.exists():
+            return
+        if self._connection is None:
+            self._open()
+        elif time.monotonic() - self._marked_at > _MARK_EVERY:
+            self._marked_at = time.monotonic()
+            try:
+                database.mark_crashed(self._connection, self.count_kept)
+            except sqlite3.Error as error:
+                self._warn("write", f"cellist could not write its history: {error}.")
 
     @property
     def _in_haste(self) -> bool:
@@ -201,7 +226,7 @@ class History(Reader):
             self._held.append(([], logs))
             return False
         self._held.append((self._rows_of(runs), logs))
-        decided = list(self._decided)
+        decided, calls = list(self._decided), list(self._calls)
         try:
             connection.execute("BEGIN IMMEDIATE")
             for held_rows, held_logs in self._held:
@@ -209,6 +234,8 @@ class History(Reader):
                 if held_logs:
                     connection.execute(database.WRITE_LOGS, (_json(held_logs),))
             connection.executemany(database.WRITE_DECISION, decided)
+            connection.executemany(database.WRITE_CALL, calls)
+            connection.executemany(database.FORGET_CALL, _completed_roots(runs))
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             return self._recover(connection, error)
@@ -219,6 +246,8 @@ class History(Reader):
         self._held.clear()
         for _ in decided:
             self._decided.popleft()
+        for _ in calls:
+            self._calls.popleft()
         return True
 
     def _rows_of(self, runs: list[Run]) -> list[Any]:
@@ -270,7 +299,8 @@ class History(Reader):
         target, is_uri = self.target
         connection = database.connect(target, is_uri=is_uri)
         database.prune(connection, self.path)
-        self._session = database.open_session(connection)
+        self._session = database.open_session(connection, self.count_kept)
+        self._marked_at = time.monotonic()
         self._connection = connection
         self._inode = self._identity()
         return connection
@@ -339,6 +369,15 @@ def sink_into(queue: "deque[Run | LogWritten]") -> Callable[[Event], object]:
         append(event if event.__class__ is LogWritten else event[0])  # pyright: ignore[reportArgumentType] - told by its class
 
     return sink
+
+
+def _completed_roots(runs: list[Run]) -> list[tuple[str]]:
+    """Return the ids of outermost flow runs that completed: nobody will want to resume them."""
+    return [
+        (as_hex(run.number),)
+        for run in runs
+        if run.parent is None and run.kind == "flow" and run.state_type is COMPLETED
+    ]
 
 
 def _json(rows: list[Any]) -> str:

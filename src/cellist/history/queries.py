@@ -141,6 +141,36 @@ class Reader(Related):
         hint = f" Near to it: {', '.join(near)}." if near else " `cellist.runs()` lists all."
         return f"There is no run with the id or name {which!r}.{hint}"
 
+    def call_of(self, run: str) -> bytes | None:
+        """Return what was kept of the call of a run, by its id in hex digits."""
+        rows = self._read("SELECT call FROM calls WHERE run = ?", [run])
+        return rows[0]["call"] if rows else None
+
+    def continued_by(self, run: str) -> str | None:
+        """Return the id of the latest run that continues a flow run, by its id in hex digits."""
+        rows = self._read(
+            "SELECT id FROM runs WHERE kind = 'flow' AND id > ? "
+            "AND json_extract(doc, '$.resumed_from') = ? ORDER BY id DESC LIMIT 1",
+            [run, run],
+        )
+        return rows[0]["id"] if rows else None
+
+    def stopped(self, since: int) -> list[dict[str, Any]]:
+        """Return the outermost flow runs that went away with their kernel, newest first.
+
+        Only those of which the call was kept, made after `since` in nanoseconds since the epoch,
+        that were not resumed and whose flow has not completed since.
+        """
+        return self._read(
+            "SELECT r.* FROM runs r JOIN calls c ON c.run = r.id WHERE r.state = 'Crashed' "
+            "AND r.created >= ? AND r.parent IS NULL AND NOT EXISTS (SELECT 1 FROM runs later "
+            "WHERE later.id > r.id AND later.kind = 'flow' AND later.parent IS NULL AND "
+            "(json_extract(later.doc, '$.resumed_from') = r.id OR "
+            "(later.definition = r.definition AND later.state_type = 'COMPLETED'))) "
+            "ORDER BY r.id DESC",
+            [since],
+        )
+
     def decisions(self) -> list[Decision]:
         """Return what the user has decided over the cache, newest first."""
         names = ", ".join(Decision._fields)

@@ -80,6 +80,8 @@ class RunRecord:
         self.cache_key: str | None = row.get("cache_key")
         self.result: str | None = row.get("result")
         self.where: str | None = row.get("where")
+        self.resumed_from: str | None = row.get("resumed_from")
+        """The id of the run that this one continues, retried or resumed."""
         error: list[str] | None = row.get("error")
         self.error = (error[0], error[1], error[2]) if error else None
         """Type, text and traceback of what the run raised."""
@@ -169,6 +171,7 @@ class RunRecord:
             ("result", self.result or ""),
             ("ran in", self.where or ""),
             ("error", ": ".join(self.error[:2]) if self.error else ""),
+            ("continues", self.resumed_from or ""),
             ("tags", ", ".join(self.tags)),
             ("runs inside", str(len(self.children)) if self.children else ""),
             ("id", self.id),

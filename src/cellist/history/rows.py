@@ -12,7 +12,7 @@ from typing import Any
 
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
-from cellist.model.runs import Entry, Run
+from cellist.model.runs import Entry, FlowRun, Run
 from cellist.model.states import name_of
 
 _LONGEST = 10_000
@@ -96,7 +96,7 @@ class Rows:
             text += f'"result":{quoted(run.preview)},'
         if run.where is not None:
             text += f'"where":{quoted(run.where)},'
-        if run.upstream or run.error is not None or run.tags:
+        if run.upstream or run.error is not None or run.tags or run.__class__ is FlowRun:
             text += _rarer(run)
         return text
 
@@ -141,7 +141,9 @@ def _rarer(run: Run) -> str:
         found["error"] = list(error)
     if run.tags:
         found["tags"] = sorted(run.tags)
-    return f"{_encode(found)[1:-1]},"
+    if isinstance(run, FlowRun) and run.resumed_from is not None:
+        found["resumed_from"] = run.resumed_from
+    return f"{_encode(found)[1:-1]}," if found else ""
 
 
 def storable(text: str) -> str:

@@ -46,6 +46,7 @@ class CellRun:
 
     def __init__(self, definition: Any, tags: frozenset[str] = frozenset()) -> None:
         self.definition = definition
+        definition.cell_source = this_cell().source
         task = asyncio.current_task()
         assert task is not None
         self._task: asyncio.Task[Any] = task

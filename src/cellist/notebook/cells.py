@@ -17,6 +17,8 @@ class Cell:
         self.number = next(_numbers)
         self.count = count
         self.namespace = namespace
+        self.source: str | None = None
+        """Its text, once that is known."""
         self.quiet = False
         self.board: Any = None
         self.around: dict[str, Any] = {}

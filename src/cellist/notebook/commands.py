@@ -1,7 +1,6 @@
 """The line magic `%cellist`: what is asked of cellist, and told to it, in one line."""
 
 import difflib
-import inspect
 import platform
 import shlex
 import sys
@@ -16,10 +15,10 @@ from IPython.core.getipython import get_ipython
 
 from cellist import api, overrule, recovery, settings
 from cellist.caching.reasons import seconds_text
-from cellist.engine.waiting import run_awaitable
 from cellist.exceptions import CellistError
 from cellist.notebook.kernel import in_kernel, ui_for
 from cellist.notebook.questions import QUESTIONS, expanded
+from cellist.notebook.rerun import again
 from cellist.notebook.status import status_lines
 from cellist.session import get_session
 from cellist.share import exchange
@@ -61,6 +60,7 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
     %cellist cancel [RUN]    cancel a run, or all that are live
     %cellist retry [RUN]     run once more what failed in a run, by default the latest that failed
+    %cellist resume [RUN]    go on with a flow run whose kernel went away, by default the latest
     %cellist cache           the entries of the result store as a table
     %cellist refresh NAME    let a task or cell compute anew at its next call
     %cellist accept NAME --because TEXT
@@ -157,13 +157,12 @@ def _cancel(words: list[str]) -> None:
     _say(f"Asked {_counted(len(roots), 'run')} to stop." if roots else "Nothing is running.")
 
 
-def _finished(value: Any) -> Any:
-    """Return a value, of an async function what it gives."""
-    return run_awaitable(value, None) if inspect.iscoroutine(value) else value
-
-
 def _retry(words: list[str]) -> Any:
-    return _finished(recovery.retry(" ".join(words) or None))
+    return again(recovery.retry, " ".join(words) or None)
+
+
+def _resume(words: list[str]) -> Any:
+    return again(recovery.resume, " ".join(words) or None)
 
 
 def _cache(words: list[str]) -> Any:
@@ -278,6 +277,7 @@ _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "decisions": _decisions,
     "doctor": _doctor,
     "refresh": _refresh,
+    "resume": _resume,
     "retry": _retry,
     "runs": _runs,
     "status": _status,

@@ -26,6 +26,7 @@ from cellist.notebook.completion import KEY, complete
 from cellist.notebook.controls import control
 from cellist.notebook.kernel import cell_name, kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
+from cellist.notebook.rerun import offer_to_resume, run_again
 from cellist.notebook.showing import ShellFront
 from cellist.notebook.task_options import task_magic
 from cellist.notebook.transform import NAMES, WrapBody, replace_first_line
@@ -74,6 +75,7 @@ class Extension:
         session.sinks.append(self.feed.sink)
         session.on_cell_run = self.on_run
         session.front = self.front
+        session.run_cell = functools.partial(run_again, shell)
         cell = Cell(shell.execution_count, shell.user_ns)
         current_cell.set(cell)
         self._cells.append(cell)
@@ -105,7 +107,7 @@ class Extension:
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)
         session.on_cell_run = None
-        session.front = None
+        session.front = session.run_cell = None
         self.front.rest()
         current_cell.set(None)
 
@@ -114,12 +116,15 @@ class Extension:
         self.wrapper.interactivity = self.shell.ast_node_interactivity
         cell = Cell(self.shell.execution_count, self.shell.user_ns)
         _forget_names(cell.namespace)  # of a cell whose end was not told
-        if "seed" in (getattr(info, "raw_cell", None) or ""):
+        cell.source = getattr(info, "raw_cell", None)
+        if "seed" in (cell.source or ""):
             cell.random = random_states()
         cell.around = {name: cell.namespace[name] for name in NAMES if name in cell.namespace}
         self._cells.append(cell)
         current_cell.set(cell)
-        get_session().guard.begin_cell(this_task())
+        session = get_session()
+        session.unfinished.epoch += 1
+        session.guard.begin_cell(this_task())
 
     def after_cell(self, result: Any) -> None:
         """Close the board of the cell that has ended.
@@ -190,6 +195,8 @@ def load(shell: Any) -> None:
         extension = Extension(shell)
         extension.register()
         _loaded[id(shell)] = extension
+        if ui_for(shell, settings.active().ui) != "off":
+            offer_to_resume()
 
 
 def unload(shell: Any) -> None:
