@@ -162,7 +162,6 @@ def test_installing_twice_is_installing_once():
         ("from cellist import asuspend_flow_run", "cannot be paused here"),
         ("from cellist import get_client", "cellist.runs()"),
         ("from cellist import variables", "pass it as a parameter"),
-        ("from cellist import serve", "call it from a script that cron starts"),
         ("import cellist.artifacts", "IPython.display.display"),
         ("from cellist.artifacts import create_table_artifact", "IPython.display.display"),
         ("from cellist.flow_runs import wait_for_flow_run", "cannot be paused here"),

@@ -1,6 +1,6 @@
 """The layers of DESIGN §3, read from the source: who may import whom, how long a file may be.
 
-    notebook, board, worker, share, cli → root modules
+    notebook, board, share, cli → root modules, worker
     → engine, runners, caching, history, drawing → model → exceptions
 
 An import inside a function is counted like any other, and refused for our own modules wherever
@@ -23,9 +23,8 @@ DOOR = "cellist"
 TOP = {  # what of their own row they may import
     "notebook": {"board", "share"},
     "board": set(),
-    "worker": set(),
     "share": {"board"},
-    "cli": {"notebook", "board", "worker", "share"},
+    "cli": {"notebook", "board", "share"},
     "__main__": {"cli"},
 }
 MIDDLE = {

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from cellist.share.exchange import trust as trust
     from cellist.share.exchange import untrust as untrust
     from cellist.states import State as State
+    from cellist.task_worker import aserve as aserve
+    from cellist.task_worker import serve as serve
     from cellist.tasks import Task as Task
     from cellist.tasks import task as task
     from cellist.transactions import Transaction as Transaction
@@ -59,6 +61,7 @@ _HOMES = {
     "Task": "cellist.tasks",
     "Transaction": "cellist.transactions",
     "accept": "cellist.overrule",
+    "aserve": "cellist.task_worker",
     "allow_failure": "cellist.annotations",
     "bundle": "cellist.share.exchange",
     "cache": "cellist.api",
@@ -78,6 +81,7 @@ _HOMES = {
     "retry": "cellist.recovery",
     "run": "cellist.api",
     "runs": "cellist.api",
+    "serve": "cellist.task_worker",
     "tags": "cellist.context",
     "task": "cellist.tasks",
     "trust": "cellist.share.exchange",
@@ -101,6 +105,7 @@ _MODULES = {
     "settings",
     "states",
     "task_runners",
+    "task_worker",
     "tasks",
     "testing",
     "transactions",
@@ -119,6 +124,7 @@ __all__ = [
     "__version__",
     "accept",
     "allow_failure",
+    "aserve",
     "bundle",
     "cache",
     "cancel",
@@ -140,6 +146,7 @@ __all__ = [
     "run",
     "runs",
     "runtime",
+    "serve",
     "tags",
     "task",
     "trust",

@@ -7,7 +7,7 @@ user's own exception, or with `return_state` the final state.
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from cellist import settings
@@ -53,10 +53,12 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     kwargs: dict[str, Any],
     wait_for: Any = None,
     origins: Sequence[Upstream] = (),
+    make_run: Callable[..., Any] = TaskRun,
 ) -> Execution:
     """Make the execution of a call inside the present context, and its run, in Pending.
 
-    `origins` are runs that the arguments came from and that they no longer show.
+    `origins` are runs that the arguments came from and that they no longer show. `make_run` makes
+    the run of a task that is known already.
     Raises `ParameterBindError` before any run exists if the arguments do not fit.
     """
     plan.shape.check(args, kwargs)
@@ -74,7 +76,7 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     tags = plan.tags | tags if tags else plan.tags
     flow_run: Any = flow.run if flow is not None else None
     above = parent.run if parent is not None else None
-    run_class, execution_class = (FlowRun, FlowExecution) if plan.is_flow else (TaskRun, Execution)
+    run_class, execution_class = (FlowRun, FlowExecution) if plan.is_flow else (make_run, Execution)
     run = run_class(definition, above, flow_run, services.sinks, tags, cell)
     keeping = parent.keeping if parent is not None else None
     if keeping is not None or plan.keeping is not None:
@@ -165,7 +167,11 @@ def submit(
     if enclosing_flow(parent) is None and settings.active().tasks_require_flow_for_submit:
         raise RuntimeError(_NO_FLOW.format(definition.name))
     plan = definition.plan()
-    x = new_execution(definition, plan, args, kwargs, wait_for, origins)
+    return begin(new_execution(definition, plan, args, kwargs, wait_for, origins), runner)
+
+
+def begin(x: Execution, runner: Any = None) -> PrefectFuture[Any]:
+    """Start an execution where submitted runs are carried out, and return its future."""
     future = PrefectFuture[Any](x.run)
     future.execution = x
     flow = x.flow

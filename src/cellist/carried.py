@@ -156,6 +156,17 @@ def _revive(entry: dict[str, Any], parent: Execution | None, sinks: list[Any]) -
     return x
 
 
+def revive(data: Mapping[str, Any]) -> Execution | None:
+    """Return the execution that `serialize_context` described, or `None` outside runs.
+
+    It and those around it are records: nothing that is called on their behalf is waited for here.
+    """
+    innermost: Execution | None = None
+    for entry in data["runs"]:
+        innermost = _revive(entry, innermost, [])
+    return innermost
+
+
 @contextmanager
 def hydrated_context(serialized_context: Mapping[str, Any] | None = None) -> Generator[None]:
     """Be inside the run that `serialize_context` described, within a `with` block.

@@ -61,7 +61,6 @@ ABSENT: dict[str, str] = {
         ),
         _PAUSE,
     ),
-    **dict.fromkeys(("aserve", "serve"), _DEPLOY),
     **dict.fromkeys(
         (
             f"Flow.{a}{word}"

@@ -169,6 +169,10 @@ class Decorated(ABC, Generic[P, R_co]):
             self._plan_settings = now
         return plan
 
+    def plan_under(self, now: settings.Settings) -> Plan:
+        """Return the options resolved under settings that are not those in force here."""
+        return self._make_plan(now)
+
     @abstractmethod
     def _make_plan(self, now: settings.Settings) -> Plan:
         """Resolve the options under these settings."""

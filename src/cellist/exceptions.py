@@ -15,7 +15,7 @@
         │   ├── MissingResult, UpstreamTaskError
         │   └── NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout
         └── a value or a record is not to be had
-            └── SerializationError, HashError, ObjectNotFound
+            └── SerializationError, HashError, ObjectNotFound, QueueError
     TimeoutError
     └── TaskRunTimeoutError, FlowRunTimeoutError, AcquireConcurrencySlotTimeoutError
     BaseException
@@ -158,6 +158,10 @@ class HashError(CellistError):
 
 class ObjectNotFound(CellistError):
     """No run or record goes by this id or name."""
+
+
+class QueueError(CellistError):
+    """The queue of deferred runs cannot be used. The message names the file and what is wrong."""
 
 
 class TaskRunTimeoutError(TimeoutError):

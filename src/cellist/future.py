@@ -152,6 +152,13 @@ class PrefectFuture(Promise, Generic[R_co]):
             yield from settled(self).__await__()
         return self.result()
 
+    def __reduce__(self) -> Any:
+        message = (
+            f"The future of {self.run.name!r}, a run of this process, cannot be taken to another. "
+            "Pass its result, or the future that `.delay()` gives."
+        )
+        raise TypeError(message)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.run.name!r}, state={self.run.state_name})"
 

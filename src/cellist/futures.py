@@ -19,6 +19,7 @@ from cellist.future import PrefectFuture, block_on, stoppable
 from cellist.model.annotations import BaseAnnotation
 from cellist.model.runs import Run
 from cellist.model.states import State
+from cellist.worker.futures import PrefectDistributedFuture
 
 R = TypeVar("R")
 K = TypeVar("K")
@@ -217,6 +218,7 @@ def new_future(run: Run) -> PrefectFuture[Any]:
 __all__ = [
     "DoneAndNotDoneFutures",
     "PrefectConcurrentFuture",
+    "PrefectDistributedFuture",
     "PrefectFlowRunFuture",
     "PrefectFuture",
     "PrefectFutureList",

@@ -27,7 +27,7 @@ from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.interrupts import Guard
 from cellist.engine.limits import Limits
 from cellist.engine.shared_limits import SharedLimits
-from cellist.exceptions import CancelledRun, ObjectNotFound
+from cellist.exceptions import CancelledRun, ObjectNotFound, QueueError
 from cellist.history import History
 from cellist.kept_calls import Keeper
 from cellist.model.events import Event
@@ -107,6 +107,13 @@ class Session:
         place = self._place("limits")
         kind = settings.active().store
         return SharedLimits(LimitTable(place.parent, kind), self.warn) if place else None
+
+    def queue_place(self, name: str) -> Path:
+        """Return where a queue of deferred runs lies. Raises `QueueError` if nowhere."""
+        place = self._place(name)
+        if place is None:
+            raise QueueError("There is no directory for the queue of deferred runs.")
+        return place
 
     def _open_history(self) -> History:
         keep = settings.refresh().history

@@ -91,6 +91,15 @@ def store(text: str) -> str:
     return _choice("CELLIST_STORE", text, ("auto", "index", "files"))
 
 
+def delivery(text: str) -> str:
+    """Read how often a deferred run may be carried out."""
+    word = text.strip().lower()
+    if word in {"at_least_once", "at_most_once"}:
+        return word
+    message = "expected at_least_once or at_most_once"
+    raise ValueError(message)
+
+
 def paths(text: str) -> tuple[str, ...]:
     """Read paths, divided as in `PATH`."""
     return tuple(part for part in text.split(os.pathsep) if part)

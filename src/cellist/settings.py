@@ -37,6 +37,11 @@ class Settings:
     flows_default_retries: int = 0
     flows_default_retry_delay_seconds: float | list[float] = 0.0
     tasks_require_flow_for_submit: bool = False
+    tasks_delivery: str = "at_least_once"
+    tasks_max_deliveries: int = 5
+    tasks_scheduling_delete_failed_submissions: bool = True
+    worker_lease_seconds: float = 30.0
+    worker_grace_seconds: float = 10.0
     results_default_serializer: str | None = None
     results_budget: int | None = None
     store: str = "auto"
@@ -95,6 +100,11 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "flows_default_retries": values.whole,
     "flows_default_retry_delay_seconds": values.delays,
     "tasks_require_flow_for_submit": values.flag,
+    "tasks_delivery": values.delivery,
+    "tasks_max_deliveries": values.whole,
+    "tasks_scheduling_delete_failed_submissions": values.flag,
+    "worker_lease_seconds": float,
+    "worker_grace_seconds": float,
     "results_default_serializer": str,
     "results_budget": values.size,
     "store": values.store,
@@ -121,11 +131,15 @@ _OWN_ONLY = {
     "replay",
     "results_budget",
     "store",
+    "tasks_delivery",
     "tasks_hints",
+    "tasks_max_deliveries",
     "tasks_require_flow_for_submit",
     "tasks_strict",
     "tasks_versions",
     "ui",
+    "worker_grace_seconds",
+    "worker_lease_seconds",
 }
 
 

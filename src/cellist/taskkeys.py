@@ -70,6 +70,18 @@ def code_digest(fn: Any) -> str | None:
     return _code_digest(fn, CODE_KINDS | {"package"})
 
 
+def code_parts(fn: Any) -> dict[str, str]:
+    """Return short digests of the parts of a task's code by their labels, as far as known.
+
+    Those of two processes tell in what their code of one task differs.
+    """
+    try:
+        found = closure_of(fn).components
+    except Exception:
+        return {}
+    return {one.label: one.digest[: 2 * _SHOWN_DIGITS] for one in found if one.kind in CODE_KINDS}
+
+
 def source_digest(fn: Any) -> str | None:
     """Return a short digest of a function's code and what it reaches, `None` if there is none."""
     try:

@@ -51,6 +51,7 @@ from cellist.rehearsal import Rehearsal
 from cellist.settings import Settings
 from cellist.task_plans import keep_options, plan_of_task
 from cellist.taskkeys import task_input_hash, task_key_of
+from cellist.worker.deferring import Deferring
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -58,7 +59,7 @@ X = TypeVar("X")
 _log = logging.getLogger("cellist")
 
 
-class Task(Decorated[P, R_co], Explained):
+class Task(Decorated[P, R_co], Explained, Deferring):
     """A function whose runs are recorded, cached, retried and watched. Made by `@task`."""
 
     noun = "task"
@@ -245,7 +246,8 @@ class Task(Decorated[P, R_co], Explained):
         """Start a run for each element of the iterable arguments and return their futures.
 
         `unmapped(x)` passes the same value to every run, and so do strings and other values that
-        cannot be iterated. Raises `MappingMissingIterable` and `MappingLengthMismatch`.
+        cannot be iterated. With `deferred=True` a worker carries them out, see `delay`. Raises
+        `MappingMissingIterable` and `MappingLengthMismatch`.
         """
         return_state, wait_for = take_call_options(kwargs)
         futures = self._map(args, kwargs, wait_for, None)
@@ -254,18 +256,16 @@ class Task(Decorated[P, R_co], Explained):
             return futures.state
         return futures
 
-    def _map(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, runner: Any
-    ) -> PrefectFutureList[Any]:
+    def _map(self, args: Any, kwargs: Any, wait_for: Any, runner: Any) -> PrefectFutureList[Any]:
+        deferred = "deferred" not in self.shape.names and kwargs.pop("deferred", False)
         parent = current.get()
         if type(parent) is Rehearsal:
             return parent.map(self, args, kwargs, wait_for)
         runs, origins = spread(self.shape, args, kwargs, self.name)
-        futures: PrefectFutureList[Any] = PrefectFutureList()
-        for parameters in runs:
-            call_args, call_kwargs = self.shape.call_of(parameters)
-            futures.append(submit(self, call_args, call_kwargs, wait_for, runner, origins))
-        return futures
+        calls = map(self.shape.call_of, runs)
+        if deferred:
+            return PrefectFutureList(self._defer(calls, wait_for, origins))
+        return PrefectFutureList(submit(self, *one, wait_for, runner, origins) for one in calls)
 
     def submit_to(
         self, runner: Any, parameters: dict[str, Any], wait_for: Any

@@ -119,7 +119,11 @@ def write_runs(connection: sqlite3.Connection, values: list[Any]) -> None:
 @cache
 def _write_statement(size: int) -> str:
     rows = ", ".join([_ROW] * size)
-    return f"INSERT OR REPLACE INTO runs SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"  # noqa: S608 - constants
+    return (
+        f"INSERT OR REPLACE INTO runs SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL "  # noqa: S608 - constants
+        "AND (column7 IS NOT -1 OR NOT EXISTS (SELECT 1 FROM runs WHERE id = column1 "
+        "AND (ended IS NOT NULL OR column12 IS NULL)))"
+    )  # the session -1 marks what is known of a run that a worker carries out: its word counts
 
 
 def _refuse_newer(connection: sqlite3.Connection) -> None:

@@ -58,7 +58,7 @@ class Rows:
             name,
             flow and self._id_of(flow),
             parent and self._id_of(parent),
-            self.session,
+            self.session if run.recorded_as is None else run.recorded_as,
             storable(name_of(kind, last)),
             kind,
             entries[0][3],

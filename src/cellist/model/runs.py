@@ -79,6 +79,7 @@ class Run:
         "__weakref__",
     )
     kind: ClassVar[str] = "run"
+    recorded_as: ClassVar[int | None] = None  # session in the history; `None`: the process's own
 
     def __init__(
         self,
