@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from cellist.declarations import Env as Env
     from cellist.declarations import File as File
     from cellist.declarations import Folder as Folder
+    from cellist.flow_runs import apause_flow_run as apause_flow_run
+    from cellist.flow_runs import aresume_flow_run as aresume_flow_run
+    from cellist.flow_runs import asuspend_flow_run as asuspend_flow_run
+    from cellist.flow_runs import pause_flow_run as pause_flow_run
+    from cellist.flow_runs import resume_flow_run as resume_flow_run
+    from cellist.flow_runs import suspend_flow_run as suspend_flow_run
     from cellist.flows import Flow as Flow
     from cellist.flows import flow as flow
     from cellist.logging import get_run_logger as get_run_logger
@@ -63,6 +69,9 @@ _HOMES = {
     "accept": "cellist.overrule",
     "aserve": "cellist.task_worker",
     "allow_failure": "cellist.annotations",
+    "apause_flow_run": "cellist.flow_runs",
+    "aresume_flow_run": "cellist.flow_runs",
+    "asuspend_flow_run": "cellist.flow_runs",
     "bundle": "cellist.share.exchange",
     "cache": "cellist.api",
     "cancel": "cellist.api",
@@ -73,15 +82,18 @@ _HOMES = {
     "get_run_logger": "cellist.logging",
     "hasher": "cellist.caching.digests",
     "opaque": "cellist.annotations",
+    "pause_flow_run": "cellist.flow_runs",
     "plan": "cellist.planning",
     "progress": "cellist.progressing",
     "quote": "cellist.annotations",
     "refresh": "cellist.overrule",
     "resume": "cellist.recovery",
+    "resume_flow_run": "cellist.flow_runs",
     "retry": "cellist.recovery",
     "run": "cellist.api",
     "runs": "cellist.api",
     "serve": "cellist.task_worker",
+    "suspend_flow_run": "cellist.flow_runs",
     "tags": "cellist.context",
     "task": "cellist.tasks",
     "trust": "cellist.share.exchange",
@@ -96,8 +108,10 @@ _MODULES = {
     "context",
     "declarations",
     "exceptions",
+    "flow_runs",
     "flows",
     "futures",
+    "input",
     "limits",
     "logging",
     "objects",
@@ -124,7 +138,10 @@ __all__ = [
     "__version__",
     "accept",
     "allow_failure",
+    "apause_flow_run",
+    "aresume_flow_run",
     "aserve",
+    "asuspend_flow_run",
     "bundle",
     "cache",
     "cancel",
@@ -137,16 +154,19 @@ __all__ = [
     "hasher",
     "limits",
     "opaque",
+    "pause_flow_run",
     "plan",
     "progress",
     "quote",
     "refresh",
     "resume",
+    "resume_flow_run",
     "retry",
     "run",
     "runs",
     "runtime",
     "serve",
+    "suspend_flow_run",
     "tags",
     "task",
     "trust",

@@ -36,7 +36,6 @@ ALIASES: dict[str, str | None] = {
 
 _NO_SERVER = "cellist has no server: a flow runs where it is called"
 _DEPLOY = f"{_NO_SERVER}. To run one on a schedule, call it from a script that cron starts."
-_PAUSE = "Runs cannot be paused here; end the cell, and go on in the next one from cached results."
 _CLIENT = f"{_NO_SERVER}. `cellist.runs()` and `cellist.run(id)` read the history of runs."
 _SHOW = "Show it with `IPython.display.display`: it appears under the cell and is kept with it."
 _VALUES = "Keep it in a plain variable, a file or the environment, and pass it as a parameter."
@@ -54,13 +53,6 @@ ABSENT: dict[str, str] = {
     "server": _NO_SERVER,
     "variables": _VALUES,
     "workers": _NO_SERVER,
-    **dict.fromkeys(
-        (
-            "flow_runs",
-            *(f"{a}{word}_flow_run" for a in ("", "a") for word in ("pause", "suspend", "resume")),
-        ),
-        _PAUSE,
-    ),
     **dict.fromkeys(
         (
             f"Flow.{a}{word}"

@@ -13,7 +13,8 @@
         ├── a run did not give a value
         │   ├── FailedRun, CrashedRun, CancelledRun, PausedRun, UnfinishedRun
         │   ├── MissingResult, UpstreamTaskError
-        │   └── NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout
+        │   ├── NotPausedError, FlowPauseTimeout, FlowRunWaitTimeout
+        │   └── UnattendedPause(FlowPauseTimeout)
         └── a value or a record is not to be had
             └── SerializationError, HashError, ObjectNotFound, QueueError
     TimeoutError
@@ -131,6 +132,10 @@ class NotPausedError(CellistError):
 
 class FlowPauseTimeout(CellistError):
     """Nobody resumed a paused flow run in time."""
+
+
+class UnattendedPause(FlowPauseTimeout):
+    """A flow run would pause where nobody can resume it. The message says what could."""
 
 
 class FlowRunWaitTimeout(CellistError):

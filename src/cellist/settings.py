@@ -55,6 +55,8 @@ class Settings:
     bundles: tuple[str, ...] = ()
     replay: str = "auto"
     ui: str = "auto"
+    inputs: str | None = None
+    """A JSON file with answers for pauses that nobody is there to answer."""
 
     def __getattr__(self, section: str) -> "Section":
         """Return the settings of a section, as in `settings.tasks.default_retries`."""
@@ -114,6 +116,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "debug_mode": values.flag,
     "cache": values.cache_mode,
     "history": values.flag,
+    "inputs": str,
     "bundles": values.paths,
     "replay": values.replay,
     "ui": values.ui,
@@ -128,6 +131,7 @@ _OWN_ONLY = {
     "bundles",
     "cache",
     "history",
+    "inputs",
     "replay",
     "results_budget",
     "store",

@@ -11,6 +11,8 @@ Protocol, custom messages only (trait changes towards the kernel get lost on ipy
                     {kind: "command", action, run | group, token}    see `clicks`
                     {kind: "detail", run, token}
 
+Forms of pauses have messages of their own, see `forms`.
+
 A page that has just loaded cannot ask while a synchronous cell blocks the kernel, so snapshots
 are also sent unasked: often until the first hello, seldom afterwards.
 """
@@ -25,6 +27,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from cellist.board.clicks import Control, answer
+from cellist.board.forms import Answer, Forms
 from cellist.board.record import record_html
 from cellist.board.view import View
 from cellist.board.widget import JupyterScreen
@@ -104,6 +107,7 @@ class Board:
         self._screen = screen
         self._usual = usual
         self._view: View | None = View(title)
+        self._forms = Forms()
         self.ident = secrets.token_hex(4)
         """What ties the widget to its record on a page."""
         self._lock = threading.RLock()
@@ -149,6 +153,26 @@ class Board:
         with self._lock:
             if self._screen is not None and self._shown and self._view is not None:
                 self._screen.open_again(*self._record())
+
+    def ask(self, run: str, form: dict[str, Any], answer: Answer) -> None:
+        """Show a form for a run, given by its id in hex; `answer` takes what is filled in."""
+        self._forms.open(run, form, answer)
+        self._send_forms()
+
+    def stop_asking(self, run: str) -> None:
+        """Take the form of a run away."""
+        self._forms.close(run)
+        self._send_forms()
+
+    def _send_forms(self) -> None:
+        with self._lock:
+            if self._screen is not None and self.ui == "widget" and self._shown:
+                self._screen.send(self._forms.message())
+
+    @property
+    def answers_while_blocked(self) -> bool:
+        """Whether clicks reach the kernel while code on its main thread blocks."""
+        return getattr(self._screen, "answers_while_blocked", False)
 
     def frame(self, *, final: bool = False) -> None:
         """Send what changed; write the record if it is time, or `final`."""
@@ -255,6 +279,8 @@ class Board:
             self._say({"kind": "reply", "token": message.get("token"), "text": text})
         elif kind == "detail":  # this may take a while, and this thread may be the main one
             run_in_thread(partial(self._tell, message.get("run"), message.get("token")))
+        elif kind == "answer":
+            self._say(self._forms.answer(message))
 
     def _answer_hello(self) -> None:
         with self._lock:
@@ -263,6 +289,8 @@ class Board:
                 self._send_snapshot(self._view, time.monotonic())
             elif self._last_snapshot is not None:
                 self._send("snapshot", {**self._last_snapshot, "closed": True})
+            if not self._forms.is_empty:
+                self._send_forms()
 
     def _answer_want(self, message: dict[str, Any]) -> None:
         """Send runs that are only counted so far."""

@@ -49,6 +49,8 @@ class JupyterScreen:
         self._widget: Any = None  # ipywidgets has no types
         self._transient: dict[str, str] = {}
         self._context = contextvars.copy_context()
+        self.answers_while_blocked = False
+        """Whether clicks are handled in a subshell, beside code that blocks the main thread."""
 
     def open(self, html: str, text: str, receive: Receive | None, ident: str) -> None:
         """Display the widget, if `receive` is given, and the record, in the calling context."""
@@ -59,7 +61,7 @@ class JupyterScreen:
                 receive(content)
 
             self._widget.on_msg(hand_over)
-            _answer_while_blocked(self._widget)
+            self.answers_while_blocked = _answer_while_blocked(self._widget)
         self._transient = {"display_id": f"cellist-{ident}"}
         self.open_again(html, text)
 
@@ -92,8 +94,8 @@ class JupyterScreen:
             old._widget = None
 
 
-def _answer_while_blocked(widget: Any) -> None:
-    """Have clicks handled in the subshell that the page sends them to, if it has one.
+def _answer_while_blocked(widget: Any) -> bool:
+    """Have clicks handled in the subshell that the page sends them to; whether there may be one.
 
     ipykernel 7.4 would bring them back to the main thread, where they wait as long as a
     synchronous body runs. Nothing here touches the loop of that thread, so a subshell will do.
@@ -101,6 +103,8 @@ def _answer_while_blocked(widget: Any) -> None:
     comm = widget.comm
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = _where_it_was_sent
+        return True
+    return bool(getattr(getattr(comm, "kernel", None), "_supports_kernel_subshells", False))
 
 
 def _where_it_was_sent(_data: object, subshell: str | None) -> str | None:

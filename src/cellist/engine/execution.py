@@ -268,7 +268,16 @@ class Execution:
 class FlowExecution(Execution):
     """A flow run being carried out: it also owns children, a runner and a memory of results."""
 
-    __slots__ = ("attempts", "children", "failures", "loop", "results", "runner", "spares")
+    __slots__ = (
+        "attempts",
+        "children",
+        "failures",
+        "loop",
+        "pauses",
+        "results",
+        "runner",
+        "spares",
+    )
     is_detached = False
     """Whether the flow runs in another process, and this is what is known of it here."""
 
@@ -283,6 +292,8 @@ class FlowExecution(Execution):
         """The event loop on which submitted coroutine functions run."""
         self.results: Any = None
         """Which run a result object came from; made when first needed."""
+        self.pauses: Any = None
+        """What the run has paused for, and the answers (`pausing.Pauses`); made when needed."""
         self.attempts: AttemptService | None = None
         """What this flow's attempts have done so far, or those of a flow around it."""
         self.spares: Any = None

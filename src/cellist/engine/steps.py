@@ -42,6 +42,7 @@ from cellist.engine.errors import (
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.far import conclude_far, take_inputs
 from cellist.engine.inputs import check_arguments, find_upstream, resolve
+from cellist.engine.pausing import Suspension
 from cellist.engine.retrying import wants_retry
 from cellist.engine.reuse import find, store
 from cellist.engine.slots import give_slots_back, take_slots
@@ -363,6 +364,8 @@ def _end(x: Execution, error: BaseException) -> Steps[Outcome]:
     yield from abandon(x)
     if isinstance(x, FlowExecution):
         x.services.cancel_children(x)
+        if isinstance(error, Suspension) and not x.cancelling:
+            return error.take_effect()
     hook, data = "on_cancellation", error
     if x.cancelling or isinstance(error, CancelledRun):
         run.enter(CANCELLED, None, CANCEL_MESSAGE)

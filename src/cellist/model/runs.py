@@ -25,11 +25,11 @@ from cellist.model.states import (
     DEFAULT_NAMES,
     FINAL,
     NO_DATA,
+    PAUSED,
     RUNNING,
     TRANSITIONS,
     VALUES,
     State,
-    StateDetails,
     StateType,
     as_datetime,
 )
@@ -133,7 +133,7 @@ class Run:
                     at = entered[-1] + 1000
                 if last is RUNNING:
                     self.running_ns += at - entered[-1]
-            if kind is RUNNING:
+            if kind is RUNNING and last is not PAUSED:  # to go on after it is no new attempt
                 self.attempts += 1
                 if not self.first_running:
                     self.first_running = at
@@ -231,7 +231,7 @@ class Run:
 
     @property
     def run_count(self) -> int:
-        """How often the run entered a RUNNING state: the number of attempts so far."""
+        """The number of attempts so far: how often the run began to run, pauses not counted."""
         return self.attempts
 
     @property
@@ -297,7 +297,7 @@ class Run:
             message = f"Run {self.name!r} has no state yet."
             raise IllegalTransition(message)
         is_flow = self.kind == "flow"
-        details = StateDetails(
+        details = record.details_with(
             flow_run_id=self.id if is_flow else self.flow_run_id,
             task_run_id=None if is_flow else self.id,
             cache_key=self.cache_key,

@@ -184,6 +184,10 @@ class State:
             self._details = StateDetails()
         return self._details
 
+    def details_with(self, **facts: Any) -> StateDetails:
+        """Return the facts about this state together with others."""
+        return StateDetails(**facts) if self._details is None else replace(self._details, **facts)
+
     def is_scheduled(self) -> bool:
         """Whether the type is SCHEDULED."""
         return self.type is SCHEDULED

@@ -16,6 +16,7 @@ from cellist import settings
 from cellist.board import Board, Details, Feed
 from cellist.engine.execution import current_cell
 from cellist.model.runs import Run
+from cellist.notebook.asking import is_attended, show_form
 from cellist.notebook.background import start_flow
 from cellist.notebook.cellflow import open_flow
 from cellist.notebook.cells import Cell
@@ -74,6 +75,8 @@ class Extension:
         session.main_loop = kernel_loop(shell)
         session.sinks.append(self.feed.sink)
         session.on_cell_run = self.on_run
+        session.on_pause = functools.partial(show_form, shell)
+        session.is_attended = functools.partial(is_attended, shell)
         session.front = self.front
         session.run_cell = functools.partial(run_again, shell)
         cell = Cell(shell.execution_count, shell.user_ns)
@@ -107,6 +110,7 @@ class Extension:
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)
         session.on_cell_run = None
+        session.on_pause = session.is_attended = None
         session.front = session.run_cell = None
         self.front.rest()
         current_cell.set(None)

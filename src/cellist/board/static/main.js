@@ -5,6 +5,7 @@ import { makeCard } from "./cards.js";
 import { Commands } from "./commands.js";
 import { makeDetail } from "./detail.js";
 import { h, setAttr } from "./dom.js";
+import { makeForms } from "./form.js";
 import { makeGraph } from "./graph.js";
 import { makeHeader } from "./header.js";
 import { Inks } from "./inks.js";
@@ -37,6 +38,7 @@ function hideRecord(ident) {
 function start(model, el) {
   const store = new Store(() => model.send({ kind: "resync" }));
   const commands = new Commands((message) => model.send(message));
+  const forms = makeForms((message) => model.send(message));
   const selection = new Selection();
   const inks = new Inks(store, () => repaint());
   const detail = makeDetail(store, commands, (message) => model.send(message), () => repaint(),
@@ -70,7 +72,7 @@ function start(model, el) {
   const table = makeTable(store);
   // Lab's shortcuts would take Enter, Escape and the arrows away from whatever has the focus here
   const root = h("section", { class: "cellist", "aria-label": "cellist board", "data-lm-suppress-shortcuts": "true" },
-    header.el, tabs.bar, tabs.views, readout.el, detail.el, table.el, inks.el);
+    header.el, forms.el, tabs.bar, tabs.views, readout.el, detail.el, table.el, inks.el);
   /** A lone run is told in the header; the rest of its board is shown when it is asked for.
    * @param {boolean} shut */
   function fold(shut) {
@@ -107,6 +109,7 @@ function start(model, el) {
     window.clearTimeout(timer);
     const now = store.now();
     header.tick(now);
+    forms.tick(now);
     for (const painter of tabs.visible()) painter.tick(now);
     detail.tick(now);
     if (store.closed || store.header?.end || !el.isConnected) return;
@@ -120,6 +123,7 @@ function start(model, el) {
   /** @param {import("./types.js").Message} message */
   function receive(message) {
     if (message.kind === "reply") commands.reply(message);
+    forms.receive(message);
     if (message.kind === "detail") {
       detail.receive(message);
       detail.tick(store.now());
@@ -171,6 +175,7 @@ function start(model, el) {
     timeline.stop?.();
     commands.stop();
     detail.stop();
+    forms.stop();
     window.clearTimeout(timer);
     window.clearTimeout(again);
     window.cancelAnimationFrame(frame);

@@ -104,6 +104,30 @@
  * @property {boolean} inputs
  * @property {boolean} trace
  *
+ * @typedef {object} FormField  One thing that a pause asks.
+ * @property {string} name
+ * @property {string} label
+ * @property {string} kind  text, secret, integer, number, bool, select, date, datetime, time or json.
+ * @property {boolean} required
+ * @property {boolean} [nullable]
+ * @property {boolean} [long]
+ * @property {string} [help]
+ * @property {string | boolean} [default]
+ * @property {string[]} [options]
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {number} [longest]
+ *
+ * @typedef {object} Form  What an open pause asks.
+ * @property {string} run
+ * @property {string} key
+ * @property {string} title
+ * @property {string | null} asks
+ * @property {string | null} help
+ * @property {FormField[]} fields
+ * @property {number | null} due
+ * @property {string[]} notes
+ *
  * @typedef {object} Message
  * @property {string} kind
  * @property {number} [seq]
@@ -116,6 +140,8 @@
  * @property {boolean} [closed]
  * @property {string} [token]
  * @property {string} [text]
+ * @property {Form[]} [forms]
+ * @property {Record<string, string>} [errors]
  *
  * @typedef {object} Model  What anywidget gives a view.
  * @property {(name: string) => any} get
