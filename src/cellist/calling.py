@@ -174,6 +174,8 @@ def begin(x: Execution, runner: Any = None) -> PrefectFuture[Any]:
     """Start an execution where submitted runs are carried out, and return its future."""
     future = PrefectFuture[Any](x.run)
     future.execution = x
+    if not x.services.watchdog.is_on:
+        x.services.watchdog.begin()
     flow = x.flow
     if flow is not None:
         flow.children.add(future)

@@ -50,6 +50,7 @@ from cellist.runlogs import (
 from cellist.tqdm_loops import watch as watch_tqdm
 from cellist.unfinished import UnfinishedRuns
 from cellist.values import Values
+from cellist.watchdog import Watchdog, waits_for
 
 
 class Session:
@@ -58,6 +59,7 @@ class Session:
     def __init__(self, directory: Path | None = None) -> None:
         self.sinks: list[Callable[[Event], object]] = []
         self.live: dict[int, Execution] = {}
+        self.watchdog = Watchdog(self.live)
         self.guard = Guard()
         self.unfinished = UnfinishedRuns()
         self.calls = Keeper()
@@ -216,6 +218,11 @@ class Session:
         message = f"No live run goes by {run!r}. `cellist.runs()` lists those that are over."
         raise ObjectNotFound(message)
 
+    def waits_of(self, run: Run) -> str | None:
+        """Return what a run waits for, in words; `None` if it does not wait."""
+        x = self.live.get(run.number)
+        return waits_for(x) if x is not None else None
+
     def cancel(self, execution: Execution) -> None:
         """Cancel a run, and of a flow what it submitted. May be called from any thread."""
         if execution.run.is_final or execution.run.number not in self.live:
@@ -297,7 +304,18 @@ def get_session() -> Session:
     return session
 
 
-_PLACED = {"home", "sinks", "live", "warned", "history", "store", "stores", "cache", "values"}
+_PLACED = {
+    "home",
+    "sinks",
+    "live",
+    "watchdog",
+    "warned",
+    "history",
+    "store",
+    "stores",
+    "cache",
+    "values",
+}
 """What of a session belongs to the directory it was opened in."""
 
 

@@ -1,11 +1,14 @@
 """The contract of task runners, for each of them. Clusters are started once, for all tests."""
 
+import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from cellist.dask import DaskTaskRunner
+from cellist.ray import RayTaskRunner
 from cellist.task_runners import (
     ConcurrentTaskRunner,
     ProcessPoolTaskRunner,
@@ -13,6 +16,9 @@ from cellist.task_runners import (
     ThreadPoolTaskRunner,
 )
 from tests.runners.contract import RunnerContract
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it would write a token to the user's home
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine has slow moments
 
 
 class TestThreads(RunnerContract):
@@ -67,6 +73,32 @@ class TestDask(RunnerContract):
 
     def make(self):
         return DaskTaskRunner(cluster=self.cluster)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    import ray
+
+    with warnings.catch_warnings():  # Ray announces changes of its own that concern no test
+        warnings.simplefilter("ignore")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="prefect")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning:ray")  # pipes to its own processes
+class TestRay(RunnerContract):
+    name = "ray"
+    leaves = True
+    ends_code = True
+
+    @pytest.fixture(autouse=True)
+    def _cluster(self, ray_cluster: None) -> None:
+        """Have Ray started: the runner uses what is there."""
+
+    def make(self):
+        return RayTaskRunner()
 
 
 def test_the_old_name_of_threads() -> None:

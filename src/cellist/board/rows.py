@@ -25,6 +25,7 @@ from cellist.drawing.markup import clipped
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.model.states import CANCELLING, PAUSED, RUNNING, State
+from cellist.session import get_session
 
 if TYPE_CHECKING:
     from cellist.board.groups import Group
@@ -137,7 +138,7 @@ class Row:
             "took": None if seconds is None else duration(seconds),
             "due": milliseconds(run.due) if look == "waiting" and run.due else None,
             "attempt": attempt_text(run, look),
-            "why": why_line(run, 300),
+            "why": get_session().waits_of(run) or why_line(run, 300),
             "notes": [clipped(note, _NOTE_LIMIT) for note in notes],
             "diff": diffs(run) or None,
             "hit": getattr(run.why, "outcome", None) == "hit" or None,

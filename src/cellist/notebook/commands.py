@@ -225,6 +225,9 @@ def _doctor(words: list[str]) -> None:
         _say(f"  - {problem}")
     for warning in session.warned.values():
         _say(f"Warned: {warning}")
+    for x in list(session.live.values())[:10]:
+        if waits := session.waits_of(x.run):
+            _say(f"`{x.run.name}` {waits}.")
 
 
 def _version(name: str) -> str:

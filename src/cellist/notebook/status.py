@@ -50,6 +50,9 @@ def _line(session: Session, x: Execution) -> str:
         parts.append("in the background")
     if run.attempts > 1 or run.kind == "task":
         parts.append(f"attempt {run.attempts}")
+    waits = session.waits_of(run)
+    if waits is not None:
+        parts.append(waits)
     counts = session.history.counts(as_hex(run.number)) if run.kind == "flow" else {}
     parts += [f"{number:,} {state.lower()}" for state, number in counts.items()]
     usual = usual_text(session.history.durations(run.definition.name, _USUAL, run.kind))
