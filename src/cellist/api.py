@@ -1,11 +1,14 @@
 """What a user asks cellist: which runs there were, why a task ran, what is in the cache."""
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, cast
 
-from cellist.engine.execution import current
+from cellist.decorated import Decorated
+from cellist.engine.execution import Execution, current
 from cellist.exceptions import ObjectNotFound
 from cellist.model.runs import Run
+from cellist.recovery import name_of_run
 from cellist.session import get_session
 from cellist.tasks import Task
 
@@ -67,9 +70,16 @@ def why(which: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def cancel(which: Any = None) -> None:
-    """Cancel a live run by its record, id or name; without an argument the one of the caller.
+    """Cancel live runs; without an argument the one of the caller.
 
-    Raises `ObjectNotFound` if it is not live.
+    - A run, its record, state or future, or the id or name of a run: that run. Of a flow, what it
+      has submitted is cancelled, too.
+    - A task or flow, or its name: all its live runs, such as those that `.map` made.
+    - A list of any of these, such as what `.map` returned. Those in it that are over are left out.
+
+    Where a run only waits it is Cancelled at once. Code that runs is stopped as far as the place it
+    runs in allows, and the run is Cancelling until it ends. Raises `ObjectNotFound` if nothing that
+    is named is live.
     """
     session = get_session()
     if which is None:
@@ -77,9 +87,41 @@ def cancel(which: Any = None) -> None:
         if execution is None:
             message = "There is no run here to cancel. Give its name or id."
             raise ObjectNotFound(message)
-    else:
-        execution = session.find(which)
-    session.cancel(execution)
+        session.cancel(execution)
+        return
+    found = _live(which)
+    for execution in found:  # first all are told, so that none that ends lets another begin
+        execution.cancelling = True
+    for execution in found:
+        session.cancel(execution)
+
+
+def _live(which: Any) -> list[Execution]:
+    """Return the live runs that a user means. Raises `ObjectNotFound` if there are none."""
+    session = get_session()
+    if isinstance(which, list | tuple | set):
+        found: list[Execution] = []
+        several = cast("list[Any]", list(which))  # pyright: ignore[reportUnknownArgumentType] - of whatever they are
+        for one in several:
+            with suppress(ObjectNotFound):
+                found += _live(one)
+        if several and not found:
+            message = f"None of these {len(several)} runs is live."
+            raise ObjectNotFound(message)
+        return found
+    kind: type = cast("Any", Decorated)
+    if isinstance(which, kind):
+        found = [x for x in list(session.live.values()) if _is_of(x.definition, which)]
+        if not found:
+            message = f"No run of {which.noun} {which.name!r} is live."
+            raise ObjectNotFound(message)
+        return found
+    return session.find_all(name_of_run(which))
+
+
+def _is_of(definition: Any, which: Any) -> bool:
+    """Whether a definition is the one given, or a version of it with other options."""
+    return definition is which or definition.fn is which.fn
 
 
 _PATIENCE = 5.0

@@ -223,6 +223,18 @@ class Session:
         x = self.live.get(run.number)
         return waits_for(x) if x is not None else None
 
+    def find_all(self, name: str) -> list[Execution]:
+        """Return the live runs of this name, else those of the task or flow of this name, else one.
+
+        The one is found as `find` does. Raises `ObjectNotFound` if no such run is live.
+        """
+        live = list(self.live.values())
+        return (
+            [x for x in live if x.run.name == name and x.run.definition.name != name]
+            or [x for x in live if x.run.definition.name == name]
+            or [self.find(name)]
+        )
+
     def cancel(self, execution: Execution) -> None:
         """Cancel a run, and of a flow what it submitted. May be called from any thread."""
         if execution.run.is_final or execution.run.number not in self.live:

@@ -71,6 +71,10 @@ class Guard:
                 signal.signal(signal.SIGINT, self._before)
             self._before = None
 
+    def knows(self, task: asyncio.Task[Any]) -> bool:
+        """Whether `enter` was called for a task and `leave` was not."""
+        return any(target[1] is task for target in self._targets)
+
     def interrupt_main(self) -> None:
         """Interrupt the code on the main thread on behalf of one run that was cancelled."""
         self.expected = True

@@ -98,6 +98,8 @@ class FlowFuture(PrefectFuture[Any]):
 class BackgroundFlow(CellFlow):
     """The flow run of a cell that does not wait for it."""
 
+    outlives_cell = True
+
     def __init__(self, shell: Any, options: FlowOptions, body: Body, *, waited: bool) -> None:
         super().__init__(options)
         self.name = self.definition.name

@@ -16,9 +16,10 @@ from cellist.engine.commands import Command, Err, Invoke, Ok, Outcome
 from cellist.engine.drivers import aperform
 from cellist.engine.errors import trim
 from cellist.engine.execution import current
-from cellist.engine.steps import run_steps
+from cellist.engine.steps import STOP_MESSAGE, run_steps
 from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import Timer, call_later
+from cellist.model.states import CANCELLED
 from cellist.notebook.cells import this_cell
 
 _GRACE = 0.05
@@ -44,9 +45,14 @@ class CellRun:
     `definition` is the task or flow that the cell is taken for.
     """
 
+    outlives_cell = False
+    """Whether it goes on when its cell has ended."""
+
     def __init__(self, definition: Any, tags: frozenset[str] = frozenset()) -> None:
         self.definition = definition
-        definition.cell_source = this_cell().source
+        self._guarded = False
+        cell = this_cell()
+        definition.cell_source = cell.source
         task = asyncio.current_task()
         assert task is not None
         self._task: asyncio.Task[Any] = task
@@ -65,6 +71,7 @@ class CellRun:
         self._outcome: Outcome | None = None
         self.is_open = True
         """Whether the run has not ended yet."""
+        cell.opened = self
         self._guarded = execution.services.guard.enter(task)
         current.set(execution)
 
@@ -108,6 +115,15 @@ class CellRun:
             finish(execution)
             if self._guarded:
                 execution.services.guard.leave(self._task)
+
+    def abandon(self) -> None:
+        """End the run if its cell ended without it: an interrupt came between two steps of ours."""
+        if self.is_open and not self.outlives_cell:
+            self._steps.close()
+            if not self.execution.run.is_final:  # the steps had not begun
+                self.execution.run.enter(CANCELLED, None, STOP_MESSAGE)
+            self._guarded = self._guarded or self.execution.services.guard.knows(self._task)
+            self.close()
 
     def __aiter__(self) -> Self:
         return self

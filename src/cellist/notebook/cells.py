@@ -17,6 +17,8 @@ class Cell:
         self.number = next(_numbers)
         self.count = count
         self.namespace = namespace
+        self.opened: Any = None
+        """The run that the cell itself is, if it is one."""
         self.source: str | None = None
         """Its text, once that is known."""
         self.quiet = False

@@ -58,7 +58,7 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     %cellist why NAME        why a run or the latest run of a task was reused or ran
     %cellist why TASK(X)     why a call would be reused or would run; it does not run
     %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
-    %cellist cancel [RUN]    cancel a run, or all that are live
+    %cellist cancel [RUN]    cancel a run, all runs of a task or flow, or all that are live
     %cellist retry [RUN]     run once more what failed in a run, by default the latest that failed
     %cellist resume [RUN]    go on with a flow run whose kernel went away, by default the latest
     %cellist cache           the entries of the result store as a table
@@ -149,9 +149,9 @@ def _number(text: str, command: str) -> int:
 def _cancel(words: list[str]) -> None:
     session = get_session()
     if words:
-        session.cancel(session.find(" ".join(words)))
+        api.cancel(" ".join(words))
         return
-    roots = [execution for execution in session.live.values() if execution.parent is None]
+    roots = [execution for execution in list(session.live.values()) if execution.parent is None]
     for execution in roots:
         session.cancel(execution)
     _say(f"Asked {_counted(len(roots), 'run')} to stop." if roots else "Nothing is running.")

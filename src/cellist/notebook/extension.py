@@ -141,6 +141,8 @@ class Extension:
             return  # the cell that loaded the extension
         self.front.rest(list(get_session().live.values()))
         cell = self._cells.pop()
+        if cell.opened is not None:
+            cell.opened.abandon()
         _forget_names(cell.namespace)
         cell.namespace.update(cell.around)
         if cell.random is not None:
