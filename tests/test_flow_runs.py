@@ -61,8 +61,8 @@ def answering(recorder: Recorder, *answers: Callable[[Any], object]) -> Iterator
         threads.append(threading.Thread(target=act, args=[pause]))
         threads[-1].start()
 
-    recorder.session.on_pause = asked
-    recorder.session.is_attended = lambda _: True
+    recorder.session.desk.show = asked
+    recorder.session.desk.is_attended = lambda _: True
     yield
     for thread in threads:
         thread.join(LONG)
@@ -73,7 +73,7 @@ def answering(recorder: Recorder, *answers: Callable[[Any], object]) -> Iterator
 async def paused(recorder: Recorder) -> None:
     """Wait on the loop until flow `ask` is paused."""
     seen = asyncio.Event()
-    recorder.session.on_pause = lambda _: seen.set()
+    recorder.session.desk.show = lambda _: seen.set()
     await asyncio.wait_for(seen.wait(), LONG)
 
 
@@ -177,7 +177,7 @@ def test_a_sync_flow_on_a_loop_lets_the_loop_answer(recorder: Recorder) -> None:
     async def main() -> Any:
         loop = asyncio.get_running_loop()
         loop.call_later(0.01, resume_flow_run, "ask", 4)
-        recorder.session.is_attended = lambda _: True
+        recorder.session.desk.is_attended = lambda _: True
         return ask()
 
     assert asyncio.run(main()) == 4
@@ -207,7 +207,7 @@ def test_where_nobody_can_answer_it_fails_at_once_and_says_how_to(recorder: Reco
     def ask() -> Any:
         return pause_flow_run(wait_for_input=int, key="number")
 
-    recorder.session.is_attended = lambda _: False
+    recorder.session.desk.is_attended = lambda _: False
     with pytest.raises(UnattendedPause, match=r'\{"ask.number": ...\}.*CELLIST_INPUTS'):
         ask()
     assert names(recorder.one("ask")) == ["Pending", "Running", "Failed"]
@@ -220,7 +220,7 @@ def test_answers_come_from_a_file(recorder: Recorder, tmp_path: Path) -> None:
         return first, pause_flow_run(wait_for_input=int), pause_flow_run()
 
     file = tmp_path / "answers.json"
-    recorder.session.is_attended = lambda _: False
+    recorder.session.desk.is_attended = lambda _: False
     file.write_text(json.dumps({"ask.approve": {"approve": True}, "1": 7, "ask.2": None}))
     with temporary_settings(inputs=str(file)):
         assert ask() == (Approval(approve=True), 7, None)

@@ -58,7 +58,7 @@ def can_be_resumed(session: Any, pause: FlowPause) -> bool | None:
 
     `None` where that is not known.
     """
-    attended = session.is_attended(pause) if session.is_attended is not None else None
+    attended = session.desk.is_attended(pause) if session.desk.is_attended is not None else None
     if attended is not None:
         return attended
     here, main = threading.current_thread(), threading.main_thread()
@@ -83,8 +83,8 @@ def note_answer(pause: FlowPause, value: Any, origin: str) -> bool:
         return False
     if pause.stops:
         session: Any = pause.flow.services
-        session.suspended.pop(run.number, None)
-        session.answered.setdefault(identity_of(pause.flow), {})[pause.key] = value
+        session.desk.suspended.pop(run.number, None)
+        session.desk.answered.setdefault(identity_of(pause.flow), {})[pause.key] = value
     inputs = inputs_of(run, parameters_of(run)) or {}
     named = {
         f"pause {pause.key}" + ("" if name == PLAIN else f" {name}"): text

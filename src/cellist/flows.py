@@ -139,7 +139,7 @@ class Flow(Decorated[P, R_co]):
                 x.args, x.kwargs = self.shape.call_of(validated)
             bound = validated
         x.run.parameters = bound
-        if x.parent is None:
+        if x.parent is None and x.services is not None:  # there is none in a rehearsal
             x.services.keep_call(x, bound)
 
     @property

@@ -99,8 +99,8 @@ def _open(pause: FlowPause) -> FlowPause | Ok | Behind:
             note_answer(pause, found.value, "from the file of answers")
         else:
             session.log(flow, 20, f"{_asks(pause)} {_how(pause)}")
-            if session.on_pause is not None:
-                session.on_pause(pause)
+            if session.desk.show is not None:
+                session.desk.show(pause)
     except BaseException:
         book_of(flow).end(pause)
         raise
@@ -147,7 +147,7 @@ def suspend(kind: Any, flow_run_id: Any, timeout: float | None, key: str | None)
     session: Session = flow.services
     book = book_of(flow)
     identity = identity_of(flow)
-    book.answers.update(session.answered.pop(identity, {}))
+    book.answers.update(session.desk.answered.pop(identity, {}))
     name = key or book.next_key(flow.run.attempts)
     if name in book.answers:
         return book.answers[name]
@@ -157,10 +157,10 @@ def suspend(kind: Any, flow_run_id: Any, timeout: float | None, key: str | None)
     if found is not None:
         book.answers[name] = found.value
         return found.value
-    session.answered[identity] = dict(book.answers)
-    session.suspended[flow.run.number] = pause
-    if session.on_pause is not None:
-        session.on_pause(pause)
+    session.desk.answered[identity] = dict(book.answers)
+    session.desk.suspended[flow.run.number] = pause
+    if session.desk.show is not None:
+        session.desk.show(pause)
     raise Suspension(pause, f"{_asks(pause)} {_how(pause)}")
 
 
@@ -182,7 +182,7 @@ def pause_of(which: Any) -> FlowPause:
     session = get_session()
     wanted = getattr(which, "flow_run_id", None) or which
     number = getattr(wanted, "number", None) or getattr(wanted, "int", None)
-    for one, pause in session.suspended.items():
+    for one, pause in session.desk.suspended.items():
         name = (pause.flow.run.name, pause.flow.run.definition.name, pause.flow.run.id.hex)
         if one == number or str(wanted).replace("-", "") in name or str(wanted) in name:
             return pause

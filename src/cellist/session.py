@@ -26,7 +26,7 @@ from cellist.engine.errors import own_frame
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.interrupts import Guard
 from cellist.engine.limits import Limits
-from cellist.engine.pausing import FlowPause, cancel_pause
+from cellist.engine.pausing import Desk, cancel_pause
 from cellist.engine.shared_limits import SharedLimits
 from cellist.exceptions import CancelledRun, ObjectNotFound, QueueError
 from cellist.history import History
@@ -75,14 +75,7 @@ class Session:
         """Pools for submissions outside flows, by task runner."""
         self.on_cell_run: Callable[[Any, Run], None] | None = None
         """Called in the calling thread when a cell starts its first run; shows the board."""
-        self.suspended: dict[int, FlowPause] = {}
-        """What suspended flow runs wait for, by the number of the run."""
-        self.answered: dict[str, dict[str, Any]] = {}
-        """Answers for the next run of a flow that was suspended, by what tells the flow."""
-        self.on_pause: Callable[[FlowPause], object] | None = None
-        """Called with a pause that begins; shows its form."""
-        self.is_attended: Callable[[FlowPause], bool | None] | None = None
-        """Whether a person can answer a pause; `None` where that is not known."""
+        self.desk = Desk()
         self.front: Front | None = None
         """Where tasks show something again, once the notebook extension is loaded."""
         self.run_cell: Callable[[str], Any] | None = None

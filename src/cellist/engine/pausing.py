@@ -6,6 +6,7 @@ answer that was given before.
 """
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from cellist.engine.commands import Err, Ok
@@ -113,6 +114,20 @@ class Pauses:
         with _lock:
             if self.open is pause:
                 self.open = None
+
+
+class Desk:
+    """Where a session's pauses are answered."""
+
+    def __init__(self) -> None:
+        self.show: Callable[[FlowPause], object] | None = None
+        """Called with a pause that begins; shows its form."""
+        self.is_attended: Callable[[FlowPause], bool | None] | None = None
+        """Whether a person can answer a pause; `None` where that is not known."""
+        self.suspended: dict[int, FlowPause] = {}
+        """What suspended flow runs wait for, by the number of the run."""
+        self.answered: dict[str, dict[str, Any]] = {}
+        """Answers for the next run of a flow that was suspended, by what tells the flow."""
 
 
 def book_of(flow: FlowExecution) -> Pauses:

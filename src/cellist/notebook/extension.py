@@ -75,8 +75,8 @@ class Extension:
         session.main_loop = kernel_loop(shell)
         session.sinks.append(self.feed.sink)
         session.on_cell_run = self.on_run
-        session.on_pause = functools.partial(show_form, shell)
-        session.is_attended = functools.partial(is_attended, shell)
+        session.desk.show = functools.partial(show_form, shell)
+        session.desk.is_attended = functools.partial(is_attended, shell)
         session.front = self.front
         session.run_cell = functools.partial(run_again, shell)
         cell = Cell(shell.execution_count, shell.user_ns)
@@ -110,7 +110,7 @@ class Extension:
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)
         session.on_cell_run = None
-        session.on_pause = session.is_attended = None
+        session.desk.show = session.desk.is_attended = None
         session.front = session.run_cell = None
         self.front.rest()
         current_cell.set(None)
