@@ -87,13 +87,12 @@ def test_a_pace_counts_all_in_few_columns():
     for at in range(0, 10_000_000, 1_000):
         pace.note("failed" if at % 10_000 == 0 else "completed", 5_000_000 + at)
     drawn = pace.as_dict()
-    assert len(drawn["bins"]) <= MOST_BINS
-    assert drawn["width"] * len(drawn["bins"]) >= 10_000_000 - 1_000
+    assert max(place for place, _, _ in drawn["parts"]) < MOST_BINS
+    assert drawn["width"] * MOST_BINS >= 10_000_000 - 1_000
+    assert [look for _, look, _ in drawn["parts"][:2]] == ["failed", "completed"], "worst first"
     totals = {"failed": 0, "completed": 0}
-    for column in drawn["bins"]:
-        assert [key for key, _ in column] == ["failed", "completed"], "what is worse comes first"
-        for key, number in column:
-            totals[key] += number
+    for _, look, number in drawn["parts"]:
+        totals[look] += number
     assert totals == {"failed": 1_000, "completed": 9_000}
 
 
@@ -101,4 +100,18 @@ def test_an_end_told_late_counts_in_the_first_column():
     pace = Pace()
     pace.note("completed", 9_000)
     pace.note("completed", 3_000)
-    assert pace.as_dict()["bins"] == [[["completed", 2]]]
+    assert pace.as_dict()["parts"] == [[0, "completed", 2]]
+
+
+def test_a_pace_is_due_once_a_second():
+    pace = Pace()
+    pace.note("completed", 5_000)
+    assert pace.is_due
+    pace.as_dict()
+    pace.note("completed", 5_900)
+    assert pace.is_stale
+    assert not pace.is_due
+    pace.note("completed", 6_000)
+    assert pace.is_due
+    pace.as_dict()
+    assert not pace.is_stale

@@ -102,8 +102,8 @@ def test_a_group_of_thousands_shows_its_pace(open_board):
     live.answer()
     live.tab("Timeline")
     assert {RED, GREEN} <= inks(ink(live, "fetch", 39)) | inks(ink(live, "fetch", 41))
-    counted = live.board._view.groups[1].as_dict(whole=False)["pace"]["bins"]
-    assert sum(number for column in counted for _, number in column) == 2_000
+    counted = live.board._view.groups[1].as_dict()["pace"]["parts"]
+    assert sum(number for _, _, number in counted) == 2_000
 
 
 def test_what_is_pointed_at_is_marked_in_the_other_view_and_told_in_one_line(open_board):
@@ -198,9 +198,9 @@ def test_the_list_and_its_grid_obey_the_keyboard(open_board):
     focused = live.page.locator(".cellist-run-line").first
     expect(focused).to_be_focused()
     live.page.keyboard.press("ArrowRight")
-    assert focused.get_attribute("aria-expanded") == "true"
+    expect(focused).to_have_attribute("aria-expanded", "true")
     live.page.keyboard.press("ArrowLeft")
-    assert focused.get_attribute("aria-expanded") == "false"
+    expect(focused).to_have_attribute("aria-expanded", "false")
     grid = live.page.locator("canvas.cellist-grid:visible")
     grid.focus()
     live.page.keyboard.press("End")

@@ -14,6 +14,8 @@ MOST_BINS = 96
 """Columns of a pace; with more, two become one of twice the width."""
 
 _FIRST_WIDTH = 50
+_PACE_EVERY = 1_000
+_ORDER = {key: place for place, key in enumerate(LOOKS)}
 _IDLE_LOOKS = frozenset({"waiting", "paused"})
 _IDLE_SHARE = 3
 _LEAST_IDLE = 1_000
@@ -98,35 +100,49 @@ class Pace:
     def __init__(self) -> None:
         self._begin = 0
         self._width = _FIRST_WIDTH
-        self._bins: list[dict[str, int]] = []
+        self._counts: dict[tuple[int, str], int] = {}
+        self._latest = 0
+        self._told = 0
 
     def note(self, look: str, at: int) -> None:
         """Count a run that ended."""
-        if not self._bins:
+        if not self._begin:
             self._begin = at - at % self._width
         place = max(0, at - self._begin) // self._width
         while place >= MOST_BINS:
             self._halve()
             place //= 2
-        while place >= len(self._bins):
-            self._bins.append({})
-        bin_ = self._bins[place]
-        bin_[look] = bin_.get(look, 0) + 1
+        self._counts[place, look] = self._counts.get((place, look), 0) + 1
+        self._latest = max(self._latest, at)
 
     def _halve(self) -> None:
         self._width *= 2
-        halved: list[dict[str, int]] = []
-        for place in range(0, len(self._bins), 2):
-            both = dict(self._bins[place])
-            for look, number in (self._bins[place + 1 : place + 2] or [{}])[0].items():
-                both[look] = both.get(look, 0) + number
-            halved.append(both)
-        self._bins = halved
+        halved: dict[tuple[int, str], int] = {}
+        for (place, look), number in self._counts.items():
+            key = place // 2, look
+            halved[key] = halved.get(key, 0) + number
+        self._counts = halved
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is so much new that it should be told."""
+        return self._latest - self._told >= _PACE_EVERY
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether there is anything new."""
+        return self._latest > self._told
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the columns as the front end gets them: how many of which look, worst first."""
+        """Return the columns as the front end gets them: of each its place, look and number."""
+        self._told = self._latest
+        counts = self._counts
         return {
             "begin": self._begin,
             "width": self._width,
-            "bins": [[[key, bin_[key]] for key in LOOKS if key in bin_] for bin_ in self._bins],
+            "parts": [[*key, counts[key]] for key in sorted(counts, key=_by_place_then_look)],
         }
+
+
+def _by_place_then_look(key: tuple[int, str]) -> tuple[int, int]:
+    return key[0], _ORDER[key[1]]

@@ -54,9 +54,12 @@ class Group:
         self.depth = 0 if parent is None else parent.depth + 1
         self.rows: list[Row] = []
         self.counts: dict[str, int] = {}
+        self.over = 0
+        """How many runs are over."""
         self.cells: list[str] = []
         self.changed_cells: dict[int, str] = {}
         self.sent = 0
+        self._told: dict[str, Any] = {}
         self.error: str | None = None
         """The latest failure of a run that failed for good."""
         self.lanes: list[Row] = []
@@ -95,23 +98,30 @@ class Group:
 
     def move(self, row: Row, look: str) -> None:
         """Note that a run of the group looks different now."""
-        self.counts[row.look] -= 1
-        self.counts[look] = self.counts.get(look, 0) + 1
+        counts = self.counts
+        counts[row.look] -= 1
+        if not counts[row.look]:
+            del counts[row.look]
+        counts[look] = counts.get(look, 0) + 1
+        self.over += (look in OVER) - (row.look in OVER)
         row.look = look
-        if look in OVER:
-            self.pace.note(look, row.run.ended // 1_000_000)
         self.cells[row.index] = self.changed_cells[row.index] = _CODES[look]
 
     def note(self, row: Row) -> None:
         """Take from a run what concerns the group: its span and, once it is over, its outcome."""
-        begin = row.run.first_running
+        run = row.run
+        begin = run.first_running
         if begin and (not self.began or begin < self.began):
             self.began = begin
         if row.look in OVER:
-            self.ended = max(self.ended, row.ended)
+            ended = run.ended
+            self.ended = max(self.ended, ended)
+            if not row.is_paced:
+                row.is_paced = True
+                self.pace.note(row.look, ended // 1_000_000)
             if row.look in TROUBLE:
-                self.error = error_line(row.run)
-            if not row.reasoned and row.run.why is not None:
+                self.error = error_line(run)
+            if not row.reasoned and run.why is not None:
                 self._count_reason(row)
 
     def _count_reason(self, row: Row) -> None:
@@ -155,11 +165,6 @@ class Group:
         return len(self.rows)
 
     @property
-    def over(self) -> int:
-        """How many runs are over."""
-        return sum(n for look, n in self.counts.items() if look in OVER)
-
-    @property
     def look(self) -> str:
         """The look that stands for the group."""
         return look_of_many(self.counts)
@@ -193,10 +198,11 @@ class Group:
             return node_text(only.run, only.look) or self.word
         return f"{self.word} · {duration(seconds)}"
 
-    def as_dict(self, *, whole: bool) -> dict[str, Any]:
-        """Return the group as the front end gets it; `whole` with all cells, else changed ones."""
-        fields: dict[str, Any] = {
-            "id": self.id,
+    def _facts(self) -> dict[str, Any]:
+        """Return what is said of the group, without what is said of each run."""
+        only = self.rows[0] if self.total == 1 else None
+        seconds = self.seconds()
+        return {
             "name": self.name,
             "kind": self.kind,
             "depth": self.depth,
@@ -212,18 +218,28 @@ class Group:
             "lanes": len(self.lanes),
             "pitch": self.pitch,
             "more": more_text(self.total - self.sent),
-            "run": self.rows[0].hex if self.total == 1 else None,
-            "doing": doing(self.rows[0].run, self.look) if self.total == 1 else None,
+            "run": only.hex if only is not None else None,
+            "doing": doing(only.run, only.look) if only is not None else None,
+            "took": duration(seconds) if seconds is not None else None,
+            "tags": sorted(clipped(tag, 40) for tag in self.tags)[:_TAGS_KEPT],
         }
-        if self.tags:
-            fields["tags"] = sorted(clipped(tag, 40) for tag in self.tags)[:_TAGS_KEPT]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the group as the front end gets it."""
+        self._told = self._facts()
+        whole = {"id": self.id, **self._told, "cells": "".join(self.cells)}
         if self.total > self.sent:
-            fields["pace"] = self.pace.as_dict()
-        seconds = self.seconds()
-        if seconds is not None:
-            fields["took"] = duration(seconds)
-        if whole:
-            fields["cells"] = "".join(self.cells)
-        elif self.changed_cells:
-            fields["changed"] = list(self.changed_cells.items())
-        return fields
+            whole["pace"] = self.pace.as_dict()
+        return whole
+
+    def changes(self, *, final: bool = False) -> dict[str, Any]:
+        """Return what differs since the last `changes` or `as_dict`."""
+        facts, told = self._facts(), self._told
+        self._told = facts
+        patch = {key: value for key, value in facts.items() if told.get(key, self) != value}
+        patch["id"] = self.id
+        if self.total > self.sent and (final or self.pace.is_due):
+            patch["pace"] = self.pace.as_dict()
+        if self.changed_cells:
+            patch["changed"] = list(self.changed_cells.items())
+        return patch

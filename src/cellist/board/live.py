@@ -239,7 +239,7 @@ class Board:
         elif now >= self._next_snapshot and not at_once:
             self._send_snapshot(view, now)
         else:
-            self._send("patch", view.changes())
+            self._send("patch", view.changes(final=at_once))
 
     def _send_snapshot(self, view: View, now: float) -> None:
         """Send everything, and the next time after a pause that keeps the cost small."""

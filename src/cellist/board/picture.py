@@ -14,7 +14,7 @@ from cellist.board.groups import Group
 from cellist.board.palette import LOOKS, MUTED, OVER, PAPER, RULE, TEXT, TROUBLE
 from cellist.board.rows import Row
 from cellist.board.view import View
-from cellist.board.wording import duration
+from cellist.board.wording import duration, ordered
 from cellist.drawing.markup import clipped, escaped
 
 WIDTH = 860
@@ -88,7 +88,7 @@ def _shares(group: Group, x: float, y: float, width: float) -> str:
     if group.total < 2:
         return ""
     text, at = "", x + 8
-    for key, number in group.as_dict(whole=False)["counts"]:
+    for key, number in ordered(group.counts):
         part = (width - 16) * number / group.total
         text += (
             f'<rect x="{at:.1f}" y="{y}" width="{part:.1f}" height="3" fill="{LOOKS[key].ink}"/>'

@@ -42,8 +42,7 @@ class Roots:
         self.counts[look] = self.counts.get(look, 0) + 1
         if look in OVER:
             self._live.pop(row.run.number, None)
-            state = row.run.state
-            self.ended = max(self.ended, state.at if state else 0)
+            self.ended = max(self.ended, row.run.entered[-1])
 
     def stoppable(self) -> list[Row]:
         """Return runs that can be cancelled, not more than one click should reach."""

@@ -7,6 +7,7 @@ missed comes with the next event.
 
 import re
 from collections import deque
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,14 @@ from cellist.board.wording import (
     diffs,
     duration,
     error_line,
-    look_of,
+    look_entered,
     why_line,
     word_of,
 )
 from cellist.drawing.markup import clipped
 from cellist.model.ids import as_hex
-from cellist.model.runs import Run
-from cellist.model.states import CANCELLING, PAUSED, RUNNING, State
+from cellist.model.runs import Entry, Run
+from cellist.model.states import CANCELLING, PAUSED, RUNNING
 from cellist.session import get_session
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Row:
     __slots__ = (
         "group",
         "index",
+        "is_paced",
         "is_root",
         "lane",
         "logs",
@@ -72,6 +74,7 @@ class Row:
         self.look = "pending"
         self.lane: int | None = None
         self.logs: deque[str] | None = None
+        self.is_paced = False
         self.is_root = False
         self.sent = False
         self.shade = False
@@ -87,8 +90,8 @@ class Row:
     @property
     def began(self) -> int:
         """When the run was announced, nanoseconds since the epoch."""
-        states = self.run.states
-        return states[0].at if states else 0
+        entered = self.run.entered
+        return entered[3] if entered else 0
 
     @property
     def ended(self) -> int:
@@ -103,14 +106,12 @@ class Row:
 
     def bars(self) -> list[Bar]:
         """Return the stretches of the timeline: attempts, waits between them, pauses."""
-        states = tuple(self.run.states)
+        entries = list(self.run.entries())
         found: list[Bar] = []
-        for position, state in enumerate(states):
-            after = states[position + 1] if position + 1 < len(states) else None
-            look = _bar_look(state, after)
+        for (kind, name, _, at), after in zip_longest(entries, entries[1:]):
+            look = _bar_look(kind, name, after)
             if look:
-                end = milliseconds(after.at) if after else None
-                found.append((look, milliseconds(state.at), end))
+                found.append((look, milliseconds(at), milliseconds(after[3]) if after else None))
         return found
 
     def controls(self) -> list[str]:
@@ -172,19 +173,19 @@ def trace_tail(run: Run) -> str | None:
     return text.replace(f'File "{Path.home()}/', 'File "~/')
 
 
-def _bar_look(state: State, after: State | None) -> str | None:
+def _bar_look(kind: str, name: str | None, after: Entry | None) -> str | None:
     """Return how a stretch is drawn: an attempt by how it ended, a wait as a wait."""
-    if state.name == "AwaitingRetry":
+    if name == "AwaitingRetry":
         return "waiting"
-    if state.type is PAUSED:
+    if kind == PAUSED:
         return "paused"
-    if state.type is CANCELLING:
+    if kind == CANCELLING:
         return "cancelling"
-    if state.type is not RUNNING:
+    if kind != RUNNING:
         return None
     if after is None:
         return "running"
-    look = look_of(after)
+    look = look_entered(after[0], after[1])
     if look in OVER:
         return look
     return "failed" if look in ("waiting", "running", "scheduled") else "running"

@@ -23,7 +23,7 @@ from cellist.board.rows import Row, milliseconds
 from cellist.board.wording import (
     amount,
     duration,
-    look_of,
+    look_now,
     look_of_many,
     ordered,
     reason_or_error,
@@ -117,13 +117,16 @@ class View:
         """How many runs are not over; exact after `changes` or `snapshot`."""
         return self._active
 
-    def changes(self) -> dict[str, Any]:
-        """Return what differs since the last call."""
+    def changes(self, *, final: bool = False) -> dict[str, Any]:
+        """Return what differs since the last call; if `final`, also what was put off."""
         self.read()
+        if final:
+            behind = [group for group in self.groups if group.pace.is_stale]
+            self._changed_groups.update((group.id, group) for group in behind)
         patch: dict[str, Any] = {"header": self.header()}
         if self._changed_groups:
             patch["groups"] = [
-                group.as_dict(whole=False) for group in self._changed_groups.values()
+                group.changes(final=final) for group in self._changed_groups.values()
             ]
         if self._changed_rows:
             patch["rows"] = [row.as_dict() for row in self._changed_rows.values()]
@@ -139,7 +142,7 @@ class View:
         whole = {
             "looks": {key: [look.icon, look.word, look.code] for key, look in LOOKS.items()},
             "header": self.header(),
-            "groups": [group.as_dict(whole=True) for group in self.groups],
+            "groups": [group.as_dict() for group in self.groups],
             "rows": [row.as_dict() for row in self.rows.values() if row.sent],
             "graph": self._graph or graph_of(()),
         }
@@ -250,15 +253,15 @@ class View:
     def _refresh(self, row: Row) -> None:
         """Read the present state of a run into its row and group."""
         run, group = row.run, row.group
-        state = run.state
-        look = look_of(state)
+        look = look_now(run)
         if look != row.look:
             if row.is_root:
                 self._roots.move(row, look)
             self._count(row, look)
             group.move(row, look)
-        if state is not None and state.at > self.latest:
-            self.latest = state.at
+        entered = run.entered
+        if entered and entered[-1] > self.latest:
+            self.latest = entered[-1]
         group.note(row)
         if run.progress is not None:
             self._note_progress(row)

@@ -22,6 +22,7 @@ from cellist.model.states import (
     RUNNING,
     SCHEDULED,
     State,
+    StateType,
 )
 
 _BY_TYPE = {
@@ -57,6 +58,29 @@ def look_of(state: State | None) -> str:
     if state is None:
         return "pending"
     return _BY_NAME.get(state.name) or _BY_TYPE[state.type]
+
+
+class _LooksByState(dict[tuple[str, str | None], str]):
+    """The look of each type and name of a state that was seen: few, and asked for very often."""
+
+    def __missing__(self, key: tuple[str, str | None]) -> str:
+        kind, name = key
+        look = self[key] = _BY_NAME.get(name or "") or _BY_TYPE[StateType(kind)]
+        return look
+
+
+_looks = _LooksByState()
+
+
+def look_now(run: Run) -> str:
+    """Return the key of the look of a run, without making an object of its state."""
+    entered = run.entered
+    return look_entered(entered[-4], entered[-3]) if entered else "pending"
+
+
+def look_entered(kind: str, name: str | None) -> str:
+    """Return the key of the look of a state by its type and name."""
+    return _looks[kind, name]
 
 
 def word_of(state: State | None) -> str:
@@ -156,7 +180,14 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 def ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the counts that are not zero, what deserves attention first."""
-    return [(key, counts[key]) for key in LOOKS if counts.get(key)]
+    return sorted([pair for pair in counts.items() if pair[1]], key=_place)
+
+
+_PLACES = {key: place for place, key in enumerate(LOOKS)}
+
+
+def _place(pair: tuple[str, int]) -> int:
+    return _PLACES[pair[0]]
 
 
 _WHILE_ACTIVE = ("cancelling", "running", "waiting", "paused")

@@ -155,19 +155,22 @@ export function rowAt(rows, x, y, how) {
  * @param {{scale: Scale, inks: import("./inks.js").Inks}} how
  */
 export function paintPace(pen, pace, how) {
-  const most = Math.max(1, ...pace.bins.map((bin) => bin.reduce((sum, [, number]) => sum + number, 0)));
-  pace.bins.forEach((bin, i) => {
-    const begin = pace.begin + i * pace.width;
+  /** @type {Map<number, number>} */
+  const sums = new Map();
+  for (const [place, , number] of pace.parts) sums.set(place, (sums.get(place) ?? 0) + number);
+  const most = Math.max(1, ...sums.values());
+  let column = -1;
+  let y = 0;
+  for (const [place, look, number] of pace.parts) {
+    if (place !== column) [column, y] = [place, PACE_HEIGHT - 1];
+    const begin = pace.begin + place * pace.width;
     const x = how.scale.x(begin);
     const width = Math.max(1, how.scale.x(begin + pace.width) - x - 0.5);
-    let y = PACE_HEIGHT - 1;
-    for (const [look, number] of bin) {
-      const height = Math.max(MARKED.has(look) ? 2 : 0, (number * (PACE_HEIGHT - 3)) / most);
-      pen.fillStyle = how.inks.get(look);
-      pen.fillRect(x, y - height, width, height);
-      y -= height;
-    }
-  });
+    const height = Math.max(MARKED.has(look) ? 2 : 0, (number * (PACE_HEIGHT - 3)) / most);
+    pen.fillStyle = how.inks.get(look);
+    pen.fillRect(x, y - height, width, height);
+    y -= height;
+  }
 }
 
 /**

@@ -41,6 +41,7 @@ export function makeList(store, commands, pane, selection, inks, want) {
   /** How many runs of a group are listed; only open groups are here.
    * @type {Map<number, number>} */
   const opened = new Map();
+  let width = 0;
 
   /** The parts of a line that opens. @param {string} kind */
   function makeLine(kind) {
@@ -166,7 +167,7 @@ export function makeList(store, commands, pane, selection, inks, want) {
   function updateGroup(part, group) {
     const fitting = filter.active ? filter.pick(group, inOrder(group.id)) : null;
     const isOpen = !group.run && (opened.has(group.id) || (fitting !== null && group.total > 1));
-    const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${lines.clientWidth} ${pane.run()}`;
+    const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${width} ${pane.run()}`;
     if (part.painted === group && part.key === key) return;
     part.painted = group;
     part.key = key;
@@ -251,6 +252,7 @@ export function makeList(store, commands, pane, selection, inks, want) {
   }
 
   function paint() {
+    width = lines.clientWidth; // once: asked for between two writes, it would lay out everything again
     toolbar.paint();
     let fit = 0;
     const groups = [...store.groups.values()].filter((group) => {

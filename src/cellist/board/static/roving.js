@@ -50,6 +50,7 @@ export function rove(el, selector, move = lineUp) {
     all[to].focus();
   });
   return () => {
-    if (!current?.isConnected || !current.offsetParent) choose(el.querySelector(selector));
+    // not offsetParent, which would have everything laid out here and now
+    if (!current?.isConnected || current.closest("[hidden]")) choose(el.querySelector(selector));
   };
 }

@@ -74,10 +74,11 @@ export class Store {
       this.graph = message.graph;
       this.graphVersion += 1;
     }
-    for (const group of message.groups ?? []) {
-      const cells = group.cells ? [...group.cells] : (this.groups.get(group.id)?.cells ?? []);
-      for (const [index, code] of group.changed ?? []) /** @type {string[]} */ (cells)[index] = code;
-      group.cells = /** @type {string[]} */ (cells);
+    for (const change of message.groups ?? []) {
+      const group = { ...this.groups.get(change.id), ...change };
+      const cells = /** @type {string[]} */ (typeof group.cells === "string" ? [...group.cells] : group.cells ?? []);
+      for (const [index, code] of change.changed ?? []) cells[index] = code;
+      group.cells = cells;
       this.groups.set(group.id, group);
     }
     for (const row of message.rows ?? []) {

@@ -62,7 +62,7 @@
  * @typedef {object} Pace  How many runs of a group ended when and how.
  * @property {number} begin
  * @property {number} width  Of a column, in milliseconds.
- * @property {[look: string, number: number][][]} bins
+ * @property {[place: number, look: string, number: number][]} parts  Columns from below, the worst first.
  *
  * @typedef {object} Drawing
  * @property {number} w

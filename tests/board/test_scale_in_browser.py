@@ -1,0 +1,111 @@
+"""Ten thousand runs, five hundred groups: what a frame costs the page, and what the board costs
+the kernel. The numbers are printed; what is asserted of times is generous, as machines are busy.
+"""
+
+import json
+import threading
+import time
+
+import pytest
+
+from cellist.board import Board, Feed
+from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING
+from tests.board.fakes import Cell, Screen, Story
+from tests.board.page import FRAMES
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+RUNS = 10_000
+UPDATES = 20
+
+
+def say(capsys, text):
+    with capsys.disabled():
+        print(f"\n  {text}", end="")
+
+
+@pytest.mark.parametrize("width", [1000, 1400], ids=["one view", "side by side"])
+@pytest.mark.parametrize("groups", [1, 500])
+def test_ten_thousand_runs_stay_smooth(open_board, capsys, groups, width):
+    live = open_board(width=width)
+    flow = live.story.begin(live.story.flow(), 0)
+    runs = [live.story.begin(live.story.task(f"task {i % groups}", flow), 1) for i in range(RUNS)]
+    live.answer()
+    tabs = ("Graph", "Timeline", "List") if width < 1100 else ("Overview", "List")
+    sizes = []
+    for place, name in enumerate(tabs):
+        for turn in range(UPDATES):
+            begin = (place * UPDATES + turn) * 150
+            for run in runs[begin : begin + 150]:
+                live.story.enter(run, 5, COMPLETED)
+            live.board.frame()
+        messages = [*live.screen.messages]
+        live.screen.messages.clear()
+        sizes += [len(json.dumps(one)) for one in messages if one["kind"] == "patch"]
+        live.tab(name)
+        if name == "List" and groups == 1:
+            live.page.locator(".cellist-group-line", has_text="task").click()
+        p50, p95, work, half = live.page.evaluate(FRAMES, messages)
+        say(
+            capsys,
+            f"{RUNS:,} runs in {groups} groups, {name}: frame p50 {p50:.1f} ms, p95 {p95:.1f} ms, "
+            f"own work p50 {half:.1f} ms, p95 {work:.1f} ms",
+        )
+        assert half < 50, "half of all updates"
+    mean = sum(sizes) / len(sizes)
+    say(capsys, f"an update of 150 runs: {mean:,.0f} bytes, {mean / 150:.0f} for each")
+    assert mean < 60_000
+    done = len(tabs) * UPDATES * 150
+    assert f"✓ {done:,} completed" in live.page.locator(".cellist-counts").inner_text()
+
+
+class Counting(Screen):
+    """A screen that measures messages as they are sent, in JSON, and keeps none."""
+
+    sent = 0
+    size = 0
+
+    def send(self, message):
+        self.sent += 1
+        self.size += len(json.dumps(message))
+
+
+@pytest.mark.parametrize("groups", [1, 100])
+def test_five_thousand_changes_a_second_leave_the_kernel_to_its_user(capsys, groups):
+    rate, seconds = 5_000, 4
+    feed, cell, screen = Feed(), Cell("1"), Counting()
+    board = Board("crawl", control=lambda *_: None, ui="widget", screen=screen)
+    board.show()
+    feed.attach(cell, board)
+    board._receive({"kind": "hello"})
+    story = Story(feed.sink, cell=cell)
+    flow = story.flow()
+    flow.enter(PENDING)
+    flow.enter(RUNNING)
+    thread = next(one for one in threading.enumerate() if one is feed._thread)
+    clock = time.pthread_getcpuclockid(thread.ident)
+    before, begin, made, going = time.clock_gettime(clock), time.monotonic(), 0, []
+    while (spent := time.monotonic() - begin) < seconds:
+        while made < spent * rate:
+            run = story.task(f"task {made % groups}", flow)
+            run.enter(PENDING)
+            run.enter(RUNNING)
+            going.append(run)
+            made += 2
+            if len(going) > 30:
+                going.pop(0).enter(FAILED if made % 100 == 0 else COMPLETED)
+                made += 1
+        time.sleep(0.002)
+    share = (time.clock_gettime(clock) - before) / (time.monotonic() - begin)
+    say(
+        capsys,
+        f"{made / spent:,.0f} changes/s in {groups} groups: {100 * share:.1f} % of a processor, "
+        f"{screen.sent / spent:.1f} messages/s, {screen.size / made:.1f} bytes a change",
+    )
+    assert screen.sent >= 2, "it lives"
+    assert screen.sent / spent <= 21
+    assert share < 0.15, "generously: a busy machine is slower at everything"
+    for run in going:
+        run.enter(COMPLETED)
+    flow.enter(COMPLETED)
+    feed.finish(cell)
