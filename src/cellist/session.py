@@ -84,6 +84,14 @@ class Session:
         """The kernel's event loop, once the notebook extension knows it."""
         self.limits = Limits(shared=self._shared_limits())
         self.history = self._open_history()
+        self._open_stores()
+        self.history.count_kept = self._count_kept
+        self.cache = Cache(self.stores, self)
+        watch_tqdm()
+        self.values = Values(self)
+        self.history.values = self.values
+
+    def _open_stores(self) -> None:
         chosen = settings.active()
         self.store = ResultStore(
             self._place("results"),
@@ -91,13 +99,8 @@ class Session:
             kind=chosen.store,
             budget=chosen.results_budget,
         )
-        self.history.count_kept = self._count_kept
         self.stores = Stores(self.store, self.warn, chosen.store)
         self.stores.bundles.named = lambda: settings.active().bundles
-        self.cache = Cache(self.stores, self)
-        watch_tqdm()
-        self.values = Values(self)
-        self.history.values = self.values
 
     def _place(self, name: str) -> Path | None:
         try:
