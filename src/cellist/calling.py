@@ -96,9 +96,9 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
         if kwargs or wait_for is not None or origins:
             _note_inputs(x, wait_for, origins)
     services.live[run.number] = x
-    if parent is None and services.on_cell_run is not None and cell is not None:
+    if parent is None:
         try:
-            services.on_cell_run(cell, run)
+            services.on_root_run(cell, run)
         except Exception as error:
             services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
     run.enter(PENDING)

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from cellist.runlogs import (
     tell_hook,
     tell_hook_end,
 )
+from cellist.terminals import show_in_terminal
 from cellist.tqdm_loops import watch as watch_tqdm
 from cellist.unfinished import UnfinishedRuns
 from cellist.values import Values
@@ -73,8 +75,8 @@ class Session:
         """Whether somebody reads of every task that it has completed."""
         self.pools: dict[Any, Any] = {}
         """Pools for submissions outside flows, by task runner."""
-        self.on_cell_run: Callable[[Any, Run], None] | None = None
-        """Called in the calling thread when a cell starts its first run; shows the board."""
+        self.on_root_run: Callable[[Any, Run], None] = partial(show_in_terminal, self)
+        """Called in the calling thread with the cell, if any, and a run that no run called."""
         self.desk = Desk()
         self.front: Front | None = None
         """Where tasks show something again, once the notebook extension is loaded."""

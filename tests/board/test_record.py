@@ -19,7 +19,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\x00\x1
 VOID = {"img", "br"}
 ALLOWED = {
     "div", "style", "p", "b", "span", "table", "thead", "tbody", "tr", "th", "td", "br", "small",
-    "details", "summary", "ul", "li", "pre", "img",
+    "details", "summary", "ul", "li", "pre", "img", "code",
 }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_it_ties_itself_to_the_widget_and_hides_a_dead_one(view, story):
     assert html.startswith('<div data-cellist-static="f00"><style>')
     assert (
         ".jp-OutputArea-child:has(+ .jp-OutputArea-child [data-cellist-static]) > "
-        ".jupyter-widgets:not(:has(*)){display:none}"
+        ".jupyter-widgets:not(:has(*)),"
     ) in html
 
 
@@ -128,9 +128,9 @@ def test_of_a_failed_group_and_of_each_unrun_one_it_says_why(view, story):
         story.enter(unrun, 3, PENDING)
         story.enter(unrun, 4, PENDING, "NotReady")
     text = Strict(record(view)).text
-    assert "no network; ran: argument `n`: 1 → 2" in text
+    assert "no network; ran: argument n: 1 → 2" in text
     for number in range(2):
-        assert f"not run · did not run: its input `fetch-{number}` failed" in text
+        assert f"not run · did not run: its input fetch-{number} failed" in text
 
 
 def test_a_thousand_runs_fit_in_sixty_kilobytes(view, story):
@@ -202,6 +202,25 @@ def test_it_is_the_same_for_the_same_story():
     crawl(Story(second.apply), 30)
     names = re.compile(r"\w+-[0-9a-f]{3}\b")
     assert names.sub("", record(first)) == names.sub("", record(second))
+
+
+def test_depth_shows_and_does_not_break_lines(view, story):
+    crawl(story, 2)
+    assert f">{chr(0xA0) * 4}fetch</td>" in record(view)
+
+
+def test_names_in_reasons_are_code_and_stay_text(view, story):
+    run = story.task("t")
+    run.why = Reason("miss", "changed", "ran: helper `<b>clean` changed")
+    story.complete(run, 1, 2)
+    assert "ran: helper <code>&lt;b&gt;clean</code> changed</td>" in record(view)
+
+
+def test_a_note_stands_below_the_heading(view, story):
+    crawl(story, 2)
+    view.read()
+    html = record_html(view, "x", "<only> a record")
+    assert "</p><p><small>&lt;only&gt; a record</small></p><table>" in html
 
 
 def test_nothing_ran_is_a_line(view):

@@ -73,6 +73,38 @@ def test_messages_of_the_page_reach_the_board(board, monkeypatch):
     assert [message["kind"] for message in sent] == ["snapshot"]
 
 
+def test_where_a_page_has_no_widgets_a_line_says_what_was_there(board, published):
+    assert published[0][0]["text/plain"] == widget.IN_ITS_PLACE
+
+
+def test_a_record_says_while_runs_go_on_that_it_is_written_now_and_then(board, published):
+    story = Story(lambda event: board.apply((event,)))
+    run = story.begin(story.task("fetch"), 0)
+    board.frame(final=True)
+    assert "So far: written every few seconds" in published[-1][0]["text/html"]
+    story.enter(run, 2, COMPLETED)
+    board.close()
+    assert "So far" not in published[-1][0]["text/html"]
+
+
+def test_without_its_widget_the_board_is_its_record_and_says_why(published, monkeypatch):
+    def missing():
+        raise ModuleNotFoundError("No module named 'anywidget'")
+
+    monkeypatch.setattr(widget, "_widget_class", missing)
+    made = Board("crawl", control=lambda action, run: None, ui="widget")
+    made.show()
+    story = Story(lambda event: made.apply((event,)))
+    story.complete(story.task("fetch"), 0, 1)
+    made.close()
+    assert [set(data) for data, _, _ in published] == [{"text/html", "text/plain"}] * 2
+    assert (
+        "<small>No live board, only this record: its widget could not be made "
+        "(ModuleNotFoundError: No module named &#x27;anywidget&#x27;). "
+        "`pip install -U anywidget ipywidgets` may help.</small>"
+    ) in published[-1][0]["text/html"]
+
+
 def test_html_boards_make_no_widget(published):
     Board("crawl", control=lambda action, run: None, ui="html").show()
     assert [set(data) for data, _, _ in published] == [{"text/html", "text/plain"}]

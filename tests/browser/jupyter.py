@@ -171,7 +171,8 @@ def open_notebook(page: Page, app: str, address: str, file: Path) -> Notebook:
     """Open a notebook of the server and wait until its kernel is idle."""
     notebook = Notebook(page, file)
     place = "lab/tree" if app == "lab" else "notebooks"
-    page.goto(f"{address}/{place}/{file.name}")
+    fresh = "?reset" if app == "lab" else ""  # or Lab opens again what was open in it last
+    page.goto(f"{address}/{place}/{file.name}{fresh}")
     page.wait_for_function(READY, timeout=90_000)
     return notebook
 

@@ -99,7 +99,7 @@ def own(cell: Cell) -> list[dict]:
     return [
         bundle
         for bundle in cell.shown
-        if "cellist board" not in str(bundle) and "data-cellist" not in str(bundle)
+        if "widget-view" not in str(bundle) and "data-cellist" not in str(bundle)
     ]
 
 

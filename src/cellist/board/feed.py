@@ -13,13 +13,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from cellist.board.live import Board
 from cellist.model.events import Event
 
 FRAME = 0.05
@@ -28,6 +27,42 @@ FRAME = 0.05
 _REST = 60
 _LONGEST_PAUSE = 1.5
 _log = logging.getLogger("cellist.board")
+
+
+class Drawn(Protocol):
+    """A board as the feed knows it."""
+
+    title: str
+
+    @property
+    def active(self) -> int:
+        """How many runs are not over."""
+        ...
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it is closed."""
+        ...
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take in events."""
+        ...
+
+    def frame(self, *, final: bool = False) -> None:
+        """Draw what has changed."""
+        ...
+
+    def due_in(self) -> float | None:
+        """Return in how many seconds a frame is wanted though nothing happens."""
+        ...
+
+    def close(self) -> None:
+        """Draw the end."""
+        ...
+
+    def release(self) -> None:
+        """Let go without drawing anything more."""
+        ...
 
 
 class CellToken(Protocol):
@@ -44,7 +79,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._queue: deque[Event] = deque()
-        self._boards: dict[str, Board] = {}
+        self._boards: dict[str, Drawn] = {}
         self._leaving: set[str] = set()
         """Cells that are over while runs they started are not."""
         self._lock = threading.RLock()
@@ -63,7 +98,7 @@ class Feed:
                 self._asleep = False
                 self._bell.put(None)
 
-    def attach(self, cell_token: CellToken, board: Board) -> None:
+    def attach(self, cell_token: CellToken, board: Drawn) -> None:
         """Send the events of runs started from this cell execution to this board."""
         with self._lock:
             self._boards[cell_token.id] = board
@@ -153,7 +188,7 @@ class Feed:
                 board.apply(events)
 
 
-def _guarded(board: Board, act: Callable[[], None]) -> bool:
+def _guarded(board: Drawn, act: Callable[[], None]) -> bool:
     """Draw; a fault of the board is one warning and the end of the board, never of a run."""
     try:
         act()

@@ -28,9 +28,9 @@ from typing import Any, Literal, Protocol
 
 from cellist.board.clicks import Control, answer
 from cellist.board.forms import Answer, Forms
-from cellist.board.record import record_html
+from cellist.board.record import SO_FAR, record_html
 from cellist.board.view import View
-from cellist.board.widget import JupyterScreen
+from cellist.board.widget import JupyterScreen, NoLiveBoard
 from cellist.engine.threads import run_in_thread
 from cellist.exceptions import ObjectNotFound
 from cellist.model.events import Event
@@ -90,6 +90,9 @@ class Board:
     `details` tells about a run that is opened.
     """
 
+    shows_logs = True
+    """Whether what runs log is seen on it."""
+
     def __init__(
         self,
         title: str,
@@ -105,6 +108,7 @@ class Board:
         self._control = control
         self._details = details
         self._screen = screen
+        self._note = ""
         self._usual = usual
         self._view: View | None = View(title)
         self._forms = Forms()
@@ -144,8 +148,7 @@ class Board:
         with self._lock:
             if self._screen is None:
                 self._screen = JupyterScreen()
-            receive = self._receive if self.ui == "widget" else None
-            self._screen.open(*self._record(), receive, self.ident)
+            self._open(self._screen)
             self._shown = True
 
     def show_again(self) -> None:
@@ -173,6 +176,16 @@ class Board:
     def answers_while_blocked(self) -> bool:
         """Whether clicks reach the kernel while code on its main thread blocks."""
         return getattr(self._screen, "answers_while_blocked", False)
+
+    def _open(self, screen: Screen) -> None:
+        """Open the screen; where there can be no widget, with the record alone, which says so."""
+        if self.ui == "widget":
+            try:
+                screen.open(*self._record(), self._receive, self.ident)
+                return
+            except NoLiveBoard as missing:
+                self.ui, self._note = "html", str(missing)
+        screen.open(*self._record(), None, self.ident)
 
     def frame(self, *, final: bool = False) -> None:
         """Send what changed; write the record if it is time, or `final`."""
@@ -265,7 +278,8 @@ class Board:
     def _record(self) -> tuple[str, str]:
         view = self._view or View(self.title)
         view.read()
-        return record_html(view, self.ident), view.header()["sentence"]
+        note = SO_FAR if self.ui == "widget" and view.active else self._note
+        return record_html(view, self.ident, note), view.header()["sentence"]
 
     def _receive(self, message: dict[str, Any]) -> None:
         """Answer a message from the page, on whatever thread it comes."""

@@ -94,8 +94,8 @@ def rate(one: Glance) -> str:
 
 
 def meter(share: float | None, width: int = 10) -> str:
-    """Return a bar of characters; empty where the whole is not known."""
-    if share is None:
+    """Return a bar of characters; empty where the whole is not known, or done."""
+    if share is None or share == 1:
         return ""
     full = int(share * width)
     return _FULL * full + _EMPTY * (width - full)

@@ -5,8 +5,9 @@ needs a word in a `<details>`; then the picture. Plain tags and few attributes, 
 the rest. Everything that comes from a user is escaped in one place (`markup.escaped`). Size
 is bounded: 60 KB for a thousand runs.
 
-The style element does two things in Jupyter and nothing elsewhere: it hides the error that stands
-in place of a live board in a reopened notebook. The live board hides the record (`static/main.js`).
+The style element does something in Jupyter only: whatever stands in place of a live board that is
+not there (in a reopened notebook, or where its script cannot be loaded) it hides. The live board
+hides the record (`static/main.js`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ from cellist.board.wording import (
     why_line,
     word_of,
 )
-from cellist.drawing.markup import clipped, data_uri, escaped
+from cellist.drawing.markup import clipped, data_uri, escaped, prose
 
 MAX_GROUPS = 80
 """Groups in the table."""
@@ -39,15 +40,26 @@ MAX_LINES = 150
 PICTURE_LIMIT = 24_000
 """Characters of SVG; a larger picture is left out."""
 
+_BEFORE = ".jp-OutputArea-child:has(+ .jp-OutputArea-child [data-cellist-static]) > "
 _HIDE_DEAD_WIDGET = (
-    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child [data-cellist-static]) > "
-    ".jupyter-widgets:not(:has(*)){display:none}</style>"
+    f"<style>{_BEFORE}.jupyter-widgets:not(:has(*)),"  # no model; below: no script
+    f"{_BEFORE}*:has(> * > .jupyter-widgets-error-widget){{display:none}}</style>"
 )
+SO_FAR = (
+    "So far: written every few seconds while it runs. The live board needs Jupyter widgets, "
+    "which are not shown here."
+)
+"""What a record says of itself that stands in for a live board; with one, nobody sees it."""
 
 
-def record_html(view: View, ident: str) -> str:
-    """Return the record of a board. `ident` ties it to the live board on the same page."""
+def record_html(view: View, ident: str, note: str = "") -> str:
+    """Return the record of a board. `ident` ties it to the live board on the same page.
+
+    `note` is said below its heading, such as why there is no live board.
+    """
     parts = [f'<div data-cellist-static="{escaped(ident)}">', _HIDE_DEAD_WIDGET, _heading(view)]
+    if note:
+        parts.append(f"<p><small>{escaped(note)}</small></p>")
     if view.groups:
         parts += [_table(view.groups), _details(view), _picture(view)]
     parts.append("</div>")
@@ -70,11 +82,11 @@ def _table(groups: Sequence[Group]) -> str:
     """Return the facts on each task: state, number of runs, time, why it ran or did not."""
     lines = [
         (
-            "\u2003" * min(group.depth, 6) + escaped(group.name),
+            "\u00a0" * 4 * min(group.depth, 6) + escaped(group.name),
             stateful(group.look, group.word) + _below(group),
             f"{group.total:,}",
             _took(group.seconds()),
-            escaped(_why(group)),
+            prose(_why(group)),
         )
         for group in groups[:MAX_GROUPS]
     ]
@@ -119,9 +131,9 @@ def _details(view: View) -> str:
         inner += f"<br>{more_text(left_out)}" if left_out else ""
         parts.append(
             f"<details><summary>{escaped(group.name)}: {escaped(counts_text(group.counts))}"
-            f"</summary>{inner}</details>"
+            f"</summary>\n{inner}</details>"
         )
-    return "".join(parts)
+    return "\n".join(parts)
 
 
 def _has_facts(row: Row) -> bool:
@@ -160,7 +172,7 @@ def _line(row: Row) -> str:
     return " · ".join(
         [
             f"{LOOKS[row.look].icon} {escaped(f'{clipped(run.name, 60)} {word_of(run.state)}')}",
-            *(escaped(fact) for fact in facts if fact),
+            *(prose(fact) for fact in facts if fact),
         ]
     )
 

@@ -107,6 +107,10 @@ class View:
         """Whether a run tells how far it is: that moves without events, see `tick`."""
         return bool(self._counting)
 
+    def counting(self, group: Group) -> Row | None:
+        """Return a run of a group that goes on and tells how far it is."""
+        return next((row for row in self._counting.values() if row.group is group), None)
+
     def tick(self) -> None:
         """Have those runs read again that tell how far they are."""
         for number, row in islice(self._counting.items(), COUNTING_LIMIT):

@@ -16,9 +16,27 @@ from cellist.board.assets import board_css, board_js
 KEPT = 40
 """Boards that are over and still answer a reloaded page; older ones show their record instead."""
 
+IN_ITS_PLACE = "The live board of these runs was here; what follows is its record."
+"""What stands where a page cannot show widgets: in an untrusted notebook, on GitHub."""
+
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 Receive = Callable[[dict[str, Any]], None]
 _retired: "deque[JupyterScreen]" = deque()
+
+
+class NoLiveBoard(Exception):
+    """The widget cannot be made here; the message says why, for people."""
+
+
+def _new_widget(ident: str) -> Any:
+    try:
+        return _widget_class()(ident=ident)
+    except Exception as error:
+        message = (
+            f"No live board, only this record: its widget could not be made "
+            f"({type(error).__name__}: {error}). `pip install -U anywidget ipywidgets` may help."
+        )
+        raise NoLiveBoard(message) from error
 
 
 @cache
@@ -53,9 +71,12 @@ class JupyterScreen:
         """Whether clicks are handled in a subshell, beside code that blocks the main thread."""
 
     def open(self, html: str, text: str, receive: Receive | None, ident: str) -> None:
-        """Display the widget, if `receive` is given, and the record, in the calling context."""
+        """Display the widget, if `receive` is given, and the record, in the calling context.
+
+        Raises `NoLiveBoard`, and then shows nothing, if the widget cannot be made.
+        """
         if receive is not None:
-            self._widget = _widget_class()(ident=ident)
+            self._widget = _new_widget(ident)
 
             def hand_over(_widget: object, content: dict[str, Any], _buffers: object) -> None:
                 receive(content)
@@ -70,7 +91,7 @@ class JupyterScreen:
         self._context = contextvars.copy_context()
         if self._widget is not None:
             view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-            _publish({_WIDGET_VIEW: view, "text/plain": "cellist board"})
+            _publish({_WIDGET_VIEW: view, "text/plain": IN_ITS_PLACE})
         _publish({"text/html": html, "text/plain": text}, transient=self._transient)
 
     def send(self, message: dict[str, Any]) -> None:

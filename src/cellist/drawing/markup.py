@@ -2,7 +2,7 @@
 
 import base64
 
-from cellist.model.markup import escaped
+from cellist.model.markup import escaped, printable, prose
 
 
 def clipped(text: str, limit: int) -> str:
@@ -18,4 +18,4 @@ def data_uri(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-__all__ = ["clipped", "data_uri", "escaped"]
+__all__ = ["clipped", "data_uri", "escaped", "printable", "prose"]

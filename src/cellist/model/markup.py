@@ -1,4 +1,4 @@
-"""Text that becomes part of HTML or XML."""
+"""Text that becomes part of HTML, of XML or of what a terminal shows."""
 
 import html
 import re
@@ -9,6 +9,11 @@ _NOT_PRINTABLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 def escaped(text: str) -> str:
     """Return text fit for HTML, XML and quoted attributes, without control characters."""
     return html.escape(re.sub(_NOT_PRINTABLE, "�", text), quote=True)
+
+
+def printable(text: str) -> str:
+    """Return text fit for a terminal: on one line, without what would steer it."""
+    return re.sub(_NOT_PRINTABLE, "�", " ".join(text.split()))
 
 
 def prose(text: str) -> str:

@@ -76,7 +76,7 @@ class Bar:
         ended = self.ended
         at = ended or (time.monotonic() if now is None else now)
         done, elapsed = self.done, max(at - self.began, 0.0)
-        rate = (done / elapsed if elapsed else None) if ended else self._rate(at, done)
+        rate = (done / elapsed if elapsed >= _LEAST else None) if ended else self._rate(at, done)
         left = None
         if not ended and rate and self.total is not None and done <= self.total:
             left = (self.total - done) / rate

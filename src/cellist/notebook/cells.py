@@ -41,7 +41,7 @@ class Cell:
     @property
     def shows_logs(self) -> bool:
         """Whether what runs of the cell log is shown on a board, or to be shown nowhere."""
-        return self.board is not None or self.quiet
+        return self.quiet or getattr(self.board, "shows_logs", False)
 
     @property
     def title(self) -> str:

@@ -13,7 +13,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from cellist import settings
-from cellist.board import Board, Details, Feed
+from cellist.board import Board, Details, Feed, TextBoard
+from cellist.board.region import is_terminal
 from cellist.engine.execution import current_cell
 from cellist.model.runs import Run
 from cellist.notebook.asking import is_attended, show_form
@@ -32,6 +33,7 @@ from cellist.notebook.showing import ShellFront
 from cellist.notebook.task_options import task_magic
 from cellist.notebook.transform import NAMES, WrapBody, replace_first_line
 from cellist.session import get_session
+from cellist.terminals import show_in_terminal
 
 _MAGICS = (
     ("cell", "flow", flow_magic),
@@ -74,7 +76,7 @@ class Extension:
         session = get_session()
         session.main_loop = kernel_loop(shell)
         session.sinks.append(self.feed.sink)
-        session.on_cell_run = self.on_run
+        session.on_root_run = self.on_run
         session.desk.show = functools.partial(show_form, shell)
         session.desk.is_attended = functools.partial(is_attended, shell)
         session.front = self.front
@@ -109,7 +111,7 @@ class Extension:
         session = get_session()
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)
-        session.on_cell_run = None
+        session.on_root_run = functools.partial(show_in_terminal, session)
         session.desk.show = session.desk.is_attended = None
         session.front = session.run_cell = None
         self.front.rest()
@@ -151,37 +153,34 @@ class Extension:
             variable.set(value)  # as in a cell that does not await
         if cell.board is not None:
             self.feed.finish(cell)
-        elif cell.runs and not cell.quiet:
-            self._say(cell)
         if self._cells:  # this cell was run by another one, which goes on
             current_cell.set(self._cells[-1])
 
     def on_run(self, cell: Any, run: Run) -> None:
-        """Show the board of a cell when its first run starts."""
+        """Show the board of a cell when its first run starts that no other called."""
         if not isinstance(cell, Cell):
             return
         cell.runs.append(run)
         if cell.board is not None or len(cell.runs) > 1 or cell.quiet:
             return
-        ui = ui_for(self.shell, settings.active().ui)
-        if ui in ("off", "text"):
-            return
-        name, history = run.definition.name, get_session().history
-        usual = functools.partial(history.durations, name, kind=run.kind)
-        board = Board(name, control=control, ui=ui, usual=usual, details=self.details)  # pyright: ignore[reportArgumentType] - off and text are excluded above
-        cell.board = board
-        self.feed.attach(cell, board)
-        board.show()
+        board = self._board_for(run)
+        if board is not None:
+            cell.board = board
+            self.feed.attach(cell, board)
+            board.show()
 
-    def _say(self, cell: Cell) -> None:
-        """Print one line about the runs of a cell where no board can be shown."""
-        if ui_for(self.shell, settings.active().ui) != "text":
-            return
-        for run in cell.runs:
-            state = run.state.name if run.state else "Pending"
-            seconds = run.total_run_time.total_seconds()
-            why = f" · {run.why.sentence}" if run.kind == "task" and run.why else ""
-            sys.stdout.write(f"{run.kind} {run.name}: {state} in {seconds:.2f} s{why}\n")
+    def _board_for(self, run: Run) -> Board | TextBoard | None:
+        """Return the board of a cell that starts with this run, if there is to be one."""
+        wanted = settings.active().ui
+        ui = ui_for(self.shell, wanted)
+        name, history = run.definition.name, get_session().history
+        if ui in ("widget", "html"):
+            usual = functools.partial(history.durations, name, kind=run.kind)
+            return Board(name, control=control, ui=ui, usual=usual, details=self.details)
+        looked_at = is_terminal(sys.stdout) and is_terminal(sys.stderr)
+        if ui == "off" or not (looked_at or wanted == "text"):
+            return None
+        return TextBoard(name, lambda: sys.stdout, is_live=looked_at)
 
 
 def _forget_names(namespace: MutableMapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from typing import Any
+from typing import Any, Literal, cast
 
 from cellist.engine.waiting import running_loop
 
@@ -47,10 +47,13 @@ def cell_id(shell: Any) -> str | None:
     return metadata.get("cellId") or None
 
 
-def ui_for(shell: Any, wanted: str) -> str:
-    """Return what to show: `widget`, `html`, `text` or `off`; `auto` chooses by the front end."""
+Ui = Literal["widget", "html", "text", "off"]
+
+
+def ui_for(shell: Any, wanted: str) -> Ui:
+    """Return what to show; `auto` chooses by the front end."""
     if wanted != "auto":
-        return wanted
+        return cast("Ui", wanted)  # the setting has no other values
     if not in_kernel(shell):
         return "text"
     return "widget" if has_front_end(shell) else "html"
