@@ -188,9 +188,9 @@ class _Producer:
     def announce(self, run: MirrorRun) -> PrefectDistributedFuture[Any]:
         """Publish a run that was queued, and return its future."""
         services = self.services
-        if self.parent is None and services.on_cell_run is not None and run.cell is not None:
+        if self.parent is None:
             try:
-                services.on_cell_run(run.cell, run)
+                services.on_root_run(run.cell, run)
             except Exception as error:
                 services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
         run.publish()
