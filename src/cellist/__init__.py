@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from cellist.tasks import Task as Task
     from cellist.tasks import task as task
     from cellist.transactions import Transaction as Transaction
+    from cellist.worker.browser import queue as queue
 
 __version__ = "0.1.0"
 
@@ -85,6 +86,7 @@ _HOMES = {
     "pause_flow_run": "cellist.flow_runs",
     "plan": "cellist.planning",
     "progress": "cellist.progressing",
+    "queue": "cellist.worker.browser",
     "quote": "cellist.annotations",
     "refresh": "cellist.overrule",
     "resume": "cellist.recovery",
@@ -157,6 +159,7 @@ __all__ = [
     "pause_flow_run",
     "plan",
     "progress",
+    "queue",
     "quote",
     "refresh",
     "resume",

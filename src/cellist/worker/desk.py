@@ -18,6 +18,7 @@ from cellist.worker.bells import Bell
 from cellist.worker.jobs import Ended, Job
 from cellist.worker.losses import Lost, this_process
 from cellist.worker.queue import Queue
+from cellist.worker.recording import settle_lost
 
 _EAGER, _IDLE = 0.004, 0.02
 """Seconds between two looks at the queue: when there was work lately, and else."""
@@ -73,9 +74,13 @@ class Desk:
         self._may_have_more = True
         self._beat_at = self._lost_at = self._worked_at = 0.0
         self._complained = False
-        self.owner = self.queue.enter(terms.client, this_process(), tasks)
+        self.owner = 0
+        self._enter()
         self._thread = threading.Thread(target=self._serve, name="cellist-desk", daemon=True)
         self._thread.start()
+
+    def _enter(self) -> None:
+        self.owner = self.queue.enter(self.terms.client, this_process(), self.tasks)
 
     def open(self) -> None:
         """Begin to claim runs."""
@@ -145,10 +150,11 @@ class Desk:
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + min(5.0, self.terms.lease / 6)
-            self.queue.beat(self.owner)
+            if not self.queue.beat(self.owner):
+                self._enter()
         if now >= self._lost_at:
             self._lost_at = now + _LOOK_FOR_LOST
-            found = self.queue.find_lost(self.terms.lease)
+            found = settle_lost(self.queue, self.terms.lease)
             if found:
                 self._lost(found)
         has_news = self.queue.has_changed() or rung

@@ -213,7 +213,6 @@ class Floor:
         for one in lost:
             if one.status != DONE:
                 _log.warning("Task run %s - %s: %s", _id(one.job), one.job.task, one.states[-1][2])
-        record_lost(lost)
 
     def _hint(self, text: str) -> None:
         if text not in self._hinted:

@@ -44,11 +44,16 @@ class PrefectDistributedFuture(PrefectFuture[R_co], Generic[R_co]):
     __slots__ = ("_problem", "_watcher")
     is_portable = True
 
-    def __init__(self, task_run_id: UUID | str, run: MirrorRun | None = None) -> None:
+    def __init__(
+        self,
+        task_run_id: UUID | str,
+        run: MirrorRun | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
         super().__init__(run or _unknown(task_run_id))
         self._problem: str | None = None
         """Why the value of a completed run is not to be had."""
-        self._watcher = watcher_here()
+        self._watcher = watcher or watcher_here()
 
     # -- what the run is in --
 

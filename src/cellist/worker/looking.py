@@ -137,12 +137,17 @@ class Reader:
 
     def jobs(self, status: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """Return runs, the newest first, as dictionaries for a table."""
-        names = "id, task, key, status, deliveries, delivery, queued, ended, states, needs, owner"
+        names = "id, task, key, status, deliveries, delivery, queued, ended, states, needs"
         where = "WHERE status = ?" if status else ""
         sql = f"SELECT {names} FROM jobs {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - constants
         with self.reading() as connection:
             rows = connection.execute(sql, ([status] if status else []) + [limit]).fetchall()
-        return [dict(zip(names.split(", "), row, strict=True)) for row in rows]
+        columns: list[str] = [*names.split(", ")]
+        found = [dict(zip(columns, row, strict=True)) for row in rows]
+        for row in found:
+            row["why"] = json.loads(row.pop("states"))[-1][2]
+            row["waits_for"] = row.pop("needs")
+        return found
 
     def counts(self) -> dict[str, int]:
         """Return how many runs there are of each status."""

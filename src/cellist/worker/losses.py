@@ -51,10 +51,7 @@ class Watch:
         seen = self._seen.get(owner)
         if seen is None or seen[0] != beat:
             seen = self._seen[owner] = beat, now
-        is_dead = self.is_gone(host, pid, birth) or now - seen[1] > lease
-        if is_dead:
-            del self._seen[owner]
-        return is_dead
+        return self.is_gone(host, pid, birth) or now - seen[1] > lease
 
 
 class Lost(NamedTuple):

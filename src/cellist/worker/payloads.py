@@ -5,19 +5,18 @@ The signature covers what the bytes are for, so that those of one run cannot be 
 of another's.
 """
 
-from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cellist.caching.pickles import explain
 from cellist.caching.signing import MAC_SIZE, Signer, user_signer
 from cellist.engine.commands import Err, Given, Ok, Outcome
 from cellist.engine.errors import one_line
 from cellist.exceptions import CrashedRun, SerializationError
-from cellist.model.locations import secret_directory
 from cellist.model.states import NO_DATA
 from cellist.runners.parcels import answer, open_answer
+from cellist.session import Session, get_session
 
 _HEAD = b"cellist: deferred run, version 1\n"
 
@@ -26,13 +25,15 @@ class Unsigned(SerializationError):
     """Bytes in the queue were not written by this user, or were changed since."""
 
 
-@cache
-def _signer(directory: Path) -> Signer:
-    return user_signer(directory)[0]
+_signers: "WeakKeyDictionary[Session, Signer]" = WeakKeyDictionary()
 
 
 def _signed(purpose: str, body: bytes) -> tuple[Signer, bytes]:
-    return _signer(secret_directory()), _HEAD + purpose.encode() + b"\n" + body
+    session = get_session()
+    signer = _signers.get(session)
+    if signer is None:
+        signer = _signers[session] = user_signer()[0]
+    return signer, _HEAD + purpose.encode() + b"\n" + body
 
 
 def seal(purpose: str, body: bytes) -> bytes:

@@ -33,6 +33,7 @@ from cellist.taskkeys import code_parts
 from cellist.worker.futures import PrefectDistributedFuture, watcher_here
 from cellist.worker.jobs import DELIVERIES, Entry
 from cellist.worker.payloads import pack_parameters, parameters_of, seal
+from cellist.worker.watching import Watcher
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 _log = logging.getLogger("cellist")
@@ -67,7 +68,7 @@ def defer(
     watcher = watcher_here()
     if made:
         watcher.queue.add([entry for _, entry in made])
-    futures = [producer.announce(run) for run, _ in made]
+    futures = [producer.announce(run, watcher) for run, _ in made]
     if made:
         runs = [run for run, _ in made]
         _log.info("Queued %d run(s) of task %r; the first is %s.", len(runs), task.name, runs[0].id)
@@ -185,7 +186,7 @@ class _Producer:
             },
         }
 
-    def announce(self, run: MirrorRun) -> PrefectDistributedFuture[Any]:
+    def announce(self, run: MirrorRun, watcher: Watcher) -> PrefectDistributedFuture[Any]:
         """Publish a run that was queued, and return its future."""
         services = self.services
         if self.parent is None:
@@ -194,7 +195,7 @@ class _Producer:
             except Exception as error:
                 services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
         run.publish()
-        future: PrefectDistributedFuture[Any] = PrefectDistributedFuture(run.id, run)
+        future: PrefectDistributedFuture[Any] = PrefectDistributedFuture(run.id, run, watcher)
         if run.cell is not None:
             future.follow()
         return future

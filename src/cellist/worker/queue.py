@@ -73,10 +73,14 @@ class Queue(Reader):
         assert number is not None
         return number
 
-    def beat(self, owner: int) -> None:
-        """Show that a worker lives."""
+    def beat(self, owner: int) -> bool:
+        """Show that a worker lives; `False` if it was taken for dead and forgotten."""
         with self.reading() as connection:  # nobody waits for this, so no bell
-            connection.execute("UPDATE workers SET beat = beat + 1 WHERE id = ?", (owner,))
+            return bool(
+                connection.execute(
+                    "UPDATE workers SET beat = beat + 1 WHERE id = ?", (owner,)
+                ).rowcount
+            )
 
     def leave(self, owner: int) -> None:
         """Take a worker out; what it still has is queued again unless that may not be."""
@@ -134,8 +138,8 @@ class Queue(Reader):
         with self.writing() as (connection, number):
             return lose(connection, job, number, why, most=0, owner=owner)
 
-    def find_lost(self, lease: float) -> list[Lost]:
-        """Queue the runs of dead workers again, and return what became of them.
+    def find_lost(self, lease: float) -> tuple[list[Lost], list[int]]:
+        """Queue the runs of dead workers again; return what became of them, and these workers.
 
         Those that may not be delivered again, or were too often, become dead letters. The last
         runs that such workers have ended are returned as well. `lease` is in seconds: a worker is
@@ -147,7 +151,7 @@ class Queue(Reader):
             ).fetchall()
             gone = {row[0]: row[5] for row in rows if self.watch.is_dead(row[:5], lease)}
         if not gone:
-            return []
+            return [], []
         lost: list[Lost] = []
         with self.writing() as (connection, number):
             for owner, client in gone.items():
@@ -155,8 +159,12 @@ class Queue(Reader):
                 jobs = _taken(connection, owner)
                 lost += [lose(connection, job, number, why, most=job.most) for job in jobs]
                 lost += [Lost(job, DONE, job.states) for job in _done_last(connection, owner)]
-                connection.execute("DELETE FROM workers WHERE id = ?", (owner,))
-        return lost
+        return lost, list(gone)
+
+    def forget(self, owners: Iterable[int]) -> None:
+        """Forget dead workers, once what became of their runs is recorded."""
+        with self.writing() as (connection, _):
+            connection.executemany("DELETE FROM workers WHERE id = ?", [(one,) for one in owners])
 
     # -- changing --
 

@@ -16,8 +16,24 @@ from cellist.worker.database import DONE
 from cellist.worker.facts import take_facts
 from cellist.worker.jobs import Job
 from cellist.worker.losses import Lost
+from cellist.worker.queue import Queue
 
+_PATIENCE = 5.0
 R = TypeVar("R", bound=DeferredRun)
+
+
+def settle_lost(queue: Queue, lease: float) -> list[Lost]:
+    """Queue the runs of dead workers again, and record what became of them.
+
+    The workers are forgotten once it is written: whoever does this may die meanwhile, and the
+    next one then finds them again. `lease` is in seconds.
+    """
+    lost, owners = queue.find_lost(lease)
+    if owners:
+        record_lost(lost)
+        get_session().history.flush(_PATIENCE)
+        queue.forget(owners)
+    return lost
 
 
 def record_lost(lost: Iterable[Lost]) -> None:

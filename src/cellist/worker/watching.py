@@ -20,7 +20,7 @@ from cellist.worker.bells import Bell
 from cellist.worker.jobs import Job
 from cellist.worker.payloads import open_outcome, outcome_of, unseal
 from cellist.worker.queue import Queue
-from cellist.worker.recording import record_lost
+from cellist.worker.recording import settle_lost
 
 _EAGER, _BUSY, _IDLE = 0.003, 0.02, 0.25
 _EAGER_SECONDS = 30.0
@@ -92,7 +92,7 @@ class Watcher:
                     self._look()
                 if now >= look_at:
                     look_at = now + _LOST_EVERY
-                    record_lost(self.queue.find_lost(self._lease))
+                    settle_lost(self.queue, self._lease)
                     self._forget()
             except QueueError:
                 time.sleep(_IDLE)  # who waits goes on waiting: the file may be back
