@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from cellist.engine.waiting import running_loop
 from cellist.model.awaited import is_awaited
-from cellist.session import get_session
 from cellist.worker.carrying import is_task
 from cellist.worker.status import StatusServer
 from cellist.worker.worker import StopTaskWorker, TaskWorker, log
@@ -43,7 +42,7 @@ def serve_for(
 ) -> Any:
     """Do what `serve` does for the caller with this frame."""
     loop = running_loop()
-    if loop is not None and loop is get_session().main_loop and not is_awaited(caller):
+    if loop is not None and _is_kernel() and not is_awaited(caller):
         _serve_in_cell(tasks, limit, port, timeout)
         return None
     serving = aserve(*tasks, limit=limit, status_server_port=port, timeout=timeout)
@@ -75,6 +74,13 @@ async def aserve(
             raise
         else:
             log.info("Task worker stopped.")
+
+
+def _is_kernel() -> bool:
+    """Whether this is the main thread of a Jupyter kernel, whose loop always runs."""
+    app: Any = sys.modules.get("ipykernel.kernelapp")
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and app is not None and app.IPKernelApp.initialized()
 
 
 def _status(worker: TaskWorker, port: int | None) -> Any:
