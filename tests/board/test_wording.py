@@ -9,7 +9,7 @@ from cellist.board import wording
 from cellist.board.palette import LOOKS
 from cellist.model.reasons import Change, Reason
 from cellist.model.runs import ErrorInfo
-from cellist.model.states import FAILED, PENDING, RUNNING, State, StateType
+from cellist.model.states import FAILED, PAUSED, PENDING, RUNNING, State, StateType
 from tests.board.fakes import Story
 
 
@@ -117,6 +117,17 @@ def test_a_failure_without_an_exception_shows_its_message():
     assert wording.error_line(run) is None
     story.enter(run, 1, FAILED, None, "returned a failed state")
     assert wording.error_line(run) == "returned a failed state"
+
+
+def test_what_a_paused_run_waits_for_and_how_it_was_resumed_is_no_failure():
+    story = Story()
+    run = story.begin(story.flow("publish"), 0)
+    story.enter(run, 1, PAUSED, None, "Waits for input `approve`.")
+    assert wording.error_line(run) is None
+    assert wording.why_line(run, 300) == "Waits for input `approve`."
+    story.enter(run, 2, RUNNING, None, "Resumed on the board with approve=True.")
+    assert wording.error_line(run) is None
+    assert wording.why_line(run, 300) is None
 
 
 def test_reasons_name_the_commonest_first():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cellist.exceptions import CancelledRun
+from cellist.exceptions import CancelledRun, PausedRun
 from cellist.model.runs import Run
 from cellist.notebook import background
 from cellist.notebook.status import usual_text
@@ -181,6 +181,19 @@ def test_an_ended_kernel_is_told_in_the_history(ipython: Shell) -> None:
     background._end_all()
     assert run_of(ipython).state_name == "Crashed"
     assert "shut down" in (run_of(ipython).states[-1].message or "")
+
+
+def test_a_suspended_flow_is_listed_until_it_is_resumed(ipython: Shell) -> None:
+    ipython.run("from cellist import resume_flow_run, suspend_flow_run")
+    stopped = ipython.run("%%flow publish\nsuspend_flow_run(wait_for_input=int)")
+    assert isinstance(stopped.error, PausedRun)
+    said = ipython.run("%cellist status").out
+    assert "flow publish" in said
+    assert "Suspended since " in said
+    assert "Waits for input `value`." in said
+    ipython.run("resume_flow_run('publish', 4)")
+    assert "Nothing is running." in ipython.run("%cellist status").out
+    assert ipython.run("%%flow publish\nsuspend_flow_run(wait_for_input=int)").result == 4
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,8 @@ class Board:
     def _send_snapshot(self, view: View, now: float) -> None:
         """Send everything, and the next time after a pause that keeps the cost small."""
         self._send("snapshot", view.snapshot())
+        if not self._forms.is_empty:
+            self._send_forms()
         spent = time.monotonic() - now
         self._next_snapshot = now + max(5.0 if self._greeted else 0.5, 100 * spent)
         self._snapshot_stale = False
@@ -303,8 +305,6 @@ class Board:
                 self._send_snapshot(self._view, time.monotonic())
             elif self._last_snapshot is not None:
                 self._send("snapshot", {**self._last_snapshot, "closed": True})
-            if not self._forms.is_empty:
-                self._send_forms()
 
     def _answer_want(self, message: dict[str, Any]) -> None:
         """Send runs that are only counted so far."""

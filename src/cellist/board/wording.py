@@ -149,13 +149,14 @@ def error_line(run: Run) -> str | None:
 
 
 _ENCOUNTERED = re.compile(r"^(Task|Flow) run encountered an exception:? ")
-_NO_FAILURE = ("completed", "cached", "scheduled")
+_WAITING = ("scheduled", "paused")
+_NO_FAILURE = ("completed", "cached", "scheduled", "paused", "running")
 
 
 def why_line(run: Run, limit: int) -> str | None:
     """Return what a scheduled run waits for, else why it ran or was reused, as far as is known."""
     state = run.state
-    if state is not None and state.message and look_of(state) == "scheduled":
+    if state is not None and state.message and look_of(state) in _WAITING:
         return clipped(state.message, limit)
     return clipped(str(run.why), limit) if run.why is not None else None
 

@@ -19,7 +19,10 @@ _ENOUGH = 2
 
 
 def status_lines(session: Session) -> Iterator[str]:
-    """Yield one line on each run that is live, those inside others below them."""
+    """Yield one line on each run that is live, those inside others below them.
+
+    After them come the suspended ones, which wait to be resumed.
+    """
     live = sorted(session.live.values(), key=lambda execution: execution.run.number)
     session.history.flush(_PATIENCE)
     inside: dict[Execution | None, list[Execution]] = {}
@@ -29,6 +32,9 @@ def status_lines(session: Session) -> Iterator[str]:
     roots = [one for one in live if one.parent is None or one.parent not in known]
     for root in roots:
         yield from _lines(session, root, inside, "")
+    for pause in list(session.desk.suspended.values()):
+        run = pause.flow.run
+        yield f"flow {_name(run)}: {run.state_name}{_since(run)}. {run.states[-1].message}"
 
 
 def _lines(
