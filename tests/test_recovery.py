@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 import cellist
-from cellist import flow, task
+from cellist import flow, recovery, task
 from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import ObjectNotFound
 from cellist.model.runs import FlowRun
+from cellist.unfinished import UnfinishedRuns
 from tests.sessions import Recorder, names
 
 BROKEN = "TEST_BROKEN"  # a variable that no digest sees: the numbers that fail
@@ -43,7 +46,9 @@ def mapped(give: Any = lambda x: 10 * x, retries: int = 0, **options: Any) -> An
 
     @flow(name="crawl", flow_run_name="crawl-1", retries=retries)
     def crawl(most: int) -> Any:
-        return work.map(range(most)).result()
+        futures = work.map(range(most))
+        futures.wait()  # those that have not begun when one fails are cancelled
+        return futures.result()
 
     return crawl
 
@@ -250,3 +255,68 @@ def test_a_mended_definition_is_the_one_that_runs(
 
     monkeypatch.setitem(globals(), "mended", better)
     assert cellist.retry() == "mended"
+
+
+def crashed(recorder: Recorder, flow_: Any, *args: Any) -> str:
+    """Let a run of a flow look as if its kernel had gone away; return its id."""
+    flow_(*args, return_state=True)
+    run = recorder.of(flow_.name)[-1]
+    history = recorder.session.history
+    assert history.flush(10)
+    assert history.path is not None
+    with closing(sqlite3.connect(history.path)) as connection, connection:
+        connection.execute("UPDATE runs SET state = 'Crashed' WHERE id = ?", (run.id.hex,))
+    recorder.session.unfinished = UnfinishedRuns()
+    return run.id.hex
+
+
+@flow(name="kept")
+def kept(x: int, *more: int, scale: float = 1.0) -> float:
+    if os.environ[BROKEN]:
+        raise ValueError
+    return (x + sum(more)) * scale
+
+
+def test_a_call_is_made_again_from_what_was_kept(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    break_for(1)
+    ident = crashed(recorder, kept, 1, 2, 3)
+    break_for()
+    assert [one.id for one in recovery.stopped()] == [ident]
+    assert cellist.resume() == 6.0
+    assert recorder.session.history.flush(10)
+    assert recovery.stopped() == []
+    assert recorder.session.history.call_of(ident) is not None
+    last = recorder.of("kept")[-1]
+    assert recorder.session.history.call_of(last.id.hex) is None  # it has completed
+
+
+def test_a_call_that_somebody_else_signed_is_not_looked_at(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    break_for(1)
+    ident = crashed(recorder, kept, 1)
+    history = recorder.session.history
+    data = history.call_of(ident)
+    assert data is not None
+    for forged in (b"x" * 32 + data[32:], data[:-2] + b" }", b""):
+        with closing(sqlite3.connect(str(history.path))) as connection, connection:
+            connection.execute("UPDATE calls SET call = ? WHERE run = ?", (forged, ident))
+        with pytest.raises(ObjectNotFound, match="no parameters were kept by this user"):
+            cellist.resume(ident)
+
+
+def test_a_flow_on_a_disk_that_is_full_runs_and_can_be_retried(
+    recorder: Recorder, break_for: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("cellist.history.database.write_runs", full)
+    crawl = mapped(**KINDS["not cached"])
+    break_for(2)
+    crawl(3, return_state=True)
+    break_for()
+    assert cellist.retry() == [0, 10, 20]
+    assert ends(recorder)[3:] == ["Cached", "Cached", "Completed"]

@@ -17,6 +17,7 @@ import pytest
 
 from cellist import limits, task
 from cellist.cache_policies import NO_CACHE
+from cellist.caching.limit_tables import LimitTable
 from cellist.concurrency import concurrency, rate_limit
 from cellist.exceptions import (
     AcquireConcurrencySlotTimeoutError,
@@ -366,4 +367,24 @@ def test_leases_are_renewed_while_they_are_held(recorder: Recorder, other: Other
         time.sleep(1.5)
         with pytest.raises(AcquireConcurrencySlotTimeoutError):
             concurrency("db", timeout_seconds=0).__enter__()
+        assert in_use() == 1
+
+
+def test_a_full_disk_means_limits_of_this_kernel_with_one_warning(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits.set("db", 1, shared=True)
+
+    def full(*_: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LimitTable, "take", full)
+        block = concurrency("db")
+        with pytest.warns(CellistWarning, match="hold within each of them"):
+            block.__enter__()
+        with pytest.raises(AcquireConcurrencySlotTimeoutError):  # and no other warning
+            concurrency("db", timeout_seconds=0.05).__enter__()
+        block.__exit__(None, None, None)
+    with concurrency("db"):
         assert in_use() == 1

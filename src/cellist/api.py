@@ -74,6 +74,7 @@ def cancel(which: Any = None) -> None:
 
     - A run, its record, state or future, or the id or name of a run: that run. Of a flow, what it
       has submitted is cancelled, too.
+    - The future of a deferred run, which may be in the queue or with a worker.
     - A task or flow, or its name: all its live runs, such as those that `.map` made.
     - A list of any of these, such as what `.map` returned. Those in it that are over are left out.
 
@@ -88,6 +89,9 @@ def cancel(which: Any = None) -> None:
             message = "There is no run here to cancel. Give its name or id."
             raise ObjectNotFound(message)
         session.cancel(execution)
+        return
+    if getattr(which, "is_portable", False):  # of a deferred run, which is where it says
+        which.cancel()
         return
     found = _live(which)
     for execution in found:  # first all are told, so that none that ends lets another begin

@@ -222,6 +222,50 @@ def test_runs_of_a_dead_process_are_crashed_and_those_of_a_living_one_are_not(
     other.close()
 
 
+def test_a_process_elsewhere_is_gone_when_it_is_not_heard_of(history: History) -> None:
+    run = task_run(history, "elsewhere")
+    run.enter(PENDING)
+    run.enter(RUNNING)
+    history.flush(5)
+    assert history.path is not None
+
+    def on_file(sql: str, *values: Any) -> None:
+        with closing(sqlite3.connect(str(history.path))) as connection, connection:
+            connection.execute(sql, values)
+
+    def state() -> str:
+        other = History(history.path, on_warning=print)
+        finish(task_run(other, "later"))
+        other.flush(5)
+        found = other.run("elsewhere").state
+        other.close()
+        return found
+
+    on_file("UPDATE sessions SET host = 'another machine'")
+    on_file("DELETE FROM beats")  # as of a version that gave no signs
+    assert state() == "Running"
+    on_file("INSERT INTO beats VALUES (1, ?)", time.time_ns())
+    assert state() == "Running"
+    on_file("UPDATE beats SET at = ? WHERE session = 1", time.time_ns() - 600 * 10**9)
+    assert state() == "Crashed"
+
+
+def test_signs_of_life_are_given_while_runs_go_on(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BEAT_EVERY", 0.0)
+    run = task_run(history, "long")
+    run.enter(PENDING)
+    run.enter(RUNNING)
+    history.flush(5)
+    history.flush(5)
+    assert history.path is not None
+    with closing(sqlite3.connect(history.path)) as connection:
+        ((session, at),) = connection.execute("SELECT * FROM beats").fetchall()
+    assert session == 1
+    assert abs(at - time.time_ns()) < 60 * 10**9
+
+
 def test_a_damaged_file_is_moved_aside_with_one_warning(tmp_path: Path, warned: list[str]) -> None:
     path = tmp_path / "history.sqlite"
     path.write_bytes(b"this is not a database, whatever its name says" * 100)

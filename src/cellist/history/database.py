@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     at INTEGER, kind TEXT, task TEXT, because TEXT, results INTEGER, who TEXT
 );
 CREATE TABLE IF NOT EXISTS calls (run TEXT PRIMARY KEY, call BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS beats (session INTEGER PRIMARY KEY, at INTEGER);
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, pid INTEGER, host TEXT, boot TEXT, born TEXT, started INTEGER
 );
@@ -79,6 +80,9 @@ _INSIDE = (
     "UNION SELECT runs.id FROM runs JOIN inside ON runs.flow = inside.id)"
 )
 _MOST_NAMED = 2
+BEAT_EVERY = 30.0
+"""Seconds between two signs of life of a process with unfinished runs."""
+_SILENT_NS = 300 * 1_000_000_000
 Count = Callable[[list[str]], int]
 """Says how many of the results under some keys are there."""
 
@@ -161,7 +165,7 @@ def mark_crashed(connection: sqlite3.Connection, count: Count | None = None) -> 
         "SELECT s.id, s.pid, s.host, s.boot, s.born FROM sessions s "
         "WHERE s.id IN (SELECT DISTINCT session FROM runs WHERE ended IS NULL)"
     ).fetchall()
-    dead = [row[0] for row in rows if not is_alive(*row[1:])]
+    dead = [row[0] for row in rows if not is_alive(*row[1:]) or _is_silent(connection, row)]
     last = "COALESCE(json_extract(doc, '$.states[#-1][3]'), created) + 1000"
     mark = (
         f"UPDATE runs SET state = 'Crashed', state_type = 'CRASHED', ended = {last}, "  # noqa: S608 - a constant
@@ -204,6 +208,24 @@ def keys_inside(connection: sqlite3.Connection, flow: str) -> list[str]:
         (flow,),
     ).fetchall()
     return [key for (key,) in rows]
+
+
+def beat(connection: sqlite3.Connection, session: int) -> None:
+    """Let other machines know that this process still runs what it has not finished."""
+    connection.execute(
+        "INSERT OR REPLACE INTO beats SELECT ?, ? WHERE EXISTS "
+        "(SELECT 1 FROM runs WHERE session = ? AND ended IS NULL)",
+        (session, time.time_ns(), session),
+    )
+
+
+def _is_silent(connection: sqlite3.Connection, session: tuple[Any, ...]) -> bool:
+    """Whether a process of another machine, such as a container that is gone, is not heard of."""
+    number, _, host = session[:3]
+    if host == socket.gethostname():
+        return False
+    row = connection.execute("SELECT at FROM beats WHERE session = ?", (number,)).fetchone()
+    return row is not None and row[0] < time.time_ns() - _SILENT_NS
 
 
 def is_alive(pid: int, host: str, boot: str, birth: str) -> bool:

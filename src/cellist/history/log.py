@@ -77,7 +77,7 @@ class History(Reader):
         """Calls of runs that somebody may want to resume, still to be written."""
         self.count_kept: database.Count | None = None
         """Says how many of the results under some keys are there."""
-        self._marked_at = 0.0
+        self._marked_at = self._next_beat = 0.0
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._rounds = 0
@@ -136,6 +136,7 @@ class History(Reader):
             idle = 0 if self._queue or self._young else idle + 1
             try:
                 self._write_all()
+                self._beat()
             except Exception as error:
                 self._warn("write", f"cellist could not write its history: {error}.")
             with self._written:
@@ -161,6 +162,11 @@ class History(Reader):
             if not self._in_haste and len(self._queue) < _MOST_WAITING:
                 rest = _REST * (time.thread_time() - began)
                 self._wake.wait(min(rest, _LONGEST_REST))
+
+    def _beat(self) -> None:
+        if self._connection is not None and time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + database.BEAT_EVERY
+            database.beat(self._connection, self._session)
 
     def _mark_crashed(self) -> None:
         """See to it that who reads finds marked what dead processes left behind."""
