@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cellist.flows import Flow as Flow
     from cellist.flows import flow as flow
     from cellist.logging import get_run_logger as get_run_logger
+    from cellist.notebook.explorer import show as show
     from cellist.overrule import accept as accept
     from cellist.overrule import decisions as decisions
     from cellist.overrule import refresh as refresh
@@ -95,6 +96,7 @@ _HOMES = {
     "run": "cellist.api",
     "runs": "cellist.api",
     "serve": "cellist.task_worker",
+    "show": "cellist.notebook.explorer",
     "suspend_flow_run": "cellist.flow_runs",
     "tags": "cellist.context",
     "task": "cellist.tasks",
@@ -169,6 +171,7 @@ __all__ = [
     "runs",
     "runtime",
     "serve",
+    "show",
     "suspend_flow_run",
     "tags",
     "task",

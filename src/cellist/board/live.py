@@ -187,6 +187,10 @@ class Board:
                 self.ui, self._note = "html", str(missing)
         screen.open(*self._record(), None, self.ident)
 
+    def note(self, text: str) -> None:
+        """Have the record say something below its heading. Call it before `show`."""
+        self._note = text
+
     def frame(self, *, final: bool = False) -> None:
         """Send what changed; write the record if it is time, or `final`."""
         if not final:
@@ -280,7 +284,7 @@ class Board:
     def _record(self) -> tuple[str, str]:
         view = self._view or View(self.title)
         view.read()
-        note = SO_FAR if self.ui == "widget" and view.active else self._note
+        note = self._note or (SO_FAR if self.ui == "widget" and view.active else "")
         return record_html(view, self.ident, note), view.header()["sentence"]
 
     def _receive(self, message: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from cellist.exceptions import ObjectNotFound
 from cellist.history.records import RunRecord, ValueSource
 
 MOST_LOGS = 500
+MOST_FAMILY = 20_000
 _FIELDS = "id, name, kind, state, state_type"
 
 
@@ -77,6 +78,28 @@ class Related:
         """Return how many runs were started by a run."""
         rows = self._read(f"SELECT COUNT(*) AS n FROM runs WHERE {_owner(record)} = ?", [record.id])  # noqa: S608 - constants
         return int(rows[0]["n"]) if rows else 0
+
+    def outermost(self, limit: int) -> list[dict[str, Any]]:
+        """Return the latest runs that no other called, newest first."""
+        return self._read(
+            "SELECT * FROM runs WHERE parent IS NULL AND flow IS NULL ORDER BY id DESC LIMIT ?",
+            [limit],
+        )
+
+    def family(self, record: RunRecord, limit: int = MOST_FAMILY) -> list[dict[str, Any]]:
+        """Return a run and all that ran inside it, whole, the oldest first."""
+        inside = "r.flow = tree.id"  # with an index; what tasks called outside flows has none
+        if record.kind != "flow":
+            inside = (
+                "r.parent = tree.id AND r.id > tree.id "
+                "AND r.session = (SELECT session FROM runs WHERE id = tree.id)"
+            )
+        return self._read(
+            "WITH RECURSIVE tree (id) AS (SELECT ? UNION "  # noqa: S608 - constants
+            f"SELECT r.id FROM runs r JOIN tree ON {inside}) "
+            "SELECT * FROM runs WHERE id IN (SELECT id FROM tree) ORDER BY id LIMIT ?",
+            [record.id, limit],
+        )
 
     def failed_inside(self, number: str) -> list[str]:
         """Return the ids of the runs of a flow run that failed or crashed."""

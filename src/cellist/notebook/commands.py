@@ -16,6 +16,7 @@ from IPython.core.getipython import get_ipython
 from cellist import api, overrule, recovery, settings
 from cellist.caching.reasons import seconds_text
 from cellist.exceptions import CellistError
+from cellist.notebook import explorer
 from cellist.notebook.kernel import in_kernel, ui_for
 from cellist.notebook.questions import QUESTIONS, expanded
 from cellist.notebook.rerun import again
@@ -58,6 +59,7 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     %cellist why NAME        why a run or the latest run of a task was reused or ran
     %cellist why TASK(X)     why a call would be reused or would run; it does not run
     %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
+    %cellist board [RUN]     the board of a run, by default of the latest, however long ago
     %cellist cancel [RUN]    cancel a run, all runs of a task or flow, or all that are live
     %cellist retry [RUN]     run once more what failed in a run, by default the latest that failed
     %cellist resume [RUN]    go on with a flow run whose kernel went away, by default the latest
@@ -163,6 +165,10 @@ def _retry(words: list[str]) -> Any:
 
 def _resume(words: list[str]) -> Any:
     return again(recovery.resume, " ".join(words) or None)
+
+
+def _board(words: list[str]) -> None:
+    explorer.show(" ".join(words) or None)
 
 
 def _cache(words: list[str]) -> Any:
@@ -273,6 +279,7 @@ _ALONE = frozenset({"cache", "decisions", "doctor", "status"})
 """Commands that are one word."""
 _COMMANDS: dict[str, Callable[[list[str]], Any]] = {
     "accept": _accept,
+    "board": _board,
     "bundle": _bundle,
     "cache": _cache,
     "cancel": _cancel,
