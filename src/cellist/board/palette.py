@@ -34,6 +34,7 @@ _ALL = (
     Look("cached", "◆", "reused", "c", "#7446bd", is_over=True),
     Look("cancelled", "⊘", "cancelled", "n", "#5f6875", is_over=True),
     Look("skipped", "⊝", "not run", "k", "#6a7380", is_over=True),
+    Look("superseded", "⤾", "retried with its flow", "t", "#6a7380", is_over=True),
 )
 
 LOOKS: dict[str, Look] = {look.key: look for look in _ALL}

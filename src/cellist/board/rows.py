@@ -53,6 +53,7 @@ class Row:
     """One run on the board. `sent` rows are drawn one by one; the others are only counted."""
 
     __slots__ = (
+        "attempt",
         "group",
         "index",
         "is_paced",
@@ -64,6 +65,7 @@ class Row:
         "run",
         "sent",
         "shade",
+        "superseded",
         "upstream",
     )
 
@@ -72,6 +74,10 @@ class Row:
         self.group = group
         self.index = index
         self.look = "pending"
+        self.attempt = 0
+        """In which attempt a flow was when it was last looked at."""
+        self.superseded = False
+        """Whether it failed in an attempt of its flow that was retried."""
         self.lane: int | None = None
         self.logs: deque[str] | None = None
         self.is_paced = False

@@ -20,6 +20,8 @@ from cellist.board.palette import LOOKS, OVER
 from cellist.board.progress import doing
 from cellist.board.roots import Roots
 from cellist.board.rows import Row, milliseconds
+from cellist.board.superseded import LOOK as SUPERSEDED
+from cellist.board.superseded import retried, superseded
 from cellist.board.wording import (
     amount,
     duration,
@@ -212,6 +214,10 @@ class View:
                 row.logs = row.logs or deque(maxlen=_LOGS_KEPT)
                 row.logs.extend(logs[number])
             self._refresh(row)
+        for flow in retried(self.rows[number] for number in touched):
+            for row in list(superseded(flow.run, self.rows.values())):
+                row.superseded = True
+                self._refresh(row)
 
     def _admit(self, run: Run) -> Row:
         """Give a run that is seen for the first time its row and its group."""
@@ -257,7 +263,7 @@ class View:
     def _refresh(self, row: Row) -> None:
         """Read the present state of a run into its row and group."""
         run, group = row.run, row.group
-        look = look_now(run)
+        look = SUPERSEDED if row.superseded else look_now(run)
         if look != row.look:
             if row.is_root:
                 self._roots.move(row, look)

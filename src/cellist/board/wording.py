@@ -192,7 +192,7 @@ def _place(pair: tuple[str, int]) -> int:
 
 
 _WHILE_ACTIVE = ("cancelling", "running", "waiting", "paused")
-_WHEN_OVER = ("failed", "crashed", "cancelled", "skipped", "completed", "cached")
+_WHEN_OVER = ("failed", "crashed", "cancelled", "skipped", "completed", "cached", "superseded")
 
 
 def look_of_many(counts: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ export const PACE_HEIGHT = 42;
 const LEAST_WIDTH = 2;
 const REACH = 4;
 const MARKED = new Set(["failed", "crashed"]);
-const HOLLOW = new Set(["pending", "scheduled", "cancelled", "skipped", "paused"]);
+const HOLLOW = new Set(["pending", "scheduled", "cancelled", "skipped", "superseded", "paused"]);
 
 /**
  * The end of a stretch that may still last; a wait lasts until its next attempt is due.
