@@ -11,6 +11,7 @@ from cellist.caching.serializers import Serializer
 from cellist.caching.stores import Place
 from cellist.engine.plan import Plan
 from cellist.key_requests import PLAIN, Terms
+from cellist.known_keys import KnownKeys
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Reason
 
@@ -63,6 +64,7 @@ class CachePlan:
         "in_memory",
         "isolation",
         "key_place",
+        "keys",
         "lock_manager",
         "persist",
         "policy",
@@ -125,6 +127,8 @@ class CachePlan:
         """Whether results are looked up but not kept."""
         self.replay = replay
         """Whether what a run shows is shown again on a hit; `None` is as the setting says."""
+        self.keys = KnownKeys.of(policy, terms, version) if storage_key is None else None
+        """The keys of earlier calls, if they can be known."""
 
     def changed(self, **changes: Any) -> "CachePlan":
         """Return this plan with some options replaced."""

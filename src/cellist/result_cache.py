@@ -28,6 +28,7 @@ from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
 from cellist.key_requests import KeyRequest, RunRequest, join
+from cellist.known_keys import call_of
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
@@ -273,6 +274,12 @@ class Cache:
         if plan.storage_key is not None:
             key = plan.storage_key(request)
             return key, [Component("policy", "result_storage_key", key, key)]
+        keys = plan.keys
+        call = call_of(request.arguments.values()) if keys is not None else None
+        if keys is not None and call is not None:
+            known = keys.find(call, request)
+            if known is not None:
+                return known
         components = plan.policy.components(request)
         if not components:
             return None, []
@@ -281,7 +288,10 @@ class Cache:
         if plan.version is not None:
             told = Component("version", "version", digest_value(plan.version), plan.version)
             components = [*components, told]
-        return join(components), components
+        key = join(components)
+        if keys is not None and call is not None:
+            keys.add(call, request, (key, components))
+        return key, components
 
     def _get(
         self, store: Readable, key: str, plan: CachePlan, components: list[Component]

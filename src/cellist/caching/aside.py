@@ -36,7 +36,8 @@ class Aside:
         entry = self._memory.get(key) or self._writer.find(key)
         try:
             if entry is not None and (entry.expires is None or entry.expires > time.time()):
-                return Found(entry.fresh(), entry.header, "memory", shown=entry.shown)
+                value, shown = entry.opened()
+                return Found(value, entry.header, "memory", shown=shown)
             loaded = self._shelf.load(key)
             if loaded is None:
                 return Missing("expired", "it has expired", entry.header) if entry else ABSENT

@@ -37,19 +37,13 @@ class Entry:
     preview: str | None = None
     """What the value looks like, once somebody has had it."""
 
-    def fresh(self) -> Any:
-        """Return the value, sharing no mutable memory with other callers."""
+    def opened(self) -> tuple[Any, Bytes | None]:
+        """Return the value, sharing no mutable memory with others, and what its run showed."""
         encoded = self.encoded
         if encoded is None:
-            return self.value
-        parts, _ = split(self.header, encoded.parts)
-        return decode(encoded.format, encoded.meta, parts, private=False)
-
-    @property
-    def shown(self) -> Bytes | None:
-        """What the run showed that the result is of."""
-        encoded = self.encoded
-        return split(self.header, encoded.parts)[1] if encoded is not None else None
+            return self.value, None
+        parts, shown = split(self.header, encoded.parts)
+        return decode(encoded.format, encoded.meta, parts, private=False), shown
 
     def preview_of(self, value: Any) -> str:
         """Return what the value looks like; it is the same for each caller."""

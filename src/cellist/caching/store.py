@@ -105,10 +105,10 @@ class ResultStore(Aside):
         entry = self._memory.get(key) or self._writer.find(key)
         if entry is not None and (entry.expires is None or entry.expires > time.time()):
             try:
-                value = entry.fresh()
+                value, shown = entry.opened()
             except Exception as error:
                 return self._undecodable(key, error)
-            found = Found(value, entry.header, "memory", entry.preview_of(value), entry.shown)
+            found = Found(value, entry.header, "memory", entry.preview_of(value), shown)
             return self._found(key, found)
         try:
             loaded = self._shelf.load(key)

@@ -34,20 +34,22 @@ class Results:
         self._weak: dict[int, tuple[Any, int]] = {}
         self._strong: OrderedDict[int, tuple[Any, int]] = OrderedDict()
         self._parts: OrderedDict[int, tuple[Any, int]] = OrderedDict()
-        self._unopened: deque[tuple[Any, int]] = deque(maxlen=_STRONG)
-        """Results whose parts were not looked at yet, weakly where the type allows."""
+        self._unopened: deque[tuple[Any, Any, int]] = deque(maxlen=_STRONG)
+        """Results whose parts were not looked at yet: a weak reference where the type allows, else
+        the result itself; and the run."""
 
     def add(self, value: Any, number: int) -> None:
         """Note that a run produced the object."""
         self._note(value, number, self._strong)
         held = self._weak.get(id(value))
-        self._unopened.append((held[0] if held else lambda: value, number))
+        self._unopened.append((held[0], None, number) if held else (None, value, number))
 
     def _open(self) -> None:
         """Note the parts of the results that were not looked at yet."""
         while self._unopened:
-            held, number = self._unopened.popleft()
-            value = held()
+            held, value, number = self._unopened.popleft()
+            if held is not None:
+                value = held()
             if hasattr(value, "__len__") and len(value) > _STRONG:
                 continue
             for part in parts(value):

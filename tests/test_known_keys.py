@@ -1,0 +1,103 @@
+"""Keys that are kept in mind: the very ones that would be made, for the very same calls only."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+
+from cellist import task
+from cellist.cache_policies import DEFAULT, INPUTS, RUN_ID, TASK_SOURCE
+from cellist.known_keys import KnownKeys, call_of
+from tests.sessions import Recorder
+
+FACTOR = 2
+PLAIN = [
+    *[0, 1, -1, True, False, None, 0.0, -0.0, 1.0, math.nan, math.inf],
+    *["", "0", "1", "None", "nan", "0x0.0p+0", 10**100],
+]
+
+
+def keys_of(recorder: Recorder, name: str) -> list[str | None]:
+    return [run.cache_key for run in recorder.of(name)]
+
+
+def test_a_key_in_mind_is_the_one_that_is_made(recorder: Recorder) -> None:
+    @task
+    def known(x):
+        return [x]
+
+    for value in [*PLAIN, *PLAIN]:
+        known(value)
+    again = keys_of(recorder, "known")
+    assert again[: len(PLAIN)] == again[len(PLAIN) :]
+    assert len(set(again)) == len(PLAIN)
+    assert len(recorder.of("known")) == 2 * len(PLAIN)
+    assert all(run.state_name == "Cached" for run in recorder.of("known")[len(PLAIN) :])
+
+
+def test_calls_are_told_apart_by_type_and_place() -> None:
+    calls = [call_of(pair) for pair in itertools.product(PLAIN, PLAIN)]
+    assert None not in calls
+    assert len(set(calls)) == len(PLAIN) ** 2
+    assert call_of([math.nan]) == call_of([-math.nan])
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [Text("a"), "a" * 1000, 1 << 5000, b"a", (1,), [], 1j])
+def test_what_is_not_plain_or_is_large_is_not_kept_in_mind(value: Any) -> None:
+    assert call_of([value]) is None
+
+
+def test_a_change_of_what_the_task_reads_counts_at_once(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @task
+    def scaled(x):
+        return x * FACTOR
+
+    assert [scaled(3), scaled(3)] == [6, 6]
+    monkeypatch.setitem(globals(), "FACTOR", 5)
+    assert [scaled(3), scaled(3)] == [15, 15]
+    monkeypatch.setitem(globals(), "FACTOR", 2)
+    assert scaled(3) == 6
+    names = [run.state_name for run in recorder.of("scaled")]
+    assert names == ["Completed", "Cached", "Completed", "Cached", "Cached"]
+    assert recorder.of("scaled")[2].why.changes[0].name == "FACTOR"
+
+
+def test_a_default_that_is_changed_in_place_counts(recorder: Recorder) -> None:
+    kept: dict[str, int] = {"by": 1}
+
+    @task
+    def added(x, by=kept):
+        return x + by["by"]
+
+    assert [added(1), added(1)] == [2, 2]
+    kept["by"] = 10
+    assert added(1) == 11
+
+
+def test_a_policy_that_is_changed_counts(recorder: Recorder) -> None:
+    policy: Any = INPUTS + TASK_SOURCE
+
+    @task(cache_policy=policy)
+    def labelled(x, label):
+        return x
+
+    assert [labelled(1, "a"), labelled(1, "b"), labelled(1, "b")] == [1, 1, 1]
+    inputs = policy.policies[-1]
+    inputs.exclude.append("label")
+    assert [labelled(1, "a"), labelled(1, "b")] == [1, 1]
+    names = [run.state_name for run in recorder.of("labelled")]
+    assert names == ["Completed", "Completed", "Cached", "Completed", "Cached"]
+
+
+@pytest.mark.parametrize("policy", [INPUTS, TASK_SOURCE, DEFAULT + RUN_ID, INPUTS + RUN_ID])
+def test_other_policies_make_each_key(policy: Any) -> None:
+    from_policy = task(lambda x: x, cache_policy=policy).plan().cache.keys
+    assert from_policy is None
+    assert isinstance(task(lambda x: x).plan().cache.keys, KnownKeys)
