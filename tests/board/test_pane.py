@@ -5,26 +5,19 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from cellist import flow, task
 from cellist.board.details import Details
 from cellist.cache_policies import NO_CACHE
+from cellist.model.states import FAILED, RUNNING
 from cellist.session import get_session
-from tests import chromium
-from tests.board.page import FLAGS, Live
+from tests.board import frontend
+from tests.board.test_access_in_browser import AXE
 from tests.sessions import Recorder
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as player:
-        found = player.chromium.launch(executable_path=chromium.find(), args=FLAGS)
-        yield found
-        found.close()
 
 
 @task
@@ -50,18 +43,23 @@ def crawl():
 
 
 @pytest.fixture
-def live(browser, recorder: Recorder):
-    """A page with the board of a flow that has run, whose details can be asked for."""
-    crawl()
-    shown = Live(browser)
-    shown.board._details = Details(get_session)
-    shown.board.apply(recorder.events)
-    shown.hello()
-    yield shown
-    errors, requests = shown.errors, shown.requests
-    shown.context.close()
-    assert errors == []
-    assert [url for url in requests if not url.startswith(("blob:", "data:"))] == []
+def open_crawl(open_board, recorder: Recorder):
+    """Return what opens the board of a flow that has run, whose details can be asked for."""
+
+    def start(**options):
+        crawl()
+        shown = open_board(**options)
+        shown.board._details = Details(get_session)
+        shown.board.apply(recorder.events)
+        shown.hello()
+        return shown
+
+    return start
+
+
+@pytest.fixture
+def live(open_crawl):
+    return open_crawl()
 
 
 def answer(live, last="values"):
@@ -170,8 +168,8 @@ def test_a_run_that_nobody_knows_is_said_to_be_unknown(live):
     expect(note).to_contain_text("There is no run with the id")
 
 
-def test_a_group_is_cancelled_with_one_click(browser, recorder: Recorder):
-    live = Live(browser)
+def test_a_group_is_cancelled_with_one_click(open_board):
+    live = open_board()
     whole = live.story.begin(live.story.flow(), 0)
     runs = [live.story.begin(live.story.task("fetch", whole), 1) for _ in range(5)]
     live.story.complete(live.story.task("fetch", whole), 1, 2)
@@ -183,4 +181,52 @@ def test_a_group_is_cancelled_with_one_click(browser, recorder: Recorder):
     notice = live.page.locator(".cellist-notice")
     expect(notice).to_have_text("Asked to stop: 5 runs of fetch.")
     assert live.page.locator(".cellist-notice code").inner_text() == "fetch"
-    live.context.close()
+
+
+def test_the_card_of_a_retry_counts_down_and_leads_to_its_run(open_board):
+    live = open_board()
+    whole = live.story.begin(live.story.flow(), 0)
+    for due in (200, 100):
+        run = live.story.task("fetch", whole, retries=3)
+        live.story.wait_for_retry(run, 1, 2, due=due)
+    live.answer()
+    card = live.page.locator(".cellist-card")
+    assert f"{run.name} failed; attempt 2 of 4 in 1 min" in card.inner_text()
+    assert "TimeoutError: the server is slow" in card.inner_text()
+    assert "and 1 more" in card.inner_text()
+    card.get_by_role("button", name="Details").click()
+    assert run.name in live.page.locator(".cellist-pane-title").inner_text()
+    live.page.locator(".cellist-pane").get_by_role("button", name="Give up").click()
+    live.answer()
+    assert live.clicks == [("give_up", f"{run.number:032x}")]
+    live.story.enter(run, 3, RUNNING, "Retrying")
+    live.deliver()
+    assert "and 1 more" not in card.inner_text()
+    expect(live.page.locator(".cellist-pane .cellist-buttons")).to_have_text("Cancel")
+
+
+def test_the_card_of_a_failed_flow_offers_to_run_it_again(open_board):
+    live = open_board()
+    whole = live.story.begin(live.story.flow(), 0)
+    live.story.fail(live.story.task("fetch", whole), 1, 2, "no such page")
+    live.answer()
+    card = live.page.locator(".cellist-card")
+    assert card.get_by_role("button", name="Retry failed").count() == 0, "it still goes on"
+    live.story.enter(whole, 3, FAILED)
+    live.board.close()
+    live.deliver()
+    card.get_by_role("button", name="Retry failed").click()
+    live.answer()
+    assert live.clicks == [("retry_failed", f"{whole.number:032x}")]
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_in_the_pane(open_crawl, dark, width):
+    live = open_crawl(width=width, dark=dark)
+    live.page.evaluate(frontend.axe())
+    for name in ("load", "draw", "parse"):
+        open_run(live, name)
+        answer(live)
+        assert live.page.evaluate(AXE) == [], name
+        assert live.page.evaluate("() => document.documentElement.scrollWidth") <= width

@@ -8,6 +8,7 @@ from cellist.board.wording import error_line, next_attempt_text
 from cellist.drawing.markup import clipped
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
+from cellist.model.states import COMPLETED
 
 _NAME = 60
 
@@ -18,6 +19,7 @@ class Attention:
     def __init__(self) -> None:
         self._waiting: dict[int, Row] = {}
         self._failed: dict[int, Row] = {}
+        self._failed_flows: dict[int, Row] = {}
 
     def move(self, row: Row, look: str) -> None:
         """Note that a run looks different now. Called before the row itself is changed."""
@@ -26,10 +28,11 @@ class Attention:
             self._waiting[number] = row
         elif row.look == "waiting":
             self._waiting.pop(number, None)
-        if look in TROUBLE and row.run.kind != "flow":
-            self._failed[number] = row
+        failed = self._failed_flows if row.run.kind == "flow" else self._failed
+        if look in TROUBLE:
+            failed[number] = row
         elif row.look in TROUBLE:
-            self._failed.pop(number, None)
+            failed.pop(number, None)
 
     def next_retry(self) -> dict[str, Any] | None:
         """Return the retry that comes first."""
@@ -47,25 +50,32 @@ class Attention:
         }
 
     def failure(self, *, is_over: bool) -> dict[str, Any] | None:
-        """Return what failed last, and what can be done about it once all `is_over`."""
-        if not self._failed:
+        """Return what failed last, and what can be done about it once all `is_over`.
+
+        A flow counts only if no task of it failed: then it failed by itself.
+        """
+        failed = self._failed or (self._failed_flows if is_over else {})
+        if not failed:
             return None
-        row = next(reversed(self._failed.values()))
-        run, count = row.run, len(self._failed)
+        row = next(reversed(failed.values()))
+        run, count = row.run, len(failed)
         name = clipped(run.name, _NAME)
         return {
             "run": row.hex,
             "name": name,
             "text": f"{name} failed" if count == 1 else f"{count:,} runs failed, last {name}",
             "error": error_line(run),
-            "retry": _outermost(run) if is_over else None,
+            "retry": _unfinished(run) if is_over else None,
             "inputs": bool(run.inputs or run.call),
             "trace": run.error is not None,
         }
 
 
-def _outermost(run: Run) -> str:
-    """Return the id of what would run again to mend a failed run: its flow, or itself."""
+def _unfinished(run: Run) -> str | None:
+    """Return the id of what would run again to mend a failed run: its outermost flow, or itself.
+
+    `None` if that has completed all the same.
+    """
     while run.flow is not None:
         run = run.flow
-    return as_hex(run.number)
+    return as_hex(run.number) if run.state_type is not COMPLETED else None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cellist.board.palette import OVER
+from cellist.board.rows import Row
 from cellist.board.view import View
 from cellist.board.wording import amount
 from cellist.drawing.markup import clipped
@@ -49,10 +50,16 @@ def _obey(control: Control, action: str, run: str) -> str:
         return clipped(f"That did not work: {type(error).__name__}: {error}", 300)
 
 
+def _may(row: Row, action: str) -> bool:
+    """Whether a command makes sense for a run; what waits for a retry can be cancelled as well."""
+    is_live = row.look not in OVER and row.look != "cancelling"
+    return is_live and (action == "cancel" or action in row.controls())
+
+
 def _obey_group(control: Control, action: str, view: View, group: int) -> str:
     """Do the same with each run of a group that it makes sense for."""
     chosen = view.groups[group]
-    rows = [row for row in list(chosen.rows) if row.look not in OVER and action in row.controls()]
+    rows = [row for row in list(chosen.rows) if _may(row, action)]
     if not rows:
         return f"No run of `{chosen.name}` can do that now."
     for row in rows:

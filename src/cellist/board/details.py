@@ -298,8 +298,9 @@ def _why(record: RunRecord) -> Section | None:
     why = record.why
     if why is None:
         return None
+    is_said = len(why.changes) == 1  # by the sentence
     changes = [
-        {"text": clipped(change.summary, 300), "diff": change.diff[:4_000]}
+        {"text": "" if is_said else clipped(change.summary, 300), "diff": change.diff[:4_000]}
         for change in why.changes[:20]
     ]
     return {

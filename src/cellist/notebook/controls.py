@@ -1,6 +1,7 @@
 """What the buttons of a board do. May be called on any thread."""
 
-from cellist import recovery
+from collections.abc import Callable
+
 from cellist.drawing.markup import clipped
 from cellist.engine.execution import Execution
 from cellist.exceptions import ObjectNotFound
@@ -9,10 +10,13 @@ from cellist.session import get_session
 _OVER = "This run is over."
 
 
-def control(action: str, run: str) -> str | None:
-    """Carry out a click on a run, given by its id in hex, and return what to tell the user."""
+def control(action: str, run: str, *, again: Callable[[str], str]) -> str:
+    """Carry out a click on a run, given by its id in hex, and return what to tell the user.
+
+    `again` runs again what failed in a run.
+    """
     if action == "retry_failed":
-        return _retry_failed(run)
+        return again(run)
     session = get_session()
     try:
         execution = session.find(run)
@@ -34,9 +38,3 @@ def _stopped(execution: Execution, name: str) -> str:
     if run.is_final:
         return f"`{name}` is cancelled."
     return f"`{name}` is asked to stop; it ends as soon as its code lets it."
-
-
-def _retry_failed(run: str) -> str:
-    """Run again what failed in a flow run."""
-    recovery.retry(run)
-    return "What failed runs again."

@@ -17,6 +17,7 @@ from cellist.board import Board, Details, Feed, TextBoard
 from cellist.board.region import is_terminal
 from cellist.engine.execution import current_cell
 from cellist.model.runs import Run
+from cellist.notebook.again import retry_below
 from cellist.notebook.asking import is_attended, show_form
 from cellist.notebook.background import start_flow
 from cellist.notebook.cellflow import open_flow
@@ -163,20 +164,22 @@ class Extension:
         cell.runs.append(run)
         if cell.board is not None or len(cell.runs) > 1 or cell.quiet:
             return
-        board = self._board_for(run)
+        board = self._board_for(cell, run)
         if board is not None:
             cell.board = board
             self.feed.attach(cell, board)
             board.show()
 
-    def _board_for(self, run: Run) -> Board | TextBoard | None:
+    def _board_for(self, cell: Cell, run: Run) -> Board | TextBoard | None:
         """Return the board of a cell that starts with this run, if there is to be one."""
         wanted = settings.active().ui
         ui = ui_for(self.shell, wanted)
         name, history = run.definition.name, get_session().history
         if ui in ("widget", "html"):
             usual = functools.partial(history.durations, name, kind=run.kind)
-            return Board(name, control=control, ui=ui, usual=usual, details=self.details)
+            again = functools.partial(retry_below, self.shell, lambda: bool(self._cells), cell)
+            act = functools.partial(control, again=again)
+            return Board(name, control=act, ui=ui, usual=usual, details=self.details)
         looked_at = is_terminal(sys.stdout) and is_terminal(sys.stderr)
         if ui == "off" or not (looked_at or wanted == "text"):
             return None

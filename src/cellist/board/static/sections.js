@@ -76,7 +76,7 @@ const PAINTERS = {
     const found = [h("p", {}, ...prose(section.sentence ?? ""))];
     for (const note of section.notes ?? []) found.push(h("p", { class: "cellist-quiet" }, ...prose(note)));
     for (const change of section.changes ?? []) {
-      found.push(h("p", {}, ...prose(change.text)));
+      if (change.text) found.push(h("p", {}, ...prose(change.text)));
       if (change.diff) found.push(h("pre", { class: "cellist-diff", tabindex: "0" }, ...diffLines(change.diff)));
     }
     return found;
