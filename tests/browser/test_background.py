@@ -34,7 +34,7 @@ CELLS = [
     "time.sleep(1.5)",
     "time.sleep(30)",
     "%%flow waits --bg -o waits\nnap.map([60, 61]).result()",
-    "%%flow short --bg\nawait asyncio.sleep(2)\n1 / 0",
+    "%%flow short --bg\nawait asyncio.sleep(10)\n1 / 0",
     "%cellist status",
 ]
 

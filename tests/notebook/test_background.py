@@ -175,14 +175,6 @@ def test_a_background_flow_that_is_stopped_by_its_time_limit(ipython: Shell) -> 
     assert run_of(ipython).state_name == "TimedOut"
 
 
-def test_an_ended_kernel_is_told_in_the_history(ipython: Shell) -> None:
-    ipython.run("%%flow --bg -o h\nbegun.set()\nawait gone()")
-    assert ipython["begun"].wait(20)
-    background._end_all()
-    assert run_of(ipython).state_name == "Crashed"
-    assert "shut down" in (run_of(ipython).states[-1].message or "")
-
-
 def test_a_suspended_flow_is_listed_until_it_is_resumed(ipython: Shell) -> None:
     ipython.run("from cellist import resume_flow_run, suspend_flow_run")
     stopped = ipython.run("%%flow publish\nsuspend_flow_run(wait_for_input=int)")

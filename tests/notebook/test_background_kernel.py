@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,19 @@ def test_without_a_front_end_the_cell_waits_and_says_so(shared: Kernel) -> None:
     stopped = shared.run("%%flow here --bg\nawait asyncio.sleep(20)", interrupt_after=0.7)
     assert stopped.seconds < SOON
     assert stopped.error is not None
+
+
+def test_a_kernel_that_ends_is_told_in_the_history(tmp_path: Path) -> None:
+    env = {"CELLIST_HOME": str(tmp_path / "s"), "CELLIST_SECRET_DIR": str(tmp_path / "k")}
+    with kernel(env, str(tmp_path)) as one:
+        one.run(SETUP)
+        one.run("%%flow cut --bg\nawait asyncio.sleep(60)", cell_id="cut")
+        one.run("await asyncio.sleep(0.1)")
+        one.restart()
+        one.run("import cellist")
+        told = one.run("cellist.run('cut').states[-1][:3]").result or ""
+        assert "'Crashed'" in told
+        assert "went away" in told
 
 
 def test_nothing_is_left_behind(shared: Kernel) -> None:

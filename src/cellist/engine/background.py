@@ -5,6 +5,7 @@ everything, whoever started it, so a press that finds nothing else to stop inter
 handler of our own is in place while a step of such code is being executed, and only then.
 """
 
+import _thread
 import asyncio
 import signal
 import sys
@@ -76,9 +77,8 @@ class Stepper:
         if not self._expected or not self.is_inside:
             self._expected = False
         else:
-            ident = threading.main_thread().ident
-            if ident is not None and signal.getsignal(signal.SIGINT) == self._handle:
-                signal.pthread_kill(ident, signal.SIGINT)
+            if signal.getsignal(signal.SIGINT) == self._handle:
+                signal_main()
             call_later(_PATIENCE, self._kick)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -130,6 +130,15 @@ class Steps:
             return self._coroutine.throw(error) if error else self._coroutine.send(None)
         finally:
             stepper.leave()
+
+
+def signal_main() -> None:
+    """Send the signal of the stop button to the main thread."""
+    ident = threading.main_thread().ident
+    if ident is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(ident, signal.SIGINT)  # also ends a blocking call
+    else:
+        _thread.interrupt_main()
 
 
 _STEPS = Steps.step.__code__

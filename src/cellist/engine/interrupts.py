@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from cellist.engine import drivers
-from cellist.engine.background import is_background
+from cellist.engine.background import is_background, signal_main
 from cellist.engine.timers import call_later
 
 _PATIENCE = 0.1  # seconds in which the main thread should notice a signal
@@ -96,7 +96,7 @@ class Guard:
         elif _on_main():
             signal.raise_signal(signal.SIGINT)
         else:
-            _signal_main()
+            signal_main()
             call_later(_PATIENCE, self._kick)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -127,16 +127,6 @@ class Guard:
 
 def _on_main() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _signal_main() -> None:
-    ident = threading.main_thread().ident
-    if ident is not None and hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(ident, signal.SIGINT)  # also ends a blocking call
-    else:
-        import _thread
-
-        _thread.interrupt_main()
 
 
 def _in_sync_code(frame: FrameType | None) -> bool:

@@ -13,7 +13,6 @@ it shows the board of the run that goes on, and says how to start anew.
 
 import ast
 import asyncio
-import atexit
 import inspect
 import linecache
 import time
@@ -34,7 +33,6 @@ from cellist.engine.threads import run_in_thread
 from cellist.engine.timers import Timer, call_later
 from cellist.exceptions import CancelledRun
 from cellist.futures import PrefectFuture
-from cellist.model.states import CRASHED
 from cellist.notebook.cellflow import CellFlow
 from cellist.notebook.cells import Cell, this_cell
 from cellist.notebook.kernel import cell_id, has_front_end, in_kernel, kernel_loop
@@ -320,15 +318,6 @@ def _code(shell: Any, tree: ast.mod, file: str, mode: str) -> CodeType:
     flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     whole = ast.fix_missing_locations(tree)
     return _compile(whole, file, mode, flags, dont_inherit=True)
-
-
-@atexit.register
-def _end_all() -> None:
-    """Have the history say that the kernel ended while flows ran."""
-    for flow in list(running.values()):
-        with suppress(Exception):  # it ends at this moment
-            if not flow.execution.run.is_final:
-                flow.execution.run.enter(CRASHED, None, "The kernel was shut down while it ran.")
 
 
 __all__ = ["BackgroundFlow", "FlowFuture", "running", "start_flow"]

@@ -129,6 +129,10 @@ def flow_magic(line: str, cell: str | None = None) -> None:
 
     Top-level `await` works, names the cell assigns are yours, the last expression is displayed
     and is the flow's result.
+
+    With --bg one flow of a name, and of a cell, runs at a time. The stop button is for the cell in
+    front: `%cellist cancel NAME` or the board stops a flow in the background. It shares the
+    kernel's thread with your cells, so what it calls should await, or be submitted.
     """
     del line, cell
     message = (
