@@ -63,6 +63,11 @@ def flights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def background(tmp_path_factory):
+    return demonstrate(NOTEBOOKS / "background.ipynb", tmp_path_factory.mktemp("back") / "out")
+
+
+@pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     return demonstrate(NOTEBOOKS / "quickstart.ipynb", tmp_path_factory.mktemp("quick") / "out")
 
@@ -156,7 +161,23 @@ class TestQuickstart:
         assert ran(again) == {"count_words": 1}
 
 
-@pytest.mark.parametrize("name", ["quickstart", "flights"])
+@pytest.mark.slow
+@pytest.mark.kernel
+@pytest.mark.timeout(600)
+class TestBackground:
+    def test_what_was_handed_over_is_done_and_reused(self, background):
+        assert background.code == 0, background.said + background.errors
+        first = background.notebook(1)
+        assert "11 queued, 0 taken" in printed(first, "queue")
+        assert printed(first, "kill") == "11 done, 0 lost\n"
+        assert printed(first, "entries").splitlines()[-1] == "0 dead letters"
+        runs = background.runs()
+        deferred = runs[runs["definition"] == "median_interval"]
+        assert set(deferred["state"]) == {"Completed", "Cached"}
+        assert ran(deferred) == {"median_interval": 22}
+
+
+@pytest.mark.parametrize("name", ["quickstart", "flights", "background"])
 class TestCommitted:
     """What is committed was executed, shows its records and nothing of the machine."""
 
