@@ -26,6 +26,7 @@ from cellist.definitions import check_hooks
 from cellist.engine.plan import Plan, Shape
 from cellist.futures import Later, PrefectFuture
 from cellist.model.annotations import NOT_SET
+from cellist.model.display import mimebundle
 from cellist.model.retries import Delays, check_delays, check_jitter, check_retries
 from cellist.model.states import State
 from cellist.persistence import Storage
@@ -286,6 +287,9 @@ class Decorated(ABC, Generic[P, R_co]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return mimebundle(self)
 
 
 class Member(Decorated[Q, R_co], Generic[Q, R_co, P]):

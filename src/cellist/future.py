@@ -20,6 +20,7 @@ from cellist.engine.promise import Promise
 from cellist.engine.threads import place_released
 from cellist.engine.waiting import settled, wait_all
 from cellist.exceptions import UnfinishedRun
+from cellist.model.display import mimebundle
 from cellist.model.states import State
 
 R_co = TypeVar("R_co", covariant=True)
@@ -161,6 +162,9 @@ class PrefectFuture(Promise, Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.run.name!r}, state={self.run.state_name})"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return mimebundle(self)
 
 
 def block_on(future: Promise, timeout: float | None) -> bool:

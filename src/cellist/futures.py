@@ -17,6 +17,7 @@ from cellist.engine.threads import place_released
 from cellist.engine.waiting import settled, wait_all
 from cellist.future import PrefectFuture, block_on, stoppable
 from cellist.model.annotations import BaseAnnotation
+from cellist.model.display import mimebundle
 from cellist.model.runs import Run
 from cellist.model.states import State
 from cellist.worker.futures import PrefectDistributedFuture
@@ -34,6 +35,9 @@ class PrefectFutureList(list[PrefectFuture[R]]):
     """Futures of a `map`, in the order of its inputs."""
 
     resolves_to = list
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return mimebundle(self)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until all have ended or `timeout` seconds have passed."""

@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from cellist.board.record import record_html
-from cellist.board.reprs import future_html, state_html
 from cellist.board.view import View
 from cellist.model.reasons import Reason
 from cellist.model.runs import ErrorInfo
-from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, State
+from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING
 from tests.board.fakes import Story
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\x00\x1b[31m\ud800]]>"
@@ -225,29 +224,3 @@ def test_a_note_stands_below_the_heading(view, story):
 
 def test_nothing_ran_is_a_line(view):
     assert Strict(record(view)).text.endswith("crawl · ○ pending")
-
-
-def test_a_state_shows_itself_escaped():
-    state = State(FAILED, None, HOSTILE, data=ValueError(HOSTILE))
-    state.why = HOSTILE
-    parsed = Strict(state_html(state))
-    assert {tag for tag, _ in parsed.seen} <= {"div", "span", "ul", "li"}
-    assert "failed" in parsed.text
-
-
-def test_a_result_with_a_broken_repr_is_named():
-    class Broken:
-        def __repr__(self):
-            raise RuntimeError("no")
-
-    html = state_html(State(COMPLETED, data=Broken()))
-    assert "Broken whose repr raised RuntimeError" in html
-
-
-def test_a_future_shows_name_state_and_reason():
-    state = State(COMPLETED, "Cached")
-    state.why = "same inputs"
-    text = Strict(future_html(HOSTILE, state, [("task", "fetch")])).text
-    assert "reused" in text
-    assert "why: same inputs" in text
-    assert "task: fetch" in text

@@ -56,7 +56,7 @@ def test_past_runs_are_what_they_were(recorder):
         assert (run.state_type, run.ended, run.running_ns) == (
             was.state_type, was.ended, was.running_ns,
         )  # fmt: skip
-        assert (run.error, run.inputs, run.upstream) == (was.error, was.inputs, was.upstream)
+        assert (run.error, run.inputs or {}, run.upstream) == (was.error, was.inputs, was.upstream)
         assert str(run.why) == str(was.why)
         assert (run.parent and run.parent.number) == (was.parent and was.parent.number)
         assert (run.flow and run.flow.number) == (was.flow and was.flow.number)

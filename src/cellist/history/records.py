@@ -1,13 +1,16 @@
 """The record of one run, as a user reads it."""
 
-import html
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from cellist.exceptions import MissingResult
+from cellist.model.markup import escaped
 from cellist.model.reason_text import html_of
 from cellist.model.reasons import Reason
 from cellist.model.runs import Run
+
+_MOST_SHOWN = 1_000
+"""Characters of one fact that its repr shows."""
 
 
 class StateRecord(NamedTuple):
@@ -176,7 +179,7 @@ class RunRecord:
             ("runs inside", str(len(self.children)) if self.children else ""),
             ("id", self.id),
         ]
-        return [(name, text) for name, text in lines if text]
+        return [(name, _clip(text)) for name, text in lines if text]
 
     def __repr__(self) -> str:
         body = "\n".join(f"  {name + ':':<12}{text}" for name, text in self._lines())
@@ -185,11 +188,16 @@ class RunRecord:
     def _repr_html_(self) -> str:
         rich = {"why": html_of(self.why)} if self.why else {}
         cells = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{rich.get(name) or html.escape(text)}</td></tr>"
+            f"<tr><th>{name}</th><td>{rich.get(name) or escaped(text)}</td></tr>"
             for name, text in self._lines()
         )
-        title = f"<th colspan=2>{html.escape(f'{self.kind} run {self.name}')}</th>"
+        title = f"<th colspan=2>{escaped(_clip(f'{self.kind} run {self.name}'))}</th>"
         return f"<table><thead><tr>{title}</tr></thead><tbody>{cells}</tbody></table>"
+
+
+def _clip(text: str) -> str:
+    """Return a text that fits a table; what it leaves out is in the attributes."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def _time(nanoseconds: int) -> datetime:

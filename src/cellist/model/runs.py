@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID, uuid5
 
 from cellist.exceptions import IllegalTransition
+from cellist.model.display import mimebundle
 from cellist.model.events import Event, LogWritten, RunUpdated, Sink, StateChanged, report_fault
 from cellist.model.facts import Definition, ErrorInfo, RunInput, RunPolicy
 from cellist.model.ids import as_hex, as_uuid, new_id
@@ -310,6 +311,9 @@ class Run:
     def __repr__(self) -> str:
         kind = type(self).__name__
         return f"{kind}(id={str(self.id)!r}, name={self.name!r}, state={self.state_name})"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return mimebundle(self)
 
 
 class TaskRun(Run):

@@ -28,6 +28,7 @@ from cellist.exceptions import (
     UnfinishedRun,
 )
 from cellist.model.awaited import also_awaitable
+from cellist.model.display import mimebundle
 from cellist.model.ids import as_uuid, new_id
 from cellist.model.references import Reference
 
@@ -301,6 +302,9 @@ class State:
         return (
             f"{self.name}(message={self.message!r}, type={self.type.value}, result={self.data!r})"
         )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return mimebundle(self)
 
 
 def _same(one: Any, other: Any) -> bool:
