@@ -65,11 +65,11 @@ def test_futures_alone_and_many(recorder):
     many.wait()
     text, words = shown(many)
     assert text == "12 futures: 12 completed"
-    assert words.count("fetch-") == 10
+    assert words.count("fetch ✓ completed") == 10
     assert words.endswith("… and 2 more")
     text, words = shown(many[0])
-    assert text.startswith("PrefectFuture(name='fetch-")
-    assert "future of fetch-" in words
+    assert text.startswith("PrefectFuture(name='fetch'")
+    assert "future of fetch ✓ completed" in words
     assert "ran: never run before" in words
 
 
