@@ -27,7 +27,7 @@ async def doze(seconds):
     await asyncio.sleep(seconds)
     return seconds
 """
-SOON = 3.0  # seconds after the press within which the kernel must be free again
+SOON = 8.0  # seconds after the press; what is stopped would go on for twenty
 FREE = 2.0  # seconds within which a cell must have run that does not wait for anything
 
 
