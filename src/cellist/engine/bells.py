@@ -6,6 +6,7 @@ no named pipes, or none of the system's handles on processes, a wait is short in
 """
 
 import os
+import secrets
 import select
 import threading
 from collections.abc import Collection
@@ -22,7 +23,7 @@ class Bell:
     """The pipe of this process in a directory. It is there until it is closed."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / f"{os.getpid()}-{threading.get_native_id()}{_SUFFIX}"
+        self._path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         self._fd = -1
         make: Any = getattr(os, "mkfifo", None)  # not on Windows
         if make is None:
@@ -50,6 +51,12 @@ class Bell:
                 os.close(fd)
         with suppress(BlockingIOError):
             os.read(self._fd, 4096)
+
+    def poke(self) -> None:
+        """End the wait that goes on, from another thread of this process."""
+        if self._fd >= 0:
+            with suppress(OSError):  # a full pipe wakes as well
+                os.write(self._fd, b"!")
 
     def _open_handles(self, pids: Collection[int], handles: list[int]) -> float:
         """Open handles on processes; return how long it may be slept in view of the others."""

@@ -190,6 +190,8 @@ class SharedLimits:
         """Tokens of leases with when they were last known to hold."""
         self._timer: Timer | None = None
         self._waiting: dict[SharedLimit, None] = {}
+        self._watched: set[int] = set()
+        self._bell: Any = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -286,10 +288,15 @@ class SharedLimits:
     # -- who waits --
 
     def watch(self, limit: SharedLimit) -> None:
-        """See to it that somebody listens while a limit is waited for."""
+        """See to it that somebody listens while a limit is waited for, and to whom."""
         with self._lock:
+            is_news = limit not in self._waiting or not _pids([limit]) <= self._watched
             self._waiting[limit] = None
-            if self._thread is None:
+            if self._thread is not None:
+                if is_news and self._thread is not threading.current_thread():
+                    self._bell.poke()
+            else:
+                self._bell = Bell(self.bells)
                 self._thread = threading.Thread(
                     target=self._listen, name="cellist-limits", daemon=True
                 )
@@ -306,7 +313,7 @@ class SharedLimits:
                 self.ring()
 
     def _listen(self) -> None:
-        bell = Bell(self.bells)
+        bell = self._bell
         idle_since: float | None = None
         try:
             while True:
@@ -321,7 +328,8 @@ class SharedLimits:
                         return
                 if limits:
                     self._serve(limits)
-                bell.wait(*_patience(limits))
+                self._watched = _pids(limits)
+                bell.wait(_patience(limits), self._watched)
         finally:
             bell.close()
 
@@ -332,13 +340,22 @@ class SharedLimits:
             _log.exception("Who waits for a limit could not be served.")
 
 
-def _patience(limits: list[SharedLimit]) -> tuple[float, set[int]]:
-    """Return how long to sleep at most, and the processes whose end is to wake us."""
-    if not limits:
-        return _LINGER, set()
-    holders = [one for limit in limits if limit.seen is not None for one in limit.seen.holders]
+def _holders(limits: list[SharedLimit]) -> list[Any]:
+    """Return who in other processes holds what is waited for."""
     here = os.getpid()
-    pids = {one.pid for one in holders if one.is_here and one.pid != here}
+    seen = [limit.seen for limit in limits if limit.seen is not None]
+    return [one for look in seen for one in look.holders if not (one.is_here and one.pid == here)]
+
+
+def _pids(limits: list[SharedLimit]) -> set[int]:
+    """Return the processes whose end is to wake us."""
+    return {one.pid for one in _holders(limits) if one.is_here}
+
+
+def _patience(limits: list[SharedLimit]) -> float:
+    """Return how long to sleep at most."""
+    if not limits:
+        return _LINGER
+    holders = _holders(limits)
     longest = _HEARTBEAT if all(one.is_here for one in holders) else _ABROAD
-    ends = [max(0.01, one.until - time.time()) for one in holders if one.pid != here]
-    return min([longest, *ends]), pids
+    return min([longest, *(max(0.01, one.until - time.time()) for one in holders)])
