@@ -135,6 +135,9 @@ def test_reasons_name_the_commonest_first():
     assert wording.reasons_text(reasons) == (
         "never run before (×40); same inputs (×3); and 2 other reasons"
     )
+    assert wording.reasons_text({"never run before": 16, "n: 1 → 2": 1, "n: 1 → 3": 1}) == (
+        "never run before (×16); and 2 other reasons"
+    )
     assert wording.reasons_text({"same inputs": 1}) == "same inputs"
     assert wording.reasons_text({}) == ""
 

@@ -186,7 +186,7 @@ class Group:
     def pitch(self) -> int:
         """How high a lane of the timeline is, in pixels; many lanes are drawn thin."""
         lanes = len(self.lanes)
-        return 14 if lanes < 2 else 7 if lanes <= 12 else 4
+        return 14 if lanes < 2 else 7 if lanes <= 12 else 4 if lanes <= 24 else 3
 
     def detail(self) -> str:
         """Return the second line of the node: progress, or duration for a single run."""

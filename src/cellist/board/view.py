@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from cellist.board.activity import Activity
 from cellist.board.attention import Attention
+from cellist.board.glance import at_a_glance
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
 from cellist.board.palette import LOOKS, OVER
@@ -179,6 +180,7 @@ class View:
             "runs": amount(total, "run"),
             "counts": ordered(self.counts),
             "saved": saved,
+            "note": at_a_glance(self.groups, is_over=bool(end)),
             "next": self._attention.next_retry(),
             "failure": self._attention.failure(is_over=not self._active),
             "cancel": [row.hex for row in self._roots.stoppable()],

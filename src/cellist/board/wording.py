@@ -265,11 +265,12 @@ def _between(low: float, high: float) -> str:
 def reasons_text(reasons: Mapping[str, int], limit: int = 120) -> str:
     """Return the two commonest reasons of a group, how many runs each, and how many others."""
     ranked = sorted(reasons.items(), key=lambda pair: -pair[1])
+    shown = 1 if len(ranked) > 2 and ranked[1][1] == 1 else 2  # one of many says nothing
     if sum(reasons.values()) == 1:
         return clipped(ranked[0][0], 2 * limit)
-    parts = [f"{clipped(sentence, limit)} (×{number:,})" for sentence, number in ranked[:2]]
-    if len(ranked) > 2:
-        parts.append(f"and {amount(len(ranked) - 2, 'other reason')}")
+    parts = [f"{clipped(sentence, limit)} (×{number:,})" for sentence, number in ranked[:shown]]
+    if len(ranked) > shown:
+        parts.append(f"and {amount(len(ranked) - shown, 'other reason')}")
     return "; ".join(parts)
 
 

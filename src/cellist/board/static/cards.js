@@ -55,7 +55,7 @@ export function makeCard(store, commands, detail) {
       setAttr(el, "data-card", wait ? "waiting" : failure ? "failed" : null);
       setAttr(error, "title", told?.error ?? null);
       error.replaceChildren(...prose(told?.error ?? ""));
-      setText(more, wait?.more ?? "");
+      setText(more, wait?.more ?? (told ? "" : store.header?.note ?? ""));
       const now = JSON.stringify([wait?.run, failure, store.closed]);
       if (now === painted) return;
       painted = now;

@@ -12,6 +12,7 @@ import { Inks } from "./inks.js";
 import { makeList } from "./list.js";
 import { makeReadout } from "./readout.js";
 import { Selection } from "./selection.js";
+import { keepKeys } from "./shortcuts.js";
 import { Store } from "./store.js";
 import { makeTable } from "./table.js";
 import { makeTabs } from "./tabs.js";
@@ -70,8 +71,7 @@ function start(model, el) {
   const tabs = makeTabs({ Graph: graph, Timeline: timeline, List: list }, () => paint());
   const readout = makeReadout(store, selection);
   const table = makeTable(store);
-  // Lab's shortcuts would take Enter, Escape and the arrows away from whatever has the focus here
-  const root = h("section", { class: "cellist", "aria-label": "cellist board", "data-lm-suppress-shortcuts": "true" },
+  const root = h("section", { class: "cellist", "aria-label": "cellist board" },
     header.el, forms.el, tabs.bar, tabs.views, readout.el, detail.el, table.el, inks.el);
   /** A lone run is told in the header; the rest of its board is shown when it is asked for.
    * @param {boolean} shut */
@@ -142,6 +142,7 @@ function start(model, el) {
     cameFrom = "";
     for (const painter of tabs.visible().slice(0, 1)) painter.focus(group);
   });
+  keepKeys(root);
   selection.listeners.add(mark);
   const ident = model.get("ident") ?? "";
   let asleep = true;

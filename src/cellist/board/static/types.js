@@ -90,6 +90,7 @@
  * @property {string} runs
  * @property {[string, number][]} counts
  * @property {string | null} saved
+ * @property {string | null} [note]  What goes on, or what took long.
  * @property {{due: number, name: string, run: string, attempt: string, error: string | null, more: string | null} | null} next
  * @property {Failure | null} [failure]
  * @property {string[]} cancel

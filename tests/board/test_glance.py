@@ -1,0 +1,59 @@
+"""The line that tells what goes on, and what took long."""
+
+import pytest
+
+from cellist.board.glance import at_a_glance
+from cellist.board.view import View
+from cellist.model.states import COMPLETED
+from tests.board.fakes import Story
+
+
+@pytest.fixture
+def view():
+    return View("crawl")
+
+
+@pytest.fixture
+def story(view):
+    return Story(view.apply)
+
+
+def told(view):
+    return view.snapshot()["header"]["note"]
+
+
+def test_what_goes_on_is_named_with_how_many(view, story):
+    flow = story.begin(story.flow(), 0)
+    assert told(view) is None, "the flow itself is in the title"
+    for name, number in (("embed", 3), ("vocabulary", 1)):
+        for _ in range(number):
+            story.begin(story.task(name, flow), 1)
+    story.complete(story.task("fetch", flow), 0, 1)
+    assert told(view) == "now: embed ×3, vocabulary"
+    for name in ("a", "b", "c", "d"):
+        story.begin(story.task(name, flow), 1)
+    assert told(view) == "now: embed ×3, vocabulary, a, b and 2 other tasks"
+
+
+def test_at_the_end_the_longest_are_named_and_not_the_short_ones(view, story):
+    flow = story.begin(story.flow(), 0)
+    for name, seconds in (("fetch", 8), ("clean", 0.5), ("embed", 3)):
+        story.complete(story.task(name, flow), 1, 1 + seconds)
+    story.enter(flow, 12, COMPLETED)
+    assert told(view) == "longest: fetch 8.0 s, embed 3.0 s"
+
+
+def test_what_was_quick_or_alone_needs_no_such_line(view, story):
+    flow = story.begin(story.flow(), 0)
+    story.complete(story.task("fetch", flow), 0, 5)
+    story.enter(flow, 6, COMPLETED)
+    assert told(view) is None
+    assert at_a_glance([], is_over=True) is None
+
+
+def test_where_all_was_reused_it_says_so(view, story):
+    flow = story.begin(story.flow(), 0)
+    for name in ("fetch", "clean"):
+        story.complete(story.task(name, flow), 0, 0, "Cached")
+    story.enter(flow, 1, COMPLETED)
+    assert told(view) == "nothing had to run"

@@ -1,0 +1,165 @@
+"""The board's views where people see them: keys, themes, accessibility, and ten thousand runs."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.board import frontend
+from tests.board.test_access_in_browser import AXE
+from tests.browser.jupyter import browser_page, open_notebook, server, write_notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
+
+SETUP = """\
+%load_ext cellist
+import time
+from cellist import task
+from cellist.cache_policies import NO_CACHE
+
+@task(cache_policy=NO_CACHE, tags=["net"])
+def fetch(n):
+    time.sleep(0.2)
+    return n
+
+@task(cache_policy=NO_CACHE)
+def total(pages):
+    time.sleep(1)
+    return sum(pages)
+
+@task(cache_policy=NO_CACHE)
+def quick(n):
+    return n
+"""
+FLOW = "%%flow crawl\npages = fetch.map(range(14))\ntotal.submit(pages).result()"
+MANY = "%%flow many\nquick.map(range(10_000)).result()[-1]"
+CELLS = [SETUP, FLOW, MANY, "'the last cell'"]
+STATE = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  return [notebook.mode, notebook.activeCellIndex, notebook.widgets.length];
+}"""
+GAPS = """() => {
+  window.gaps = [];
+  let last = performance.now();
+  const note = (now) => {
+    if (!window.gaps) return;
+    window.gaps.push(now - last);
+    last = now;
+    requestAnimationFrame(note);
+  };
+  requestAnimationFrame(note);
+}"""
+
+
+@pytest.fixture(scope="module", params=["lab", "notebook"])
+def notebook(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A notebook open in a wide page, used by the tests below one after the other."""
+    directory = tmp_path_factory.mktemp(request.param)
+    (directory / "work").mkdir()
+    file = directory / "work" / "views.ipynb"
+    write_notebook(file, CELLS)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CELLIST_HOME", str(directory / "home"))
+    patch.setenv("CELLIST_SECRET_DIR", str(directory / "secret"))
+    with server(request.param, directory) as address, browser_page(1600) as page:
+        opened = open_notebook(page, request.param, address, file)
+        opened.run(0)
+        opened.run(1)
+        yield opened
+    patch.undo()
+
+
+def board(notebook, index=1):
+    return notebook.cell(index).locator(".cellist").first
+
+
+def test_what_is_pointed_at_is_marked_in_both_views(notebook) -> None:
+    live = board(notebook)
+    live.locator(".cellist-node", has_text="fetch").hover()
+    expect(live.locator(".cellist-band[data-marked]")).to_contain_text("fetch ×14")
+    expect(live.locator(".cellist-readout")).to_contain_text("fetch: 14 completed")
+
+
+def test_keys_are_the_boards_and_not_the_notebooks(notebook) -> None:
+    live, page = board(notebook), notebook.page
+    live.locator(".cellist-node", has_text="fetch").focus()
+    before = page.evaluate(STATE)
+    for key in ("ArrowDown", "ArrowUp", "ArrowRight", "d", "d", "a", "m"):
+        page.keyboard.press(key)
+    assert page.evaluate(STATE) == before, "no cell was chosen, deleted, added or changed"
+    expect(live.locator(".cellist-node:focus")).to_have_count(1)
+    live.locator(".cellist-node", has_text="total").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(STATE) == before, "no cell was opened for editing"
+    expect(live).to_contain_text("ran on")
+    page.keyboard.press("Escape")
+    assert page.evaluate(STATE)[0] == before[0]
+
+
+def test_search_takes_letters(notebook) -> None:
+    live = board(notebook)
+    live.get_by_role("tab", name="List").click()
+    search = live.get_by_role("searchbox", name="Search runs")
+    search.click()
+    notebook.page.keyboard.type("total dd")
+    expect(live).to_contain_text("No run fits.")
+    assert notebook.page.evaluate(STATE)[2] == len(CELLS)
+    search.fill("")
+    live.get_by_role("tab", name="Overview").click()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_and_canvases_follow_the_theme(notebook, theme: str) -> None:
+    live, page = board(notebook), notebook.page
+    page.evaluate(
+        "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
+    )
+    dark = "false" if theme.endswith("Dark") else "true"
+    page.wait_for_function(
+        "(dark) => document.body.getAttribute('data-jp-theme-light') === dark", arg=dark
+    )
+    ink = "82,201,148" if dark == "false" else "23,122,82"
+    page.wait_for_function(
+        """(ink) => {
+          const canvas = document.querySelectorAll(".cellist-band canvas")[0];
+          const data = canvas.getContext("2d").getImageData(canvas.width / 2, 6, 1, 1).data;
+          return [...data].slice(0, 3).join() === ink;
+        }""",
+        arg=ink,
+    )
+    page.mouse.move(0, 0)
+    page.evaluate(frontend.axe())
+    live.evaluate("(el) => { el.parentElement.id = 'widget'; }")
+    for name in ("Overview", "List"):
+        live.get_by_role("tab", name=name).click()
+        assert page.evaluate(AXE) == [], name
+    live.get_by_role("tab", name="Overview").click()
+
+
+def test_running_it_again_leaves_one_board_and_says_how_long_it_usually_takes(notebook) -> None:
+    notebook.run(1)
+    notebook.run(1, wait=False)
+    expect(board(notebook).locator(".cellist-usual")).to_have_text(
+        re.compile(r"^usually .+ s, last 2 runs$"), timeout=20_000
+    )
+    expect(notebook.cell(1).locator(".cellist")).to_have_count(1)
+    expect(board(notebook).locator(".cellist-word")).to_have_text("completed", timeout=30_000)
+
+
+def test_ten_thousand_real_runs_stay_smooth(notebook, capsys) -> None:
+    page = notebook.page
+    page.evaluate(GAPS)
+    notebook.run(2)
+    gaps = sorted(
+        page.evaluate("() => { const { gaps } = window; window.gaps = null; return gaps; }")
+    )
+    expect(board(notebook, 2)).to_contain_text("10,000 completed", timeout=30_000)
+    p50, p95 = (gaps[int(len(gaps) * share)] for share in (0.5, 0.95))
+    with capsys.disabled():
+        print(
+            f"\n  10,000 runs in Jupyter: {len(gaps)} frames, p50 {p50:.1f} ms, p95 {p95:.1f} ms",
+            end="",
+        )
+    assert p50 < 60, "generously: the kernel itself takes one of the processors"
+    assert notebook.errors == []
+    assert notebook.outside == []
