@@ -1,8 +1,5 @@
 """The contract of task runners, for each of them. Clusters are started once, for all tests."""
 
-import os
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +13,6 @@ from cellist.task_runners import (
     ThreadPoolTaskRunner,
 )
 from tests.runners.contract import RunnerContract
-
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it would write a token to the user's home
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine has slow moments
 
 
 class TestThreads(RunnerContract):
@@ -51,16 +45,6 @@ class TestProcesses(RunnerContract):
         return ProcessPoolTaskRunner(max_workers=2)
 
 
-@pytest.fixture(scope="session")
-def dask_cluster() -> Iterator[Any]:
-    import distributed
-
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address=":0"
-    ) as cluster:
-        yield cluster
-
-
 @pytest.mark.slow
 class TestDask(RunnerContract):
     name = "dask"
@@ -73,17 +57,6 @@ class TestDask(RunnerContract):
 
     def make(self):
         return DaskTaskRunner(cluster=self.cluster)
-
-
-@pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    import ray
-
-    with warnings.catch_warnings():  # Ray announces changes of its own that concern no test
-        warnings.simplefilter("ignore")
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="prefect")
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.slow

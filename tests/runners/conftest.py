@@ -1,0 +1,32 @@
+"""Clusters for the tests of task runners, each started once for all of them."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it would write a token to the user's home
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine has slow moments
+
+
+@pytest.fixture(scope="session")
+def dask_cluster() -> Iterator[Any]:
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    import ray
+
+    with warnings.catch_warnings():  # Ray announces changes of its own that concern no test
+        warnings.simplefilter("ignore")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="prefect")
+    yield
+    ray.shutdown()
