@@ -32,6 +32,7 @@ NAMES: list[str] = [
     "startup",
     "scale",
     "store",
+    "runners",
 ]
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import calls, results, scale, source, startup, store
+from benchmarks import calls, results, runners, scale, source, startup, store
 from benchmarks.measure import Row, Size
 
 BENCHMARKS: dict[str, Callable[[Size], Iterator[Row]]] = {
@@ -19,4 +19,5 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "startup": startup.startup,
     "scale": scale.scale,
     "store": store.store,
+    "runners": runners.runners,
 }

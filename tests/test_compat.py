@@ -21,6 +21,15 @@ cellist.client.schemas | StateType, TaskRun, FlowRun, State, StateDetails, TERMI
 cellist.futures | PrefectFuture, PrefectTaskRunFuture, PrefectWrappedFuture, PrefectConcurrentFuture, PrefectFlowRunFuture, PrefectFutureList, as_completed, wait, DoneAndNotDoneFutures, resolve_futures_to_states, resolve_futures_to_results
 cellist.cache_policies | CachePolicy, CacheKeyFnPolicy, CompoundCachePolicy, Inputs, TaskSource, FlowParameters, RunId, INPUTS, TASK_SOURCE, FLOW_PARAMETERS, RUN_ID, NO_CACHE, NONE, DEFAULT
 cellist.task_runners | TaskRunner, ThreadPoolTaskRunner, ConcurrentTaskRunner, ProcessPoolTaskRunner, SequentialTaskRunner
+cellist.dask | DaskTaskRunner, get_dask_client, get_async_dask_client
+cellist.dask.task_runners | DaskTaskRunner
+cellist.ray | RayTaskRunner, remote_options
+cellist.ray.context | remote_options
+cellist_dask | DaskTaskRunner, get_dask_client, get_async_dask_client
+cellist_dask.task_runners | DaskTaskRunner
+cellist_ray | RayTaskRunner, remote_options
+cellist_ray.task_runners | RayTaskRunner
+cellist_ray.context | remote_options
 cellist.transactions | transaction, atransaction, Transaction, AsyncTransaction, get_transaction, IsolationLevel, CommitMode, TransactionState
 cellist.context | get_run_context, FlowRunContext, EngineContext, TaskRunContext, TagsContext, tags, with_context, serialize_context, hydrated_context
 cellist.runtime | flow_run, task_run, deployment

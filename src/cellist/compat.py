@@ -25,14 +25,22 @@ ALIASES: dict[str, str | None] = {
     "client": None,
     "client.schemas": "objects",
     "client.schemas.objects": "objects",
+    "dask.client": "dask",
+    "dask.task_runners": "dask",
+    "dask.utils": "dask",
     "flow_engine": "exceptions",
     "logging.loggers": "logging",
+    "ray.context": "ray",
+    "ray.task_runners": "ray",
     "task_engine": "exceptions",
     "testing.utilities": "testing",
     "utilities": None,
     "utilities.annotations": "annotations",
 }
 """Path below cellist → the module it stands for; `None` where only the paths below it matter."""
+
+_PACKAGES = {"cellist_dask": "dask", "cellist_ray": "ray"}
+"""What `prefect_dask` and `prefect_ray` become, once cellist is imported."""
 
 _NO_SERVER = "cellist has no server: a flow runs where it is called"
 _DEPLOY = f"{_NO_SERVER}. To run one on a schedule, call it from a script that cron starts."
@@ -96,6 +104,9 @@ class AliasFinder:
         """Return the spec of an alias. Raises `ImportError` for what cellist leaves out."""
         del path, target
         package, _, name = fullname.partition(".")
+        if package in _PACKAGES:
+            forwards: Any = self
+            return ModuleSpec(fullname, forwards)
         if package != _HERE:
             return None
         if name in ALIASES:
@@ -113,7 +124,8 @@ class AliasFinder:
     def exec_module(self, module: ModuleType) -> None:
         """Put the module an alias stands for in its place; a package forwards to it."""
         alias = module.__name__
-        target = ALIASES[alias.partition(".")[2]]
+        package, _, below = alias.partition(".")
+        target = _PACKAGES.get(package) or ALIASES[below]
         real = importlib.import_module(f"{_HERE}.{target}") if target is not None else None
         if not hasattr(module, "__path__"):
             assert real is not None  # what stands for nothing has paths below it

@@ -22,6 +22,8 @@ from cellist.exceptions import ConfigurationError, MissingContextError
 from cellist.runners.dask import DaskPool, distributed
 from cellist.task_runners import TaskRunner
 
+__path__: list[str] = []  # `cellist.dask.task_runners` is looked for by `compat`
+
 
 class DaskTaskRunner(TaskRunner):
     """Runs tasks on a Dask cluster; without options on one of its own, for the flow run.

@@ -19,6 +19,8 @@ from cellist.exceptions import ConfigurationError
 from cellist.runners.ray import RayPool, ray, remote_options
 from cellist.task_runners import TaskRunner
 
+__path__: list[str] = []  # `cellist.ray.context` is looked for by `compat`
+
 
 class RayTaskRunner(TaskRunner):
     """Runs tasks on a Ray cluster: the one this process is connected to, else a new connection.

@@ -127,7 +127,7 @@ class RayPool(ClusterPool):
             else:
                 call.succeeded(Facts(*facts), told)
         elif type(error).__name__ in _GONE:
-            call.lost(str(error).strip().splitlines()[0])
+            call.lost(type(error).__name__)
         else:
             call.refused(error)
 

@@ -1,0 +1,79 @@
+"""What only Ray has: its options, options of tasks, and workers that die."""
+
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from cellist import flow, task
+from cellist.cache_policies import NO_CACHE
+from cellist.exceptions import CrashedRun
+from cellist.ray import RayTaskRunner, remote_options
+from tests.runners.contract import until
+from tests.sessions import Recorder, names
+
+quick: dict[str, Any] = {"cache_policy": NO_CACHE}
+
+
+def test_options() -> None:
+    runner = RayTaskRunner("ray://head:10001", {"num_cpus": 2})
+    assert runner.init_kwargs == {"namespace": "prefect", "num_cpus": 2}
+    assert runner.duplicate() == runner != RayTaskRunner()
+    with pytest.raises(ValueError, match="not both"):
+        RayTaskRunner("auto", {"address": "auto"})
+
+
+def test_without_the_package(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    @flow(task_runner=RayTaskRunner())
+    def f():
+        task(abs, name="a", **quick).submit(1)
+
+    with pytest.raises(ImportError, match=r"pip install 'cellist\[ray\]'"):
+        f()
+
+
+@pytest.mark.slow
+def test_options_of_tasks_nest_and_what_no_worker_has_is_waited_for(
+    recorder: Recorder, ray_cluster: None
+) -> None:
+    import ray
+
+    @task(**quick)
+    def given():
+        return ray.get_runtime_context().get_assigned_resources()
+
+    @flow(task_runner=RayTaskRunner())
+    def f():
+        with remote_options(num_cpus=2):
+            two = given.submit()
+            with remote_options(num_gpus=1):
+                never = given.submit()
+        assert (two.result()["CPU"], given.submit().result()["CPU"]) == (2, 1)
+        until(lambda: recorder.session.waits_of(never.run) == "waits for a worker of the cluster")
+        never.cancel()
+        never.wait(60)
+        return [names(never.run)[-1]]
+
+    assert f() == ["Cancelled"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_and_results_that_stay(recorder: Recorder, ray_cluster: None) -> None:
+    @task(**quick)
+    def rows(n):
+        return bytes(n)
+
+    @flow(task_runner=RayTaskRunner())
+    def f():
+        bad = task(lambda: os._exit(3), name="gone", retries=2, **quick).submit()
+        with pytest.raises(CrashedRun, match="worker running task `gone` went away: WorkerCrashed"):
+            bad.result()
+        assert names(bad.run) == ["Pending", "Running", "Crashed"]
+        stays = rows.submit(200_000)
+        assert task(len, name="size", **quick).submit(stays).result() == 200_000
+        return stays.outcome.reference.is_here  # type: ignore[union-attr] - it is elsewhere
+
+    assert f() is False
