@@ -15,7 +15,7 @@ from cellist.engine.promise import Latch, Promise
 from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import Timer, call_later
 from cellist.model.reasons import Reason
-from cellist.model.references import Reference
+from cellist.model.references import Absent, Reference
 from cellist.model.states import COMPLETED
 
 
@@ -89,14 +89,22 @@ def take_inputs(x: Execution) -> Steps[Any]:
                 return fetched
     if x.far is not None:
         x.given = (x.args, x.kwargs)
-    return far_value_of(x.far) if by_reference else value_of
+    if not by_reference:
+        return value_of
+
+    def take(upstream: Upstream) -> Any:
+        reference = _reference_of(upstream, x.far)
+        return value_of(upstream) if reference is None else Absent(reference.preview)
+
+    return take
 
 
 def far_value_of(home: Any) -> Any:
     """Return what puts inputs in place on a cluster: references to what is there, else values."""
 
     def take(upstream: Upstream) -> Any:
-        return _reference_of(upstream, home) or value_of(upstream)
+        reference = _reference_of(upstream, home)
+        return value_of(upstream) if reference is None else reference
 
     return take
 

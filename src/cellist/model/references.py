@@ -43,3 +43,15 @@ class Reference:
 
     def __repr__(self) -> str:
         return self.preview or "a value on the cluster"
+
+
+class Absent:
+    """Stands among the arguments of a run for a value that is not here, to be shown."""
+
+    __slots__ = ("preview",)
+
+    def __init__(self, preview: str | None) -> None:
+        self.preview = preview
+
+    def __repr__(self) -> str:
+        return self.preview or "a value on the cluster"

@@ -33,6 +33,19 @@ _LARGE = 1_000_000
 """Bytes from which a call goes to a worker directly, and not by way of the scheduler."""
 
 
+class Kept:
+    """A result, as Dask keeps it: whole. It would send a list element by element, for minutes."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __sizeof__(self) -> int:
+        """Return what Dask's accounts of memory need: the size of the value."""
+        return import_module("dask.sizeof").sizeof(self.value)
+
+
 def carry_out_on_dask(topic: str, number: str, parcel: bytes, *values: Any) -> Any:
     """Carry a call out on a worker of Dask."""
     worker: Any = distributed().get_worker()
@@ -40,14 +53,15 @@ def carry_out_on_dask(topic: str, number: str, parcel: bytes, *values: Any) -> A
     def send(message: tuple[Any, ...]) -> None:
         worker.log_event(topic, [number, *message])
 
+    given = [one.value for one in values]
     try:
-        value, facts, told = far_side.carry_out(parcel, number, values, worker.address, send)
+        value, facts, told = far_side.carry_out(parcel, number, given, worker.address, send)
     except far_side.CallFailed as error:
         # returned, since Dask would write what is raised to the worker's log with all it holds
         worker.log_event(topic, [number, "failed", error.answer, error.told])
         return error
     worker.log_event(topic, [number, "end", *facts, told])
-    return value
+    return Kept(value)
 
 
 class DaskPool(ClusterPool):
@@ -125,10 +139,10 @@ class DaskPool(ClusterPool):
 
     def load(self, handle: Any) -> Any:
         """Fetch a result from the worker that has it."""
-        value = handle.result()
-        if isinstance(value, far_side.CallFailed):  # the message that said so was lost
-            open_answer(value.answer)[1].throw()
-        return value
+        kept: Any = handle.result()
+        if isinstance(kept, Kept):
+            return kept.value
+        return open_answer(kept.answer)[1].throw()  # it failed; the message that said so was lost
 
     def close(self) -> None:
         """Fetch what somebody may still ask for, and close the client."""
