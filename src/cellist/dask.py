@@ -12,6 +12,7 @@ large intermediate results switch caching off (`cache_policy=NO_CACHE`).
 """
 
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from importlib import import_module
 from typing import Any
@@ -150,8 +151,10 @@ class DaskTaskRunner(TaskRunner):
                 raise ConfigurationError(message) from error
         # a task whose worker went away has crashed; Dask would run it up to three times again
         once = {"distributed.scheduler.allowed-failures": 0}
+        # its workers write what went wrong as they were ended below the cell; ours to tell is more
+        quiet = {"silence_logs": logging.CRITICAL} if make is dask.LocalCluster else {}
         with import_module("dask").config.set(once):
-            return make(**self.cluster_kwargs)
+            return make(**{**quiet, **self.cluster_kwargs})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DaskTaskRunner) and self._options() == other._options()
