@@ -8,6 +8,7 @@ import threading
 import pytest
 import tqdm
 import tqdm.auto
+import tqdm.notebook
 import tqdm.std
 
 import cellist
@@ -34,6 +35,15 @@ def test_a_loop_in_a_task_is_picked_up(kind, recorder):
     assert glance.description == "adding"
     assert (glance.done, glance.total, glance.unit, glance.is_over) == (1000, 1000, "number", True)
     assert "100%" in out.getvalue(), "tqdm prints as ever"
+
+
+def test_a_loop_of_the_notebook_kind_is_picked_up(recorder):
+    @task(cache_policy=NO_CACHE)
+    def work():
+        return sum(tqdm.notebook.tqdm(range(10), desc="rows", display=False))
+
+    assert work() == 45
+    assert (last(recorder.one("work")).done, last(recorder.one("work")).description) == (10, "rows")
 
 
 def test_how_far_it_is_shows_meanwhile(recorder):
