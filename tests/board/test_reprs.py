@@ -5,7 +5,7 @@ import pytest
 import cellist
 from cellist import flow, task
 from cellist.board.reprs import mimebundle, state_html
-from cellist.cache_policies import INPUTS, NO_CACHE
+from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE, RUN_ID
 from cellist.history.records import RunRecord
 from cellist.model.states import COMPLETED, FAILED, State
 from tests.board.test_record import HOSTILE, Strict
@@ -22,6 +22,11 @@ class Broken:
 def fetch(page: int, agent="<me>", *rest, deep: bool = True):
     """Fetch <one> page."""
     return page
+
+
+@task
+def plain():
+    return 1
 
 
 @flow(timeout_seconds=9)
@@ -93,9 +98,26 @@ def test_tasks_and_flows_show_signature_purpose_and_their_own_options():
     )
     assert "retries: 2" in words
     assert "retry_delay_seconds: [1, 2]" in words
+    assert "cache_policy: INPUTS" in words
     assert words.endswith("tags: io")
+    assert shown(plain)[1] == "task plain()"
     text, words = shown(crawl)
     assert (text, words) == ("Flow('crawl')", "flow crawl(pages)timeout_seconds: 9")
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (DEFAULT, "INPUTS + TASK_SOURCE"),
+        (NO_CACHE, "NO_CACHE"),
+        (INPUTS - "agent" - "deep", "INPUTS - 'agent' - 'deep'"),
+        (INPUTS + RUN_ID, "INPUTS + RUN_ID"),
+    ],
+)
+def test_a_policy_is_told_as_it_is_written(policy, told):
+    words = shown(fetch.with_options(cache_policy=policy))[1]
+    said = words.partition("cache_policy: ")[2].removesuffix("tags: io")
+    assert sorted(said.split(" + ")) == sorted(told.split(" + "))
 
 
 def test_a_method_that_is_a_task_shows_itself():

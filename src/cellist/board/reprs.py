@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
-from cellist import settings
+from cellist import cache_policies, settings
 from cellist.board.record_text import item, stateful
 from cellist.board.wording import amount, counts_text, duration, error_line, look_of, word_of
+from cellist.cache_policies import CachePolicy
 from cellist.decorated import Decorated
 from cellist.drawing.markup import clipped, escaped, printable
 from cellist.future import PrefectFuture
 from cellist.futures import PrefectFutureList
+from cellist.model.annotations import NotSet
 from cellist.model.previews import short
 from cellist.model.runs import Run
 from cellist.model.states import State
@@ -23,6 +25,10 @@ from cellist.model.states import State
 _LIMIT = 240
 _MOST_FUTURES = 10
 _TEXT_LIMIT = 2_000
+_POLICIES: dict[type, str] = {
+    type(getattr(cache_policies, name)): name
+    for name in ("INPUTS", "TASK_SOURCE", "FLOW_PARAMETERS", "RUN_ID", "NO_CACHE")
+}
 _EMPTY = inspect.Parameter.empty
 _OPTIONS = (
     "retries",
@@ -82,7 +88,7 @@ def run_html(run: Run, kind: str = "") -> str:
     state = run.state
     seconds = run.total_run_time.total_seconds()
     facts = [
-        item("took", duration(seconds) if run.is_final and seconds else ""),
+        item("took", duration(seconds) if run.is_final and look_of(state) != "cached" else ""),
         item("attempts", f"{run.attempts}" if run.attempts > 1 else ""),
         item("error", error_line(run) or ""),
         item("result", run.preview or ""),
@@ -112,12 +118,29 @@ def definition_html(definition: Decorated[Any, Any]) -> str:
     given = definition.options
     facts = [
         item("does", clipped(str(getattr(definition, "description", None) or ""), _LIMIT)),
-        *(item(name, short(given[name])) for name in _OPTIONS if given.get(name) is not None),
+        *(item(name, _option(given.get(name))) for name in _OPTIONS),
         item("tags", clipped(", ".join(sorted(getattr(definition, "tags", ()))), _LIMIT)),
     ]
     name = f"<b>{escaped(clipped(definition.name, 120))}</b>"
     shape = f"<code>{escaped(clipped(_signature(definition), _LIMIT))}</code>"
     return _framed(f"{definition.noun} {name}{shape}", [fact for fact in facts if fact])
+
+
+def _option(value: Any) -> str:
+    """Return an option as given; nothing for one that was not."""
+    if value is None or value is NotSet:
+        return ""
+    return clipped(_policy(value), _LIMIT) if isinstance(value, CachePolicy) else short(value)
+
+
+def _policy(policy: CachePolicy) -> str:
+    """Return a policy as it is written: `INPUTS - 'agent' + TASK_SOURCE`."""
+    parts = getattr(policy, "policies", None)
+    if parts:
+        return " + ".join(_policy(part) for part in parts)
+    kind: type = type(policy)
+    name = _POLICIES.get(kind, kind.__name__)
+    return " - ".join([name, *map(short, getattr(policy, "exclude", ()))])
 
 
 def _signature(definition: Decorated[Any, Any]) -> str:
