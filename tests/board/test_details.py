@@ -260,6 +260,22 @@ def test_a_figure_is_drawn_and_stays_as_it_was():
     assert (figure.dpi, type(figure.canvas).__name__) == (77, "FigureCanvasBase")
 
 
+def test_a_look_at_a_figure_does_not_open_it_again(recorder: Recorder):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+
+    @task
+    def draw():
+        figure, axes = pyplot.subplots()
+        axes.plot([1, 2])
+        return figure
+
+    draw()
+    pyplot.close("all")
+    assert "picture" in told(recorder.one("draw"))[1]["result"]
+    assert pyplot.get_fignums() == []
+
+
 def test_hostile_values_cost_a_sentence(recorder: Recorder, monkeypatch):
     monkeypatch.setattr("cellist.board.details.PATIENCE", 0.3)
 

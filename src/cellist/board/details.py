@@ -18,10 +18,11 @@ from datetime import datetime
 from typing import Any
 
 from cellist.board.bounded import within
-from cellist.board.pictures import MOST_BYTES
+from cellist.board.pictures import MOST_BYTES, forget_figure
 from cellist.board.previews import Preview, preview
 from cellist.board.tracebacks import NameCell, frames_of, short_path
 from cellist.board.wording import amount, duration, look_of, word_of
+from cellist.caching.envelope import Bytes
 from cellist.caching.found import Found
 from cellist.caching.shown import only_safe, unpack
 from cellist.drawing.markup import clipped
@@ -127,11 +128,17 @@ class Details:
             return _shown(note.recorder.events())
         if record.cache_key is None or record.states[-1].type != "COMPLETED":
             return None
+
+        def read() -> Bytes | None:
+            stored = self._session().values.stored(record, MOST_READ)  # its value comes along
+            if not isinstance(stored, Found):
+                return None
+            forget_figure(stored.value)
+            return stored.shown
+
         try:
-            stored = self._session().values.stored(record, MOST_READ)
-            return (
-                _shown(unpack(stored.shown)) if isinstance(stored, Found) and stored.shown else None
-            )
+            shown = within(PATIENCE, read)
+            return _shown(unpack(shown)) if shown is not None else None
         except Exception:
             _log.debug("The output of run %s cannot be read.", record.id, exc_info=True)
             return None
@@ -173,6 +180,8 @@ def _look_at(load: Callable[[], Any]) -> Preview:
 
     def look() -> Preview:
         loaded = load()
+        if loaded.origin.startswith("from "):  # unpickled for this look alone
+            forget_figure(loaded.value)
         return {**preview(loaded.value), "origin": loaded.origin}
 
     try:

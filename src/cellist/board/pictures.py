@@ -89,3 +89,21 @@ def of_figure(figure: Any) -> str:
     width = float(figure.get_figwidth()) or 6.4
     figure.savefig(out, format="png", dpi=min(100.0, 520 / width))
     return data_uri(out.getvalue())
+
+
+def forget_figure(value: Any) -> None:
+    """Take a figure that was unpickled away from pyplot, which would show it under some cell.
+
+    A figure that was open when it was pickled opens itself again.
+    """
+    helpers: Any = sys.modules.get("matplotlib._pylab_helpers")
+    figure = getattr(value, "figure", value)
+    if helpers is None or type(figure).__module__ != "matplotlib.figure":
+        return
+    for number, manager in list(helpers.Gcf.figs.items()):
+        if manager.canvas.figure is figure:
+            helpers.Gcf.figs.pop(number, None)
+    inline: Any = sys.modules.get("matplotlib_inline.backend_inline")
+    waiting = getattr(getattr(inline, "show", None), "_to_draw", None)
+    if waiting is not None and figure in waiting:
+        waiting.remove(figure)
