@@ -7,6 +7,7 @@ long a single run takes from `delay` to its result.
 """
 
 import argparse
+import importlib
 import os
 import random
 import signal
@@ -69,7 +70,7 @@ def drain(runs, kills, limit, seed):
 
     folder = Path(os.environ["DEFERRED_NOTES"]).parent
     sys.path.insert(0, str(folder))
-    import served
+    served = importlib.import_module("served")
 
     draw = random.Random(seed)
     began = time.perf_counter()
@@ -135,9 +136,9 @@ def latency(count, limit):
     """Print how long a run takes from `delay` to its result in this process."""
     folder = Path(os.environ["DEFERRED_NOTES"]).parent
     sys.path.insert(0, str(folder))
-    import served
-
     from cellist.task_worker import BackgroundWorker
+
+    served = importlib.import_module("served")
 
     def measure():
         served.mark.delay(0).result(timeout=60)

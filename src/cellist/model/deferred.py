@@ -27,7 +27,7 @@ class DeferredRun(TaskRun):
     def public_state(self, data: Any = NO_DATA, state: State | None = None) -> State:
         """Return a state as a user gets it; while it is scheduled it tells of the parameters."""
         copy = super().public_state(data, state)
-        if copy.is_scheduled():
+        if copy.is_scheduled() and copy.name == "Scheduled":  # not AwaitingRetry
             copy.state_details.deferred = True
             copy.state_details.task_parameters_id = self.parameters_id
         return copy

@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     """How often it may be delivered."""
     parameters: str
     payload: bytes
-    states: list[StateRow]
+    states: Sequence[StateRow]
     about: dict[str, Any]
     needs: Sequence[str] = ()
 

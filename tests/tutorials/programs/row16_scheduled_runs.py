@@ -30,7 +30,7 @@ async def carry_out() -> None:
     future = second_time.delay(4)
     details = future.state.state_details
     print(future.state.name, details.deferred)
-    print((await read_parameters(details.task_parameters_id))["parameters"])
+    print(read_parameters(details.task_parameters_id)["parameters"])
     await TaskWorker(second_time).execute_task_run(future)
     print(future.state.name, [state.name for state in future.run.states])
     left = unknown.delay()
