@@ -8,7 +8,6 @@ Pure Python code in a thread is stopped by an exception that the interpreter rai
 and the board says so.
 """
 
-import ctypes
 import itertools
 import threading
 from asyncio import CancelledError
@@ -97,6 +96,8 @@ class Worker:
 
 def stop_code_in(ident: int) -> None:
     """Have the interpreter raise `CodeStopped` in a thread when it next runs Python code."""
+    import ctypes  # not with the module: most sessions stop nothing
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(CodeStopped))
     event = _blocked.get(ident)
     if event is not None:

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-from multiprocessing import parent_process
 from typing import Any
 
 from cellist.runners.parcels import answer, cloudpickle, run_packed
@@ -106,7 +105,9 @@ class Sent(io.TextIOBase):
 def main(connection: Any, start: Any) -> None:
     """Serve calls until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
+    import multiprocessing  # not with the module: every session imports that
+
+    parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     wire = Wire(connection)

@@ -2,8 +2,10 @@
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
 
 HOST = "127.0.0.1"
 
@@ -44,6 +46,9 @@ class StatusServer:
 
     def start(self) -> None:
         """Begin to serve. Raises `OSError` naming the port if it cannot be had."""
+        # Not with the module, which every session imports: it takes as long as a tenth of cellist.
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
         worker = self._worker
 
         class Handler(BaseHTTPRequestHandler):
