@@ -86,6 +86,8 @@ def runners(size: Size) -> Iterator[Row]:
             ProcessPoolTaskRunner(WORKERS),
             executor(processes),
         )
+    if size.tiny:
+        return  # clusters take longer to start than all the rest
     if find_spec("distributed"):
         yield from on_dask(size)
     if find_spec("ray"):

@@ -27,6 +27,7 @@ ROWS = {
     "startup": 5,
     "scale": 4,
     "store": 7,
+    "runners": 4,  # without clusters
 }
 
 

@@ -214,11 +214,12 @@ def test_a_syntax_error_in_a_flow_cell_opens_no_flow(shared: Kernel) -> None:
     assert shared.run("len(cellist.runs(kind='flow'))").result == before
 
 
-def test_processes_run_functions_of_the_notebook(shared: Kernel) -> None:
+@pytest.mark.parametrize("runner", ["processes", "dask"])
+def test_other_processes_run_functions_of_the_notebook(shared: Kernel, runner: str) -> None:
     shared.run(
         "factor = 7\n@task(cache_policy=NO_CACHE)\ndef there(x): return x * factor, os.getpid()"
     )
-    cell = shared.run("%%flow --runner processes\nout = there.map([1, 2])\nout", timeout=120)
+    cell = shared.run(f"%%flow --runner {runner}\nout = there.map([1, 2])\nout", timeout=120)
     assert cell.error is None, cell.traceback
     assert shared.run("[r.result()[0] for r in out]").result == "[7, 14]"
     assert shared.run("os.getpid() in {r.result()[1] for r in out}").result == "False"

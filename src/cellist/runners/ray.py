@@ -22,6 +22,11 @@ _options: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar
 )
 
 
+_NOBODY = ""
+"""Whom a message is for that only wakes the one who listens."""
+_PATIENCE = 10.0
+
+
 def ray() -> Any:
     """Return the package. Raises `ImportError` naming what to install."""
     try:
@@ -93,7 +98,8 @@ class RayPool(ClusterPool):
         self._at_close = at_close
         self._mailbox: Any = _remote(Mailbox).options(num_cpus=0, max_concurrency=1000).remote()
         self._is_closed = False
-        threading.Thread(target=self._listen, name="cellist-ray-mail", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="cellist-ray-mail", daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         """Pass messages on until the mailbox is gone."""
@@ -107,6 +113,8 @@ class RayPool(ClusterPool):
                 return
             for number, *message in messages:
                 self.hear(number, message)
+            if self._is_closed:
+                return
 
     def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
         """Submit a call as a task of Ray."""
@@ -150,6 +158,8 @@ class RayPool(ClusterPool):
         super().close()
         self._is_closed = True
         with contextlib.suppress(Exception):
+            self._mailbox.put.remote((_NOBODY, "closed"))
+            self._listener.join(_PATIENCE)  # Ray ends the process if it is asked after a shutdown
             self._ray.kill(self._mailbox)
         self._at_close()
 
