@@ -59,6 +59,7 @@ class RayTaskRunner(TaskRunner):
         try:
             context = package.init(**options)
         except Exception as error:  # Ray raises plain ones too
+            package.shutdown()  # what it started before it failed would stay
             where = f"the Ray cluster at {self.address!r}" if self.address else "a Ray cluster"
             message = (
                 f"RayTaskRunner cannot reach {where}: {error}. Check the address, that the cluster "

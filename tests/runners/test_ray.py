@@ -8,7 +8,7 @@ import pytest
 
 from cellist import flow, task
 from cellist.cache_policies import NO_CACHE
-from cellist.exceptions import CrashedRun
+from cellist.exceptions import ConfigurationError, CrashedRun
 from cellist.ray import RayTaskRunner, remote_options
 from tests.runners.contract import until
 from tests.sessions import Recorder, names
@@ -33,6 +33,30 @@ def test_without_the_package(recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(ImportError, match=r"pip install 'cellist\[ray\]'"):
         f()
+
+
+def test_a_cluster_that_does_not_start(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+
+    class Broken:
+        def is_initialized(self):
+            return False
+
+        def init(self, **options):
+            raise Exception(f"The current node timed out: {options['address']}")
+
+        def shutdown(self):
+            ended.append(1)
+
+    monkeypatch.setitem(sys.modules, "ray", Broken())
+
+    @flow(task_runner=RayTaskRunner("auto"))
+    def f():
+        task(abs, name="a", **quick).submit(1)
+
+    with pytest.raises(ConfigurationError, match="cannot reach the Ray cluster at 'auto': The cur"):
+        f()
+    assert ended == [1]
 
 
 @pytest.mark.slow
