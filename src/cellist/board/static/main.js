@@ -21,6 +21,7 @@ import { enter, leave } from "./views.js";
 
 const TICK = 100;
 const CALM_TICK = 1000;
+const SETTLED = 500;
 const ASK_AGAIN = 2500;
 
 /**
@@ -41,7 +42,11 @@ function start(model, el) {
   const commands = new Commands((message) => model.send(message));
   const forms = makeForms((message) => model.send(message));
   const selection = new Selection();
-  const inks = new Inks(store, () => repaint());
+  const inks = new Inks(store, () => {
+    repaint();
+    // while a theme is exchanged the page may have no layout for a moment, and no resize tells its end
+    window.setTimeout(repaint, SETTLED);
+  });
   const detail = makeDetail(store, commands, (message) => model.send(message), () => repaint(),
     () => tabs.visible()[0]?.focus(selection.group));
   const card = makeCard(store, commands, detail);

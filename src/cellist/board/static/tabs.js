@@ -72,7 +72,7 @@ export function makeTabs(painters, changed) {
     /** Fit the tabs to the width of the board. */
     fit() {
       const now = bar.clientWidth >= WIDE;
-      if (now === wide) return;
+      if (now === wide || !bar.clientWidth) return; // no width: hidden for a moment
       wide = now;
       const hidden = current === "Overview" ? !wide : wide && current !== "List";
       if (hidden) current = /** @type {Record<string, string>} */ (INSTEAD)[current];
