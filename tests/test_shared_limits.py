@@ -18,7 +18,9 @@ import pytest
 import cellist
 from cellist import limits, task
 from cellist.cache_policies import NO_CACHE
+from cellist.caching import limit_tables
 from cellist.caching.limit_tables import LimitTable
+from cellist.caching.mounts import FILES
 from cellist.concurrency import concurrency, rate_limit
 from cellist.exceptions import (
     AcquireConcurrencySlotTimeoutError,
@@ -429,3 +431,21 @@ def test_async_code_waits_for_another_kernel(recorder: Recorder, other: Other) -
 
     assert asyncio.run(main()) == 1
     assert in_use() == 0
+
+
+def test_a_table_that_could_not_be_written_can_be_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_tables, "_BUSY_SECONDS", 0.05)
+    table = LimitTable(tmp_path, FILES)  # as on a network: who writes waits for who reads
+    table.define("db", 1, 0.0)
+    reader = sqlite3.connect(table.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM limits").fetchall()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        table.define("db", 2, 0.0)
+    reader.close()
+    assert table.limits() == {"db": (1, 0)}
+    table.define("db", 3, 0.0)
+    assert table.limits() == {"db": (3, 0)}
+    table.close()

@@ -31,6 +31,9 @@ from cellist.settings import temporary_settings
 from cellist.states import Completed
 from cellist.task_worker import BackgroundWorker, read_parameters
 from cellist.tasks import Task
+from cellist.worker.futures import watcher_here
+from cellist.worker.queue import Queue
+from tests.worker.waits import until
 
 
 def plain(fn=None, **options):
@@ -205,6 +208,11 @@ class TestResults:
         assert future.state.name == "Failed"
         assert "ValueError: no" in (future.state.message or "")
 
+    def test_of_a_failure_whose_message_is_no_valid_text(self):
+        with pytest.raises(ValueError, match="\udcff"):
+            fail.delay("a file named \udcff").result(timeout=30)
+        assert double.delay(1).result(timeout=30) == 2
+
     def test_awaited(self):
         async def main():
             first, second = triple.delay(1), triple.delay(2)
@@ -234,6 +242,41 @@ class TestResults:
         double.delay(1).add_done_callback(note)
         assert called.wait(30)
         assert seen == ["Completed"]
+
+    @pytest.mark.parametrize("what", ["last_change", "changed_since", "outcome"])
+    def test_who_waits_learns_of_the_end_though_the_queue_could_not_be_read(
+        self, what, monkeypatch
+    ):
+        real, failed = getattr(Queue, what), threading.Event()
+
+        def fails_once(self, *args):
+            if not failed.is_set():
+                failed.set()
+                raise QueueError("It is locked.")
+            return real(self, *args)
+
+        future = double.delay(1)
+        monkeypatch.setattr(Queue, what, fails_once)
+        called = threading.Event()
+        future.add_done_callback(lambda _: called.set())
+        assert called.wait(30)
+        assert failed.is_set()
+
+    def test_who_comes_while_others_are_told_learns_of_the_end(self, monkeypatch):
+        watcher = watcher_here()
+        real = watcher.end_of
+        future = double.delay(1)
+        late, called = PrefectDistributedFuture(future.task_run_id), threading.Event()
+
+        def joined(job):
+            watcher.add(late, hold=True)
+            return real(job)
+
+        monkeypatch.setattr(watcher, "end_of", joined)
+        future.add_done_callback(lambda _: called.set())
+        assert called.wait(30)
+        monkeypatch.undo()
+        until(lambda: late.outcome is not None)
 
     def test_by_id_and_pickled(self):
         future = double.delay(21)

@@ -151,6 +151,46 @@ class TestLeases:
         queue.forget(owners)
         assert queue.find_lost(30) == ([], [])
 
+    def test_what_one_that_was_taken_for_dead_claims_meanwhile_is_not_lost(self, queue, clock):
+        owner = worker(queue)
+        queue.find_lost(30)
+        clock.now += 31
+        _, owners = queue.find_lost(30)
+        put(queue, 1)
+        claim(queue, owner)  # it was only slow
+        queue.forget(owners)
+        assert queue.beat(owner) is True
+        clock.now += 31
+        _, owners = queue.find_lost(30)
+        assert owners == []  # it has counted
+        clock.now += 31
+        ((lost,), owners) = queue.find_lost(30)
+        assert (lost.status, owners) == ("queued", [owner])
+
+    def test_one_that_was_forgotten_claims_nothing(self, queue, clock):
+        owner = worker(queue)
+        queue.forget([owner])
+        run_id = put(queue, 1)
+        assert claim(queue, owner) == []
+        assert queue.claim_one(owner, run_id) is None
+        assert len(claim(queue, worker(queue))) == 1
+
+    @pytest.mark.parametrize("how", ["dies", "leaves"])
+    def test_a_run_that_was_to_be_cancelled_is_not_run_again(self, queue, clock, how):
+        owner = worker(queue)
+        run_id = put(queue, 1)
+        claim(queue, owner)
+        assert queue.cancel(run_id, "no") == "taken"
+        if how == "leaves":
+            queue.leave(owner)
+        else:
+            queue.find_lost(30)
+            clock.now += 31
+            queue.find_lost(30)
+        job = queue.find(run_id)
+        assert (job.status, job.states[-1][0]) == ("done", "CANCELLED")
+        assert claim(queue, worker(queue)) == []
+
 
 class TestDeadLetters:
     def lose(self, queue, clock):
@@ -196,6 +236,17 @@ class TestDeadLetters:
         with pytest.raises(ObjectNotFound, match="is no dead letter"):
             cellist.queue.requeue(run_id)
         assert cellist.queue.remove(run_id) == 0
+
+    def test_a_run_of_another_worker_is_not_made_one(self, queue):
+        first, second = worker(queue), worker(queue)
+        run_id = put(queue, 1)
+        put(queue, 2, needs=[run_id])
+        (job,) = claim(queue, first)
+        queue.release(first, None, "back", begun=False)
+        claim(queue, second)
+        assert queue.bury(first, job, "no") is None
+        assert queue.find(run_id).status == "taken"
+        assert claim(queue, second) == []
 
     def test_are_removed(self, queue):
         owner = worker(queue)

@@ -17,7 +17,7 @@ import pytest
 import cellist
 from cellist import flow, task
 from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE
-from cellist.exceptions import CrashedRun, ObjectNotFound
+from cellist.exceptions import CrashedRun, ObjectNotFound, QueueError
 from cellist.settings import temporary_settings
 from cellist.task_worker import (
     BackgroundWorker,
@@ -28,6 +28,7 @@ from cellist.task_worker import (
     serve,
     should_try_to_read_parameters,
 )
+from cellist.worker.queue import Queue
 from tests.worker.waits import auntil
 
 
@@ -264,6 +265,23 @@ class TestTaking:
         assert "Failed to read parameters for task run" in caplog.text
         assert queue.counts()["dead"] == 1
         assert cellist.run(future.task_run_id).state == "Crashed"
+
+    @pytest.mark.parametrize("what", ["payload", "cancels", "exchange"])
+    def test_a_queue_that_cannot_be_used_for_a_moment_loses_no_run(self, what, queue, monkeypatch):
+        real, left = getattr(Queue, what), [3]
+
+        def fails_at_first(self, *args, **more):
+            if left[0] and threading.current_thread().name == "cellist-desk":
+                left[0] -= 1
+                raise QueueError("It is locked.")
+            return real(self, *args, **more)
+
+        monkeypatch.setattr(Queue, what, fails_at_first)
+        with BackgroundWorker(double, limit=2):
+            futures = double.map(range(5), deferred=True)
+            assert futures.result(timeout=30) == [0, 2, 4, 6, 8]
+        assert left == [0]
+        assert queue.counts()["done"] == 5
 
     def test_what_cannot_be_read_is_left_to_others_if_so_set(self, queue):
         future = double.delay(1)

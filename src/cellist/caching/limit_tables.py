@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -193,12 +193,15 @@ class LimitTable:
         with self._lock:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
+            before = self._known
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                self._known = before
+                with suppress(sqlite3.Error):  # a full disk may have rolled it back already
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
         """Return the connection, a new one if the file was deleted."""

@@ -71,7 +71,11 @@ class Desk:
         self._lock = threading.Lock()
         self._is_open = False
         self._is_closing = False
+        self._claimed: deque[Job] = deque()
+        """Runs that were claimed and are to be taken on."""
         self._may_have_more = True
+        self._has_missed = False
+        """Whether a round failed, so that its news may not have been looked at."""
         self._beat_at = self._lost_at = self._worked_at = 0.0
         self._complained = False
         self.owner = 0
@@ -119,18 +123,17 @@ class Desk:
 
     def _places(self) -> int:
         room = self._room()
-        return _BATCH if room is None else room
+        return _BATCH if room is None else max(0, room - len(self._claimed))
 
     def _serve(self) -> None:
         while True:
             rung = self._bell.wait(self._pause())
             try:
                 self._round(rung)
-                self._complained = False
-            except QueueError as error:
+                self._complained = self._has_missed = False
+            except Exception as error:
+                self._has_missed = True
                 self._complain(error)
-            except Exception:
-                _log.exception("The worker's dealings with the queue failed; they go on.")
             if self._is_closing and not self._ended:
                 break
         try:
@@ -139,11 +142,12 @@ class Desk:
             self._complain(error)
         self.queue.close()
 
-    def _complain(self, error: QueueError) -> None:
+    def _complain(self, error: Exception) -> None:
         """Say once what is wrong with the queue, and wait a moment before it is tried again."""
         if not self._complained:
             self._complained = True
-            _log.error("%s The worker tries again until it can.", error)
+            trace = None if isinstance(error, QueueError) else error
+            _log.error("%s The worker tries again until it can.", error, exc_info=trace)
         time.sleep(min(self.terms.lease / 10, 0.2))
 
     def _round(self, rung: bool) -> None:
@@ -157,7 +161,8 @@ class Desk:
             found = settle_lost(self.queue, self.terms.lease)
             if found:
                 self._lost(found)
-        has_news = self.queue.has_changed() or rung
+        self._take_claimed()
+        has_news = self.queue.has_changed() or rung or self._has_missed
         if has_news:
             for seq in self.queue.cancels(self.owner):
                 self._cancel(seq)
@@ -188,8 +193,14 @@ class Desk:
             jobs = []
         if jobs or ended:
             self._worked_at = now
-        for job in jobs:
-            self._take(job)
+        self._claimed += jobs
         for one, told in ended:  # only now, when it is on the disk
             self._ended.popleft()
             told(one not in late)
+        self._take_claimed()
+
+    def _take_claimed(self) -> None:
+        """Take on what was claimed, also in an earlier round that could not."""
+        while self._claimed:
+            self._take(self._claimed[0])
+            self._claimed.popleft()

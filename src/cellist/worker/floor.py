@@ -127,14 +127,18 @@ class Floor:
         return True
 
     def _take(self, job: Job) -> None:
-        """Take a claimed run on: read what it is called with, and start it on the loop."""
+        """Take a claimed run on: read what it is called with, and start it on the loop.
+
+        Raises `QueueError` if the queue cannot be read now.
+        """
+        sealed = self.desk.queue.payload(job.parameters)
         with self._lock:
             self.busy[job.seq] = job
             self.in_flight[job.key][_id(job)] = datetime.now(UTC)
         name = job.about.get("run") or job.task
         _log.log(self.tells, "Received task run: %s - %s", _id(job), name)
         try:
-            data = read_job(job, self.desk.queue.payload(job.parameters))
+            data = read_job(job, sealed)
         except Exception as error:
             self._refuse(job, f"Failed to read parameters for task run '{_id(job)}'", error)
             return
@@ -196,7 +200,8 @@ class Floor:
         _log.error("%s: %s: %s", what, type(error).__name__, error)
         desk, why = self.desk, f"{what}: {error}"
         if settings.active().tasks_scheduling_delete_failed_submissions:
-            record_lost([desk.queue.bury(desk.owner, job, why)])
+            lost = desk.queue.bury(desk.owner, job, why)
+            record_lost([lost] if lost is not None else [])
         else:
             desk.skipped.add(job.id)
             desk.queue.release(desk.owner, [job.seq], why, begun=False)

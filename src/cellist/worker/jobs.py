@@ -69,5 +69,5 @@ def job_of(row: Any) -> Job:
 
 
 def as_json(value: Any) -> str:
-    """Return plain data as text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    """Return plain data as text: as ASCII, since SQLite takes no half of a surrogate pair."""
+    return json.dumps(value, separators=(",", ":"), default=str)

@@ -71,26 +71,28 @@ def lose(
     most: int | None,
     owner: int | None = None,
     cancelled: bool = False,
-) -> Lost:
-    """Queue a run again, or let it end if that may not be.
+) -> Lost | None:
+    """Queue a run again, or let it end if that may not be or somebody has asked to cancel it.
 
     `most` is how often a run may be delivered; `None`: the delivery going on is not counted. With
-    `owner` it is changed only if it still is that worker's.
+    `owner`, `None` is returned and nothing changed if it no longer is that worker's.
     """
+    row = connection.execute("SELECT owner, cancel FROM jobs WHERE seq = ?", (job.seq,)).fetchone()
+    if owner is not None and row[0] != owner:
+        return None
+    cancelled = cancelled or bool(row[1])
     is_free = most is None or (job.delivery != AT_MOST_ONCE and job.deliveries < most)
     kind, status = ("SCHEDULED", QUEUED) if is_free else ("CRASHED", DEAD)
     if cancelled:
         kind, status = "CANCELLED", DONE
     deliveries = job.deliveries - (most is None and job.status == "taken")
     states: list[StateRow] = [*job.states, _state(job, kind, _message(job, why, status, most))]
-    mine = "" if owner is None else " AND owner = ?"
     connection.execute(
-        "UPDATE jobs SET status = ?, owner = NULL, cancel = 0, deliveries = ?, states = ?,"  # noqa: S608 - constants
-        f" ended = ?, changed = ? WHERE seq = ?{mine}",
+        "UPDATE jobs SET status = ?, owner = NULL, cancel = 0, deliveries = ?, states = ?,"
+        " ended = ?, changed = ? WHERE seq = ?",
         (
             *(status, 0 if job.status == DEAD else deliveries),
-            *(json.dumps(states), None if is_free else time.time(), number, job.seq),
-            *([] if owner is None else [owner]),
+            *(json.dumps(states), None if status == QUEUED else time.time(), number, job.seq),
         ),
     )
     if status != QUEUED:

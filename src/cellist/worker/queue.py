@@ -119,7 +119,8 @@ class Queue(Reader):
         with self.writing() as (connection, number):
             sql = f"SELECT {COLUMNS} FROM jobs WHERE id = ? AND status = 'queued'"  # noqa: S608 - constants
             rows = connection.execute(sql, (run_id,)).fetchall()
-            return _take(connection, owner, rows, number)[0] if rows else None
+            found = _take(connection, owner, rows, number)
+        return found[0] if found else None
 
     def release(self, owner: int, seqs: Iterable[int] | None, why: str, *, begun: bool) -> None:
         """Put runs of a worker, by default all, back into the queue; that is no new delivery.
@@ -133,8 +134,11 @@ class Queue(Reader):
                     is_spent = begun and job.delivery == AT_MOST_ONCE
                     lose(connection, job, number, why, most=1 if is_spent else None)
 
-    def bury(self, owner: int, job: Job, why: str) -> Lost:
-        """Take a run that cannot be carried out out of the queue, to the dead letters."""
+    def bury(self, owner: int, job: Job, why: str) -> Lost | None:
+        """Take a run that cannot be carried out out of the queue, to the dead letters.
+
+        `None` if it is no longer the worker's.
+        """
         with self.writing() as (connection, number):
             return lose(connection, job, number, why, most=0, owner=owner)
 
@@ -157,14 +161,22 @@ class Queue(Reader):
             for owner, client in gone.items():
                 why = f"Worker {client} went away while it ran."
                 jobs = _taken(connection, owner)
-                lost += [lose(connection, job, number, why, most=job.most) for job in jobs]
+                gone_on = [lose(connection, job, number, why, most=job.most) for job in jobs]
+                lost += [one for one in gone_on if one is not None]
                 lost += [Lost(job, DONE, job.states) for job in _done_last(connection, owner)]
         return lost, list(gone)
 
     def forget(self, owners: Iterable[int]) -> None:
-        """Forget dead workers, once what became of their runs is recorded."""
+        """Forget dead workers, once what became of their runs is recorded.
+
+        One that was only slow may have claimed others meanwhile: it is judged anew.
+        """
         with self.writing() as (connection, _):
-            connection.executemany("DELETE FROM workers WHERE id = ?", [(one,) for one in owners])
+            connection.executemany(
+                "DELETE FROM workers WHERE id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM jobs WHERE owner = workers.id AND status = 'taken')",
+                [(one,) for one in owners],
+            )
 
     # -- changing --
 
@@ -266,6 +278,9 @@ def _claim(
 def _take(
     connection: sqlite3.Connection, owner: int, rows: Sequence[Any], number: int
 ) -> list[Job]:
+    """Give runs to a worker, unless it was taken for dead: nobody would miss them."""
+    if not connection.execute("SELECT 1 FROM workers WHERE id = ?", (owner,)).fetchone():
+        return []
     connection.executemany(
         "UPDATE jobs SET status = 'taken', owner = ?, deliveries = deliveries + 1, changed = ?"
         " WHERE seq = ?",

@@ -5,6 +5,7 @@ of the worker it is woken by the worker; others it learns of by looking, every f
 while somebody waits, at a number that SQLite keeps in memory.
 """
 
+import logging
 import os
 import threading
 import time
@@ -22,6 +23,7 @@ from cellist.worker.payloads import open_outcome, outcome_of, unseal
 from cellist.worker.queue import Queue
 from cellist.worker.recording import settle_lost
 
+_log = logging.getLogger("cellist")
 _EAGER, _BUSY, _IDLE = 0.003, 0.02, 0.25
 _EAGER_SECONDS = 30.0
 """How long after somebody began to wait the thread looks most often."""
@@ -57,6 +59,10 @@ class Watcher:
         self._waited_at = -_EAGER_SECONDS
         self._thread: threading.Thread | None = None
         self._seen = 0
+        self._changed: set[str] = set()
+        """Runs that have changed, and whose futures are not told yet."""
+        self._is_behind = False
+        """Whether the queue could not be read, so that what has changed is not known."""
 
     def add(self, future: Watched, *, hold: bool = False) -> None:
         """Tell a future what becomes of its run as long as somebody holds it, or to the end."""
@@ -88,8 +94,10 @@ class Watcher:
             rung = self._bell.wait(self._pause())
             now = time.monotonic()
             try:
-                if self._fresh or self.queue.has_changed() or rung:
+                if self.queue.has_changed() or rung or self._fresh or self._is_behind:
+                    self._is_behind = True
                     self._look()
+                    self._is_behind = False
                 if now >= look_at:
                     look_at = now + _LOST_EVERY
                     settle_lost(self.queue, self._lease)
@@ -117,36 +125,45 @@ class Watcher:
                     del self._known[run_id]
 
     def _look(self) -> None:
-        """Tell futures what has changed."""
-        with self._lock:
-            fresh, self._fresh = self._fresh, []
+        """Tell futures what has changed. What cannot be read now is told the next time."""
         last = self.queue.last_change()
         if not self._seen:
             self._seen = last
-        changed = {run_id for _, run_id in self.queue.changed_since(self._seen)}
+        self._changed.update(run_id for _, run_id in self.queue.changed_since(self._seen))
         self._seen = last
-        for one in fresh:
-            future = one()
-            if future is not None:
-                changed.add(as_hex(future.run.number))
-        for run_id in changed & self._known.keys():
-            self._tell(run_id)
+        with self._lock:
+            fresh, self._fresh = self._fresh, []
+            found = [future for one in fresh if (future := one()) is not None]
+        self._changed.update(as_hex(future.run.number) for future in found)
+        for run_id in list(self._changed):
+            if run_id in self._known:
+                self._tell(run_id)
+            self._changed.discard(run_id)
 
     def _tell(self, run_id: str) -> None:
         job = self.queue.find(run_id)
-        with self._lock:
-            futures = [one() for one in self._known.get(run_id, ())]
         if job is None:
             return
+        with self._lock:
+            futures = [one() for one in self._known.get(run_id, ())]
         outcome, problem = self.end_of(job) if job.is_over else (None, None)
         for future in futures:
-            if future is not None:
-                future.learn(job, outcome, problem)
+            try:
+                if future is not None:
+                    future.learn(job, outcome, problem)
+            except Exception:  # others still have to know
+                _log.exception("The future of run %s could not be told of it.", run_id)
         if job.is_over:
-            with self._lock:
-                self._known.pop(run_id, None)
-                for future in futures:
-                    self._awaited.pop(id(future), None)
+            self._drop(run_id, {id(future) for future in futures})
+
+    def _drop(self, run_id: str, told: set[int]) -> None:
+        """Forget futures that know of their end; others may have come meanwhile."""
+        with self._lock:
+            left = [one for one in self._known.pop(run_id, ()) if id(one()) not in told]
+            if left:
+                self._known[run_id] = left
+            for one in told:
+                self._awaited.pop(one, None)
 
     def end_of(self, job: Job) -> tuple[Any, str | None]:
         """Return the outcome of a run that is over and, if its value is not to be had, why."""
