@@ -102,6 +102,7 @@ KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
         (("two", "two"), {"occupy": 2}, None, ""),
         ([], {}, None, ""),
         ([], {"strict": True}, None, ""),
+        (None, {}, None, ""),
         ("two", {"occupy": 2}, None, ""),
         ("two", {"timeout_seconds": 0}, None, ""),
         ("two", {"max_retries": 0, "lease_duration": 60, "holder": "me"}, None, ""),

@@ -32,6 +32,7 @@ def own_session(recorder: Recorder) -> Recorder:
     [
         ("fast", {}, None, ""),
         ([], {"strict": True}, None, ""),
+        (None, {}, None, ""),
         ("fast", {"occupy": 2}, ConcurrencySlotAcquisitionError, r"'fast' has 1 slot\(s\), 2"),
         ("plain", {}, ConcurrencySlotAcquisitionError, r"'plain' has no rate.*set_rate\('plain'"),
         (["fast", "plain"], {}, ConcurrencySlotAcquisitionError, "'plain' has no rate"),

@@ -399,6 +399,24 @@ def test_a_full_disk_means_limits_of_this_kernel_with_one_warning(
         assert in_use() == 1
 
 
+def test_a_table_that_is_busy_lets_nobody_through(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits.set("db", 1, shared=True)
+
+    def busy(*_: Any) -> Any:
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    with concurrency("db"), monkeypatch.context() as patch:
+        patch.setattr(LimitTable, "take", busy)
+        with pytest.raises(AcquireConcurrencySlotTimeoutError):
+            concurrency("db", timeout_seconds=0.05).__enter__()
+    with concurrency("db", timeout_seconds=5):
+        assert in_use() == 1
+
+
 def test_a_waiting_run_is_cancelled_at_once_and_loses_its_turn(
     recorder: Recorder, other: Other
 ) -> None:

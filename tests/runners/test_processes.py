@@ -57,6 +57,19 @@ def test_a_died_process_crashes_its_run_and_the_pool_goes_on(
     assert f()
 
 
+def test_a_process_that_died_while_idle_costs_no_run(recorder: Recorder) -> None:
+    pid = task(os.getpid, name="pid", **quick)
+
+    @flow(**one)
+    def f():
+        first = pid.submit().result()
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        return first != pid.submit().result()
+
+    assert f()
+
+
 def test_the_code_of_a_cancelled_task_ends_with_its_process(
     recorder: Recorder, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ class _Over(Awaitable[None]):
 
 
 def rate_limit(
-    names: str | Iterable[str],
+    names: str | Iterable[str] | None,
     occupy: int = 1,
     timeout_seconds: float | None = None,
     strict: bool = False,

@@ -20,14 +20,14 @@ class Request:
 
     def __init__(
         self,
-        names: str | Iterable[str],
+        names: str | Iterable[str] | None,
         occupy: int = 1,
         timeout: float | None = None,
         strict: bool = False,
         patient: bool = True,
         lease: float | None = None,
     ) -> None:
-        self.names = [names] if isinstance(names, str) else list(names)
+        self.names = [names] if isinstance(names, str) else list(names or ())
         if not all(isinstance(name, str) for name in self.names):  # pyright: ignore[reportUnnecessaryIsInstance] - users may not check types
             message = f"The names of limits must be text, got {self.names!r}."
             raise TypeError(message)
@@ -248,7 +248,7 @@ class Concurrency:
 
 
 def concurrency(
-    names: str | Iterable[str],
+    names: str | Iterable[str] | None,
     occupy: int = 1,
     timeout_seconds: float | None = None,
     max_retries: int | None = None,

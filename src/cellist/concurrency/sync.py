@@ -7,7 +7,7 @@ from cellist.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySl
 
 
 def rate_limit(
-    names: str | Iterable[str],
+    names: str | Iterable[str] | None,
     occupy: int = 1,
     timeout_seconds: float | None = None,
     strict: bool = False,

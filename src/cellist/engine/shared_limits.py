@@ -119,7 +119,7 @@ class SharedLimit(Limit):
             lambda table: table.take(self.name, token, permit.count, permit.who, permit.lease)
         )
         if seen is None:
-            return not hub.is_broken or Limit.in_use(self) + permit.count <= self.most
+            return hub.is_broken and Limit.in_use(self) + permit.count <= self.most
         self.seen = seen
         if seen.granted and not self.per_second:
             self.tokens[permit] = token
@@ -292,7 +292,7 @@ class SharedLimits:
         with self._lock:
             is_news = limit not in self._waiting or not _pids([limit]) <= self._watched
             self._waiting[limit] = None
-            if self._thread is not None:
+            if self._thread is not None and self._thread.is_alive():
                 if is_news and self._thread is not threading.current_thread():
                     self._bell.poke()
             else:

@@ -97,9 +97,7 @@ class ProcessPool(ThreadPool):
 
     def _call_for(self, work: Work) -> "Call":
         """Return a process that is ready and works for nobody else, as one that works for this."""
-        with self._lock:
-            child = self._idle.pop() if self._idle else None
-        call = work.call = Call(child or self._new_child())
+        call = work.call = Call(self._take_idle() or self._new_child())
         if work.x.cancelling:
             call.stop()
         try:
@@ -112,6 +110,17 @@ class ProcessPool(ThreadPool):
             self._give_back(call, work)
             raise
         return call
+
+    def _take_idle(self) -> Child | None:
+        """Return a process that has nothing to do, if there is one; it may have died meanwhile."""
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.process.is_alive():
+                    return child
+                self._children.discard(child)
+                child.connection.close()
+        return None
 
     def _new_child(self) -> Child:
         with self._lock:

@@ -1,6 +1,6 @@
 """Wake who waits for a queue in this process at once; other processes look every few milliseconds.
 
-A bell is a semaphore and not an event: it may be rung by whoever holds any lock.
+These bells are objects in memory. Those by which kernels wake each other are pipes, `engine.bells`.
 """
 
 import os
