@@ -5,6 +5,7 @@ variables. Those tell which task it is, as they are when the task is first calle
 notes in them later does not make another task of it.
 """
 
+import threading
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -16,6 +17,7 @@ from cellist.caching.reach import cell_value
 from cellist.caching.source import closure_of
 from cellist.exceptions import HashError
 
+_lock = threading.Lock()
 _known: "WeakKeyDictionary[FunctionType, tuple[str, ...]]" = WeakKeyDictionary()
 
 
@@ -41,7 +43,9 @@ def _parts(fn: Any, around: set[int]) -> list[str]:
         if known is None:
             known = tuple(_held(fn, around | {id(fn)}))
             if not around:  # else it may leave out what is being looked at
-                _known[fn] = known
+                # Another thread may have been faster, and its run may have noted something since.
+                with _lock:
+                    known = _known.setdefault(fn, known)
         parts.extend(known)
     return parts
 
