@@ -7,7 +7,8 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 from cellist.engine.commands import NOTHING, Ok
 from cellist.engine.flights import noted_wait
@@ -20,7 +21,9 @@ from cellist.model.annotations import BaseAnnotation
 from cellist.model.display import mimebundle
 from cellist.model.runs import Run
 from cellist.model.states import State
-from cellist.worker.futures import PrefectDistributedFuture
+
+if TYPE_CHECKING:  # loaded when it is asked for, as few ever do
+    from cellist.worker.futures import PrefectDistributedFuture
 
 R = TypeVar("R")
 K = TypeVar("K")
@@ -217,6 +220,14 @@ def _plain(expr: Any) -> Any:
 def new_future(run: Run) -> PrefectFuture[Any]:
     """Return the future of a run that is about to be submitted."""
     return PrefectFuture(run)
+
+
+def __getattr__(name: str) -> Any:
+    """Load the future of deferred runs when it is first used."""
+    if name == "PrefectDistributedFuture":
+        return import_module("cellist.worker.futures").PrefectDistributedFuture
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 __all__ = [
