@@ -1,11 +1,11 @@
 """The command line: `cellist serve module:task`, also as `python -m cellist`."""
 
 import argparse
-import difflib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,10 +54,9 @@ def _parser() -> argparse.ArgumentParser:
 def _limit(text: str) -> int | None:
     if text.lower() == "none":
         return None
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1, or `none`")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, or `none`, got {text!r}")
+    return int(text)
 
 
 def _serve(given: argparse.Namespace) -> int:
@@ -84,8 +83,8 @@ def tasks_of(target: str) -> Iterator[Any]:
             value = getattr(value, part, None)
         if not is_task(value):
             known = list(_tasks_in(module))
-            near = difflib.get_close_matches(name, known, 1) or known
-            hint = f" Tasks there: {', '.join(near)}." if near else ""
+            near = "".join(f" Did you mean {it!r}?" for it in get_close_matches(name, known, 1))
+            hint = near + (f" Tasks there: {', '.join(known)}." if known else "")
             what = "there is no" if value is None else "it is no task:"
             raise WrongTarget(f"{what} {name.strip()!r} in {place!r}.{hint}")
         yield value

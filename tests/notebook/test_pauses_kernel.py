@@ -94,10 +94,11 @@ def test_a_background_flow_is_answered_by_another_cell(shared: Kernel) -> None:
     assert over.error[0] == "NotPausedError"
 
 
-def test_without_a_widget_it_says_how_to_resume(shared: Kernel) -> None:
-    shared.run("os.environ['CELLIST_UI'] = 'html'")
+@pytest.mark.parametrize("ui", ["html", "text"])
+def test_without_a_widget_it_says_how_to_resume(shared: Kernel, ui: str) -> None:
+    shared.run(f"os.environ['CELLIST_UI'] = {ui!r}")
     cell = shared.run("%%flow told --bg -o h\nawait pause_flow_run()", cell_id="t")
-    shared.wait_for(lambda: "waits for somebody to resume it" in cell.html)
+    shared.wait_for(lambda: "waits for somebody to resume it" in cell.html + cell.stdout)
     shared.run("resume_flow_run('told')")
     assert shared.run("await h\nh.state.name").result == "'Completed'"
     shared.run("del os.environ['CELLIST_UI']")

@@ -69,6 +69,23 @@ class RunnerContract:
         assert f()[0] == 2
         assert names(recorder.one("f"))[-1] == "Completed"
 
+    def test_an_exception_that_cannot_be_printed_is_a_failure(self, recorder: Recorder) -> None:
+        class OddError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        @task(**quick)
+        def fail():
+            raise OddError
+
+        @flow(task_runner=self.make())
+        def f():
+            fail.submit().wait()
+            return 1
+
+        f()
+        assert recorder.one("fail").state.name == "Failed"
+
     @pytest.mark.parametrize("place", ["parameter", "nested", "wait_for"])
     def test_what_depends_on_a_failure_does_not_run(self, recorder: Recorder, place: str) -> None:
         @task(**quick)

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TextIO
+from typing import Literal, TextIO
 
 from cellist.board.region import Region, is_terminal
 from cellist.board.styled import Styler
@@ -36,6 +36,8 @@ class TextBoard:
     `stream` gives the stream to write to at that moment. `is_live` lets it draw while runs go on.
     """
 
+    ui: Literal["text"] = "text"
+    """What kind of board this is, as of every board."""
     shows_logs = False
     """What runs log goes to the terminal itself."""
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cellist.engine.conclusions import is_special
+from cellist.engine.errors import one_line
 from cellist.engine.inputs import ATOMS
 from cellist.engine.threads import stop_code_in
 from cellist.model.previews import short
@@ -130,7 +131,7 @@ def carry_out(
     if fine:
         facts = (_small(value), short(value), is_special(value), asked)
         return value, facts, telling.count
-    text = f"{type(value).__name__}: {value}"
+    text = f"{type(value).__name__}: {one_line(value)}"
     raise CallFailed(text, answer(False, value, asked), telling.count) from None
 
 
