@@ -1,11 +1,13 @@
 """The screen in Jupyter: two outputs in the right order, updates from any thread, no leak."""
 
 import contextvars
+import json
 import threading
 from typing import Any
 
 import IPython.display
 import pytest
+from jupyter_client.session import json_packer
 
 from cellist.board import widget
 from cellist.board.live import Board
@@ -71,6 +73,23 @@ def test_messages_of_the_page_reach_the_board(board, monkeypatch):
     monkeypatch.setattr(screen._widget, "send", sent.append)
     screen._widget._msg_callbacks(screen._widget, {"kind": "hello"}, [])
     assert [message["kind"] for message in sent] == ["snapshot"]
+
+
+@pytest.mark.parametrize("half", ["\ud800", "\udcff"])
+def test_text_that_is_no_valid_unicode_does_not_end_the_board(published, monkeypatch, half):
+    board = Board(f"crawl {half}", control=lambda action, run: None, ui="widget")
+    board.show()
+    sent = []
+    monkeypatch.setattr(board._screen._widget, "send", lambda one: sent.append(json_packer(one)))
+    story = Story(lambda event: board.apply((event,)))
+    story.fail(story.task(f"read {half}"), 0, 1, f"no file {half}")
+    board.frame()
+    board.close()
+    assert all(json.loads(one.decode("utf-8", "replace")) for one in sent)
+    assert sent
+    data, _, _ = published[-1]
+    assert data["text/plain"].startswith("crawl \ufffd: failed.")
+    assert data["text/html"].encode()
 
 
 def test_where_a_page_has_no_widgets_a_line_says_what_was_there(board, published):

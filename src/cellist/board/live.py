@@ -34,6 +34,7 @@ from cellist.board.widget import JupyterScreen, NoLiveBoard
 from cellist.engine.threads import run_in_thread
 from cellist.exceptions import ObjectNotFound
 from cellist.model.events import Event
+from cellist.model.markup import printable
 
 TICK = 0.25
 """Seconds between two looks at how far loops are."""
@@ -285,7 +286,7 @@ class Board:
         view = self._view or View(self.title)
         view.read()
         note = self._note or (SO_FAR if self.ui == "widget" and view.active else "")
-        return record_html(view, self.ident, note), view.header()["sentence"]
+        return record_html(view, self.ident, note), printable(view.header()["sentence"])
 
     def _receive(self, message: dict[str, Any]) -> None:
         """Answer a message from the page, on whatever thread it comes."""

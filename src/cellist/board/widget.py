@@ -6,6 +6,7 @@ board that imports IPython, ipywidgets and anywidget, and only when a board is s
 """
 
 import contextvars
+import json
 from collections import deque
 from collections.abc import Callable
 from functools import cache
@@ -53,6 +54,11 @@ def _widget_class() -> Any:
     return BoardWidget
 
 
+def _encodable(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message without lone surrogates, which Jupyter cannot encode."""
+    return json.loads(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def _publish(data: dict[str, Any], **how: Any) -> None:
     """Display data in the cell that the current context belongs to."""
     import IPython.display
@@ -96,8 +102,12 @@ class JupyterScreen:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the pages that show the widget."""
-        if self._widget is not None:
+        if self._widget is None:
+            return
+        try:
             self._context.run(self._widget.send, message)
+        except UnicodeEncodeError:
+            self._context.run(self._widget.send, _encodable(message))
 
     def record(self, html: str, text: str) -> None:
         """Replace the record where it was displayed."""
