@@ -96,6 +96,13 @@ def test_an_error_is_kept_and_told_under_the_cell(ipython: Shell, capsys) -> Non
         handle(ipython).result()
 
 
+def test_one_that_cannot_be_made_says_so_in_its_cell(ipython: Shell) -> None:
+    cell = ipython.run("%%flow --bg --retry-delay nan\n1")
+    assert isinstance(cell.error, ValueError)
+    assert "retry_delay_seconds" in str(cell.error)
+    assert background.running == {}
+
+
 def test_it_is_retried(ipython: Shell) -> None:
     ipython.run("tries = []")
     ipython.run(

@@ -1,6 +1,7 @@
 """What a producer sees of deferred runs: `delay`, `apply_async`, `map`, and their futures."""
 
 import asyncio
+import os
 import pickle
 import threading
 from uuid import UUID, uuid4
@@ -32,7 +33,9 @@ from cellist.states import Completed
 from cellist.task_worker import BackgroundWorker, read_parameters
 from cellist.tasks import Task
 from cellist.worker.futures import watcher_here
+from cellist.worker.losses import here
 from cellist.worker.queue import Queue
+from cellist.worker.recording import settle_lost
 from tests.worker.waits import until
 
 
@@ -416,6 +419,23 @@ class TestCancel:
             future.result(timeout=30)
         assert future.state.name == "Cancelled"
         assert future.cancel() is False
+
+    def test_the_history_knows_of_it_though_nobody_else_does(self):
+        run_id = double.delay(1).task_run_id
+        assert cellist.run(run_id).state == "Scheduled"
+        assert PrefectDistributedFuture(run_id).cancel() is True
+        assert cellist.run(run_id).state == "Cancelled"
+
+    @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+    def test_the_history_knows_of_one_whose_worker_died_first(self, queue, delivery):
+        future = double.apply_async((1,), delivery=delivery)
+        run_id = future.task_run_id.hex
+        owner = queue.enter("w", (here(), os.getpid(), 0.0), {double.task_key: "double"})
+        assert queue.claim_one(owner, run_id)
+        assert future.cancel() is True
+        settle_lost(queue, 30)
+        assert future.state.is_cancelled()
+        assert cellist.run(run_id).state == "Cancelled"
 
     def test_a_run_that_goes_on_is_cancelled_by_its_worker(self):
         began = threading.Event()

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from types import CodeType
 from typing import Any, cast
 
@@ -240,11 +241,20 @@ async def start_flow(
     context = copy_context()
     context.run(is_background.set, True)
 
+    def answer(how: Callable[[Any], None], what: Any) -> None:
+        if not begun.done():  # the cell may have been stopped
+            how(what)
+
     async def carry() -> None:
-        flow = BackgroundFlow(shell, options, body, waited=False)
+        tell = partial(begun.get_loop().call_soon_threadsafe, answer)
+        try:
+            flow = BackgroundFlow(shell, options, body, waited=False)
+        except BaseException as error:
+            tell(begun.set_exception, error)
+            return
         flow.context = context
         flow.shows_value = shows_value
-        begun.get_loop().call_soon_threadsafe(begun.set_result, flow)
+        tell(begun.set_result, flow)
         await flow.carry()
 
     def start() -> None:

@@ -16,10 +16,12 @@ from cellist.model.deferred import MirrorRun
 from cellist.model.ids import as_hex
 from cellist.model.states import CANCELLED, CRASHED, FAILED, NO_DATA, State, state_exception
 from cellist.session import get_session
-from cellist.worker.database import FILE
+from cellist.worker.database import FILE, QUEUED, TAKEN
 from cellist.worker.facts import take_facts
 from cellist.worker.jobs import Job
 from cellist.worker.loops import serves_on
+from cellist.worker.losses import Lost
+from cellist.worker.recording import record_lost
 from cellist.worker.watching import Watcher, end_of, watcher_of
 
 R_co = TypeVar("R_co", covariant=True)
@@ -183,7 +185,10 @@ class PrefectDistributedFuture(PrefectFuture[R_co], Generic[R_co]):
         worker, as far as its code can be stopped.
         """
         status = self._watcher.queue.cancel(as_hex(self.run.number), "Cancelled on request.")
-        return status in ("queued", "taken")
+        if status == QUEUED:
+            job = self._job()
+            record_lost([Lost(job, job.status, job.states)])  # there may be nobody else to do it
+        return status in (QUEUED, TAKEN)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PrefectDistributedFuture):
