@@ -75,7 +75,7 @@ def test_messages_of_the_page_reach_the_board(board, monkeypatch):
     assert [message["kind"] for message in sent] == ["snapshot"]
 
 
-@pytest.mark.parametrize("half", ["\ud800", "\udcff"])
+@pytest.mark.parametrize("half", [chr(0xD800), chr(0xDCFF)])
 def test_text_that_is_no_valid_unicode_does_not_end_the_board(published, monkeypatch, half):
     board = Board(f"crawl {half}", control=lambda action, run: None, ui="widget")
     board.show()
