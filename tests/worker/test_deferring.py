@@ -426,6 +426,24 @@ class TestCancel:
         assert PrefectDistributedFuture(run_id).cancel() is True
         assert cellist.run(run_id).state == "Cancelled"
 
+    def test_it_stays_part_of_its_flow_in_the_history(self, queue):
+        @flow
+        def crawl():
+            lost = double.apply_async((1,), delivery="at_most_once")
+            return double.delay(lost).task_run_id, lost.task_run_id, runtime.flow_run.id
+
+        cancelled, lost, flow_id = crawl()
+        assert cellist.run(cancelled).state == "Scheduled"
+        PrefectDistributedFuture(cancelled).cancel()
+        owner = queue.enter("w", (here(), os.getpid(), 0.0), {double.task_key: "double"})
+        assert queue.claim_one(owner, lost.hex)
+        settle_lost(queue, 30)
+        found = [cellist.run(one) for one in (cancelled, lost)]
+        assert [one.state for one in found] == ["Cancelled", "Crashed"]
+        assert {UUID(one.flow) for one in found} == {UUID(flow_id)}
+        assert {UUID(one.parent) for one in found} == {UUID(flow_id)}
+        assert found[0].upstream == {"x": [lost.hex]}
+
     @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
     def test_the_history_knows_of_one_whose_worker_died_first(self, queue, delivery):
         future = double.apply_async((1,), delivery=delivery)

@@ -79,9 +79,7 @@ def _start(
         return run
 
     x = new_execution(task, plan, args, kwargs, wait_for, (), make_run)
-    upstream: dict[str, list[str]] = job.about.get("upstream") or {}
-    links = {name: tuple(int(one, 16) for one in ids) for name, ids in upstream.items()}
-    x.run.upstream = {**links, **(x.run.upstream or {})} or None
+    x.run.upstream = {**job.upstream, **(x.run.upstream or {})} or None
     return begin(x, runner)
 
 

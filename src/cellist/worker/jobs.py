@@ -47,6 +47,12 @@ class Job(NamedTuple):
         """Whether nobody will carry it out any more."""
         return self.status in (DONE, DEAD)
 
+    @property
+    def upstream(self) -> dict[str, tuple[int, ...]]:
+        """The runs that it comes from, by parameter."""
+        links: dict[str, list[str]] = self.about.get("upstream") or {}
+        return {name: tuple(int(one, 16) for one in ids) for name, ids in links.items()}
+
 
 class Ended(NamedTuple):
     """The end of a run, as its worker reports it."""

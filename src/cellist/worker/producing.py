@@ -179,6 +179,7 @@ class _Producer:
             "run": run.name,
             "tags": sorted(run.tags),
             "flow": as_hex(run.flow.number) if run.flow is not None else None,
+            "parent": as_hex(run.parent.number) if run.parent is not None else None,
             "inputs": {name or "*": short(value) for name, value in names[:_MOST_INPUTS]},
             "upstream": {
                 name: [as_hex(number) for number in numbers]

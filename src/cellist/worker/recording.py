@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from cellist.carried import Known
 from cellist.model.deferred import DeferredRun, MirrorRun
+from cellist.model.runs import FlowRun, Run, TaskRun
 from cellist.model.states import StateType
 from cellist.session import get_session
 from cellist.worker.database import DONE
@@ -20,6 +21,7 @@ from cellist.worker.queue import Queue
 
 _PATIENCE = 5.0
 R = TypeVar("R", bound=DeferredRun)
+A = TypeVar("A", bound=Run)
 
 
 def settle_lost(queue: Queue, lease: float) -> list[Lost]:
@@ -56,8 +58,22 @@ def _known(kind: type[R], job: Job) -> R:
     about = job.about
     definition = Known(job.task, about.get("version"), job.key)
     tags = frozenset(about.get("tags") or ())
-    run = kind(definition, None, None, get_session().sinks, tags)
+    flow = _around(FlowRun, about.get("flow"))
+    parent = _around(TaskRun, about.get("parent"))
+    if flow is not None and parent is not None and parent.number == flow.number:
+        parent = flow
+    run = kind(definition, parent, flow, get_session().sinks, tags)
     run.number = int(job.id, 16)
     run.name = about.get("run") or job.task
     run.inputs = about.get("inputs")
+    run.upstream = job.upstream or None
+    return run
+
+
+def _around(kind: type[A], number: str | None) -> A | None:
+    """Return what stands for a run of which only the id is known."""
+    if number is None:
+        return None
+    run = kind(Known("", None, ""), None, None, (), frozenset())
+    run.number = int(number, 16)
     return run
