@@ -58,6 +58,25 @@ def ends(recorder: Recorder, name: str = "work") -> list[str]:
     return [names(run)[-1] for run in recorder.of(name)]
 
 
+def test_what_a_retry_completed_is_not_retried_again(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    earlier, crawl = flow(name="earlier")(mapped().fn), mapped()
+    break_for(1)
+    for one in (earlier, crawl):
+        with pytest.raises(ValueError, match="1"):
+            one(2)
+    with pytest.raises(ValueError, match="1"):
+        cellist.retry()
+    break_for()
+    assert cellist.retry() == [0, 10]
+    assert cellist.retry() == [0, 10]
+    flows = [run.definition.name for run in recorder.runs if isinstance(run, FlowRun)]
+    assert flows == ["earlier", "crawl", "crawl", "crawl", "earlier"]
+    with pytest.raises(ObjectNotFound, match="waits for a retry"):
+        cellist.retry()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("give", [lambda _: None, lambda x: x, lambda x: {"page": [x, "text"]}])
 def test_only_the_failed_items_run_again(

@@ -58,11 +58,11 @@ def retry(run: Any = None, *, return_state: bool = False) -> Any:
     """Run what did not complete in a run once more, and return what that gives.
 
     `run` is a run, a state, a future, or the id or name of a run; by default the latest of this
-    kernel that did not complete. A task run inside a flow stands for its flow. A flow is called
-    again with the same arguments, and its tasks reuse what they gave in the run before: what is
-    cached; what this session still has of a flow with retries; of other flows small results of
-    tasks that are not cached, whose arguments are plain and that read no variables but constants.
-    A task run of its own is run again with its inputs.
+    kernel that did not complete and was not retried since. A task run inside a flow stands for
+    its flow. A flow is called again with the same arguments, and its tasks reuse what they gave
+    in the run before: what is cached; what this session still has of a flow with retries; of
+    other flows small results of tasks that are not cached, whose arguments are plain and that
+    read no variables but constants. A task run of its own is run again with its inputs.
 
     An async function gives a coroutine to be awaited. With `return_state=True` it is the final
     state, but for a cell. Raises what the run raises, and `ObjectNotFound` if there is no such
@@ -124,7 +124,9 @@ def _latest(how: Any) -> str:
     if rows:
         return rows[0].id
     if how is retry:
-        message = "No run of this kernel has failed, crashed or been cancelled."
+        message = (
+            "No run of this kernel has failed, crashed or been cancelled and waits for a retry."
+        )
     else:
         message = "No flow run that can be resumed went away with its kernel."
     raise ObjectNotFound(message)

@@ -119,9 +119,10 @@ class UnfinishedRuns:
         return None
 
     def latest(self) -> Unfinished | None:
-        """Return what ended last without completing."""
+        """Return what ended last without completing, and was not retried since."""
         with self._lock:
-            return next(reversed(self._roots.values()), None)
+            roots = list(reversed(self._roots.values()))
+        return next((one for one in roots if one.run.number not in self._followed), None)
 
     def follow(self, before: str, run: Run) -> None:
         """Learn which run, by its id in hex, another run continues."""

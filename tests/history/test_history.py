@@ -400,6 +400,15 @@ def test_odd_texts_come_back_and_cost_no_other_run(history: History, warned: lis
     assert len(warned) == 1
 
 
+def test_an_error_whose_text_is_half_a_character_is_in_the_frame(history: History) -> None:
+    run = task_run(history)
+    run.enter(PENDING)
+    run.error = ErrorInfo("ValueError", "lone \ud800", "")
+    run.enter(FAILED)
+    assert history.flush(5)
+    assert list(history.frame()["error"]) == ["ValueError: lone ?"]
+
+
 def test_closing_writes_what_is_left(tmp_path: Path) -> None:
     history = History(tmp_path / "history.sqlite", on_warning=print)
     finish(task_run(history))

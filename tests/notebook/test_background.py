@@ -182,6 +182,13 @@ def test_a_background_flow_that_is_stopped_by_its_time_limit(ipython: Shell) -> 
     assert run_of(ipython).state_name == "TimedOut"
 
 
+def test_how_many_tasks_wait_is_told_in_words(ipython: Shell) -> None:
+    ipython.run("@task(retries=1, retry_delay_seconds=60)\ndef fail(): raise ValueError")
+    ipython.run("%%flow late --bg -o h\nawait fail.submit()")
+    until(lambda: "1 awaiting retry" in ipython.run("%cellist status").out)
+    ipython.run("h.cancel()")
+
+
 def test_a_suspended_flow_is_listed_until_it_is_resumed(ipython: Shell) -> None:
     ipython.run("from cellist import resume_flow_run, suspend_flow_run")
     stopped = ipython.run("%%flow publish\nsuspend_flow_run(wait_for_input=int)")

@@ -6,6 +6,7 @@ from typing import Any
 
 from cellist.history.decisions import Decision
 from cellist.history.records import RunRecord
+from cellist.history.rows import storable
 
 COLUMNS = (
     "id",
@@ -78,7 +79,7 @@ def _line(row: dict[str, Any], flow_names: dict[str, str]) -> list[Any]:
         why.get("sentence"),
         why.get("saved"),
         row.get("tags") or [],
-        f"{error[0]}: {error[1]}" if error else None,
+        storable(f"{error[0]}: {error[1]}") if error else None,  # Arrow takes no lone surrogate
     ]
 
 

@@ -1,5 +1,6 @@
 """What `%cellist status` says: what runs now, since when, how far it is, how long it may take."""
 
+import re
 import time
 from collections.abc import Iterator
 from statistics import quantiles
@@ -60,7 +61,7 @@ def _line(session: Session, x: Execution) -> str:
     if waits is not None:
         parts.append(waits)
     counts = session.history.counts(as_hex(run.number)) if run.kind == "flow" else {}
-    parts += [f"{number:,} {state.lower()}" for state, number in counts.items()]
+    parts += [f"{number:,} {_spaced(state)}" for state, number in counts.items()]
     usual = usual_text(session.history.durations(run.definition.name, _USUAL, run.kind))
     return ", ".join(parts) + (f"; {usual}" if usual else "")
 
@@ -68,6 +69,11 @@ def _line(session: Session, x: Execution) -> str:
 def _name(run: Run) -> str:
     named = run.kind == "flow" and run.name != run.definition.name
     return f"{run.definition.name} ({run.name})" if named else run.name
+
+
+def _spaced(state: str) -> str:
+    """Return the name of a state as words: `AwaitingRetry` as "awaiting retry"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", state).lower()
 
 
 def _since(run: Run) -> str:
