@@ -88,8 +88,10 @@ class Watchdog:
                 self.is_on = False
                 self._told.clear()
                 return
-        self.look(time.monotonic())
-        call_later(_EVERY, self._look_in_thread)
+        try:
+            self.look(time.monotonic())
+        finally:
+            call_later(_EVERY, self._look_in_thread)
 
     def look(self, now: float) -> None:
         """Announce runs that wait for something else than before, and a standstill."""

@@ -1,5 +1,6 @@
 """What is told of one run: sections of plain data, and previews that no value can break."""
 
+import ast
 import json
 import time
 
@@ -122,10 +123,18 @@ def test_code_that_loads_values_runs(recorder: Recorder):
 
 @pytest.mark.parametrize(
     ("name", "target"),
-    [("url", "url"), ("args[0]", "args_0"), ("run", "run_"), ("0", "0_"), ("{}", "value")],
+    [
+        ("url", "url"),
+        ("args[0]", "args_0"),
+        ("run", "run_"),
+        ("0", "value_0"),
+        ("class", "class_"),
+        ("{}", "value"),
+    ],
 )
 def test_variables_have_names(name, target):
-    assert variable(name) == (target if name != "0" else "0_")
+    assert variable(name) == target
+    ast.parse(f"{variable(name)} = 1")
 
 
 def test_a_snippet_is_code():

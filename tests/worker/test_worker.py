@@ -283,6 +283,29 @@ class TestTaking:
         assert left == [0]
         assert queue.counts()["done"] == 5
 
+    def test_a_run_that_cannot_be_read_now_keeps_no_other_from_ending(self, queue, monkeypatch):
+        gate, real, is_locked = Gate(), Queue.payload, threading.Event()
+
+        @task(cache_policy=NO_CACHE)
+        def wait():
+            gate()
+
+        with BackgroundWorker(wait, double, limit=2):
+            first = wait.delay()
+            assert gate.inside.acquire(timeout=10)
+
+            def locked(self, identifier):
+                is_locked.set()
+                raise QueueError("It is locked.")
+
+            monkeypatch.setattr(Queue, "payload", locked)
+            second = double.delay(1)
+            assert is_locked.wait(30)
+            gate.open.set()
+            first.result(timeout=30)
+            monkeypatch.setattr(Queue, "payload", real)
+            assert second.result(timeout=30) == 2
+
     def test_what_cannot_be_read_is_left_to_others_if_so_set(self, queue):
         future = double.delay(1)
         job = queue.find(future.task_run_id.hex)

@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from keyword import iskeyword
 from typing import Any
 
 from cellist.board.bounded import within
@@ -172,7 +173,9 @@ def snippet(number: str, names: dict[Any, str]) -> str:
 def variable(name: str) -> str:
     """Return a variable for the argument of a name: `args_0` for `args[0]`."""
     letters = "".join(one if one.isalnum() else "_" for one in name).strip("_") or "value"
-    return f"{letters}_" if letters in ("run", "cellist") or letters[0].isdigit() else letters
+    if not letters.isidentifier():
+        letters = f"value_{letters}"
+    return f"{letters}_" if letters in ("run", "cellist") or iskeyword(letters) else letters
 
 
 def _look_at(load: Callable[[], Any]) -> Preview:

@@ -161,12 +161,12 @@ class Desk:
             found = settle_lost(self.queue, self.terms.lease)
             if found:
                 self._lost(found)
-        self._take_claimed()
         has_news = self.queue.has_changed() or rung or self._has_missed
         if has_news:
             for seq in self.queue.cancels(self.owner):
                 self._cancel(seq)
         self._exchange(now, has_news)
+        self._take_claimed()
 
     def _exchange(self, now: float, has_news: bool) -> None:
         ended = [self._ended[index] for index in range(len(self._ended))]
@@ -197,7 +197,6 @@ class Desk:
         for one, told in ended:  # only now, when it is on the disk
             self._ended.popleft()
             told(one not in late)
-        self._take_claimed()
 
     def _take_claimed(self) -> None:
         """Take on what was claimed, also in an earlier round that could not."""
