@@ -34,7 +34,7 @@ def compared(why: Reason | None, note: Note, entry: Entry) -> Reason | None:
     serializer = entry.header.get("serializer")
     try:
         why, differs = compare_with_stored(
-            why, note, lambda value: value, entry.fresh, lambda old: old == serializer
+            why, note, lambda value: value, lambda: entry.opened()[0], lambda old: old == serializer
         )
     except Exception:  # such as a stored value that cannot be restored: there is nothing to compare
         return why

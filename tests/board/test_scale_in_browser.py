@@ -83,7 +83,7 @@ def test_five_thousand_changes_a_second_leave_the_kernel_to_its_user(capsys, gro
     flow.enter(PENDING)
     flow.enter(RUNNING)
     thread = next(one for one in threading.enumerate() if one is feed._thread)
-    clock = time.pthread_getcpuclockid(thread.ident)
+    clock = time.pthread_getcpuclockid(thread.ident or 0)
     before, begin, made, going = time.clock_gettime(clock), time.monotonic(), 0, []
     while (spent := time.monotonic() - begin) < seconds:
         while made < spent * rate:

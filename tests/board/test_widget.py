@@ -79,8 +79,9 @@ def test_messages_of_the_page_reach_the_board(board, monkeypatch):
 def test_text_that_is_no_valid_unicode_does_not_end_the_board(published, monkeypatch, half):
     board = Board(f"crawl {half}", control=lambda action, run: None, ui="widget")
     board.show()
+    screen: Any = board._screen
     sent = []
-    monkeypatch.setattr(board._screen._widget, "send", lambda one: sent.append(json_packer(one)))
+    monkeypatch.setattr(screen._widget, "send", lambda one: sent.append(json_packer(one)))
     story = Story(lambda event: board.apply((event,)))
     story.fail(story.task(f"read {half}"), 0, 1, f"no file {half}")
     board.frame()

@@ -7,6 +7,7 @@ from cellist import flow, task
 from cellist.board.past import past_runs, show_past
 from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import ObjectNotFound
+from cellist.notebook import explorer
 from tests.board.fakes import Screen
 from tests.shells import shell
 
@@ -98,6 +99,15 @@ def test_show_takes_a_name_an_id_a_state_and_by_default_the_latest(recorder, cap
     assert capsys.readouterr().out.startswith("fetch: ✓ completed in ")
     with pytest.raises(ObjectNotFound, match="Near to it: crawl"):
         cellist.show("crawll")
+
+
+def test_what_failed_in_a_past_run_is_run_again_by_a_command(recorder, monkeypatch):
+    given = {}
+    monkeypatch.setattr(explorer, "show_past", lambda rows, **how: given.update(how))
+    crawl()
+    cellist.show("crawl")
+    run = recorder.runs[0].id.hex
+    assert given["control"]("retry_failed", run).endswith(f"%cellist retry {run}")
 
 
 def test_nothing_to_show_is_said(recorder):

@@ -1,6 +1,7 @@
 """`cellist.show`: the board of any run of the history."""
 
 import sys
+from functools import partial
 from typing import Any
 
 from cellist import settings
@@ -29,7 +30,13 @@ def show(which: Any = None) -> None:
     record = history.run(_text(which) if which is not None else _latest(history))
     ui = _ui()
     if ui != "off":
-        show_past(history.family(record), ui=ui, control=control, details=Details(get_session))
+        clicks = partial(control, again=_by_hand)
+        show_past(history.family(record), ui=ui, control=clicks, details=Details(get_session))
+
+
+def _by_hand(run: str) -> str:
+    """Return how to run again what failed in a past run: its output belongs under a cell."""
+    return f"To run again what failed, run this in a cell: %cellist retry {run}"
 
 
 def _latest(history: Any) -> str:
