@@ -44,6 +44,8 @@ RUN = """(index) => {
   panel.content.deselectAll();
   void window.jupyterapp.commands.execute("notebook:run-cell");
 }"""
+PROMPT = """(index) => window.jupyterapp.shell.currentWidget.content.widgets[index]
+  .node.querySelector(".jp-InputPrompt")?.textContent"""
 COUNT = "(i) => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount"
 
 
@@ -69,8 +71,16 @@ class Notebook:
             self.errors.append(str(error))
 
     def run(self, index: int, *, wait: bool = True) -> None:
-        """Run a cell; with `wait`, to its end."""
+        """Run a cell; with `wait`, to its end.
+
+        The kernel drops what is queued behind a cell that fails, and while it fails it looks idle
+        to the page. So a cell that is not to be waited for is run again if it was dropped.
+        """
         self.page.evaluate(RUN, index)
+        for _ in range(0 if wait else 10):
+            self.page.wait_for_timeout(100)
+            if self.page.evaluate(PROMPT, index) == "[ ]:":
+                self.page.evaluate(RUN, index)
         if wait:
             self.page.wait_for_function(f"({COUNT})({index}) > 0", timeout=60_000)
             self.page.wait_for_function(READY, timeout=60_000)
