@@ -258,7 +258,7 @@ class Session:
         if carrier is not None:
             carrier.halt()
         else:
-            self.guard.interrupt_main()
+            self.guard.interrupt_main(execution.run)
 
     def cancel_children(self, execution: Any, only_waiting: bool = False) -> None:
         """Cancel the submitted runs of a flow, or only those that have not started."""

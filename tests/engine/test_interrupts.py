@@ -10,6 +10,9 @@ import pytest
 
 from cellist import flow, task
 from cellist.cache_policies import INPUTS, NO_CACHE
+from cellist.engine.commands import Invoke
+from cellist.engine.drivers import drive
+from cellist.engine.interrupts import Guard
 from cellist.task_runners import SequentialTaskRunner
 from tests.sessions import Recorder, names
 
@@ -179,3 +182,40 @@ def test_stop_while_the_cache_is_at_work(
     assert ran == []
     assert [names(run)[-1] for run in recorder.runs] == ["Cancelled"] * 2
     assert recorder.session.cache.flights.up == {}
+
+
+class OneRun:
+    """As much of a run as the guard asks."""
+
+    is_final = False
+
+
+@pytest.fixture
+def guard() -> Any:
+    made = Guard()
+    made.enter()
+    yield made
+    made.leave()
+
+
+def test_our_own_steps_are_not_cut_off_by_a_cancel(guard: Any) -> None:
+    run: Any = OneRun()
+
+    def work() -> None:
+        for _ in range(2000):
+            time.sleep(0.01)
+
+    def steps() -> Any:
+        guard.interrupt_main(run)  # while the steps go on: it comes again for the code of the user
+        outcome = yield Invoke(work, (), {})
+        return outcome.error
+
+    assert type(drive(steps(), None)) is KeyboardInterrupt
+    assert not guard.expected
+
+
+def test_nothing_is_cut_off_for_a_run_that_is_over(guard: Any) -> None:
+    run: Any = OneRun()
+    run.is_final = True
+    guard.interrupt_main(run)
+    assert not guard.expected

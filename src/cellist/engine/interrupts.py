@@ -16,9 +16,11 @@ from typing import Any
 from cellist.engine import drivers
 from cellist.engine.background import is_background, signal_main
 from cellist.engine.timers import call_later
+from cellist.model.runs import Run
 
 _PATIENCE = 0.1  # seconds in which the main thread should notice a signal
 _SYNC_CODE = (drivers.drive.__code__, drivers.perform.__code__)
+_DRIVERS = (drivers.drive.__code__, drivers.advance.__code__, drivers.adrive.__code__)
 
 
 class Guard:
@@ -30,6 +32,8 @@ class Guard:
         self.only_if_busy = False
         self.expected = False
         """Whether the next signal is our own way of stopping one run, not the stop button."""
+        self._whose: Run | None = None
+        """The run it is to stop, if it is to stop one in particular."""
         self.cell_task: asyncio.Task[Any] | None = None
         """The task in which a notebook cell runs; IPython catches what is raised in it."""
         self._depth = 0
@@ -75,8 +79,12 @@ class Guard:
         """Whether `enter` was called for a task and `leave` was not."""
         return any(target[1] is task for target in self._targets)
 
-    def interrupt_main(self) -> None:
-        """Interrupt the code on the main thread on behalf of one run that was cancelled."""
+    def interrupt_main(self, run: Run | None = None) -> None:
+        """Interrupt the code on the main thread on behalf of one run that was cancelled.
+
+        Nothing is interrupted if the run is over by then: other code runs there.
+        """
+        self._whose = run
         self.expected = True
         self._kick()
 
@@ -93,14 +101,21 @@ class Guard:
         is_ours = signal.getsignal(signal.SIGINT) == self._handle
         if not self.expected or not self._depth or not is_ours:
             self.expected = False
-        elif _on_main():
+            return
+        if _on_main():
             signal.raise_signal(signal.SIGINT)
         else:
             signal_main()
-            call_later(_PATIENCE, self._kick)
+        call_later(_PATIENCE, self._kick)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.expected:
+            whose = self._whose
+            if whose is not None and whose.is_final:
+                self.expected = self.only_if_busy = False
+                return
+            if _in_steps(frame):
+                return  # which must not be cut off; the next signal comes in a moment
             only_if_busy, self.expected, self.only_if_busy = self.only_if_busy, False, False
             if only_if_busy and not self._is_busy(frame):
                 return  # the loop is free: the cancel that was sent through it arrives
@@ -127,6 +142,17 @@ class Guard:
 
 def _on_main() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def _in_steps(frame: FrameType | None) -> bool:
+    """Whether the main thread carries out our own steps of a run, and no code of a user."""
+    below: FrameType | None = None
+    while frame is not None:
+        if frame.f_code in _DRIVERS:
+            steps = frame.f_locals.get("steps")
+            return below is None or getattr(steps, "gi_frame", None) is below
+        below, frame = frame, frame.f_back
+    return False
 
 
 def _in_sync_code(frame: FrameType | None) -> bool:
