@@ -26,6 +26,23 @@ from cellist.task_runners import TaskRunner
 __path__: list[str] = []  # `cellist.dask.task_runners` is looked for by `compat`
 
 
+@contextlib.contextmanager
+def _reported(client: Any, path: str) -> Generator[None]:
+    """Write Dask's report of what happens meanwhile.
+
+    It asks for the current client, which is ours only while we say so: `set_as_default` is the
+    user's to choose.
+    """
+    report = distributed().performance_report(filename=path)
+    with client.as_current():
+        report.__enter__()
+    try:
+        yield
+    finally:
+        with client.as_current():
+            report.__exit__(None, None, None)
+
+
 class DaskTaskRunner(TaskRunner):
     """Runs tasks on a Dask cluster; without options on one of its own, for the flow run.
 
@@ -113,8 +130,7 @@ class DaskTaskRunner(TaskRunner):
         try:
             client = self._connect(stack)
             if self.performance_report_path:
-                report = distributed().performance_report(filename=self.performance_report_path)
-                stack.enter_context(report)
+                stack.enter_context(_reported(client, self.performance_report_path))
         except (OSError, TimeoutError, RuntimeError) as error:
             stack.close()
             where = f"the Dask scheduler at {self.address!r}" if self.address else "a Dask cluster"

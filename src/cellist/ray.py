@@ -60,11 +60,14 @@ class RayTaskRunner(TaskRunner):
             context = package.init(**options)
         except Exception as error:  # Ray raises plain ones too
             package.shutdown()  # what it started before it failed would stay
-            where = f"the Ray cluster at {self.address!r}" if self.address else "a Ray cluster"
-            message = (
-                f"RayTaskRunner cannot reach {where}: {error}. Check the address, that the cluster "
-                "runs, and that it has the same versions of Python and Ray."
-            )
+            if self.address:
+                message = (
+                    f"RayTaskRunner cannot reach the Ray cluster at {self.address!r}: {error}. "
+                    "Check the address, that the cluster runs, and that it has the same versions "
+                    "of Python and Ray."
+                )
+            else:
+                message = f"RayTaskRunner cannot start Ray on this machine: {error}"
             raise ConfigurationError(message) from error
         url = getattr(context, "dashboard_url", None)
         if url:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,3 +207,16 @@ def test_workers_in_this_process(recorder: Recorder, capsys: pytest.CaptureFixtu
     assert f() == ["1"]
     assert "said 1\n" in capsys.readouterr().out
     assert sys.stdout is out
+
+
+@slow
+def test_a_report_is_written(recorder: Recorder, dask_cluster: Any, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    runner = DaskTaskRunner(cluster=dask_cluster, performance_report_path=str(report))
+
+    @flow(task_runner=runner)
+    def f():
+        return task(abs, name="a", **quick).submit(-1).result()
+
+    assert f() == 1
+    assert "bokeh" in report.read_text("utf-8")
