@@ -308,8 +308,8 @@ def _wait_for_retry(
     Returns the word of who decided, and what ended the wait if the run is not to go on.
     """
     x.waker = Waker()
+    x.run.error = describe(error)  # before the time is taken: a traceback takes some to tell
     x.run.due = x.services.now() + int(delay * 1_000_000_000)
-    x.run.error = describe(error)
     x.run.enter(SCHEDULED, "AwaitingRetry", message)
     give_slots_back(x)
     if x.cancelling:
