@@ -170,7 +170,7 @@ def f():
     futures = [step.submit(i) for i in range(1, 4)]
     [future.result() for future in futures]
     step(4)
-    time.sleep(1.2)
+    time.sleep(4)  # the record is written every two seconds, more seldom on a slow machine
 f()
 """
 
