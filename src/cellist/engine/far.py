@@ -6,6 +6,7 @@ of the flow to fall back on; a state or generator that the code returned. Otherw
 here is a reference, and tasks on the same cluster get that.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from cellist.engine.commands import Elsewhere, Err, Invoke, Offload, Ok, Outcome, Steps, stop_in
@@ -19,7 +20,7 @@ from cellist.model.references import Absent, Reference
 from cellist.model.states import COMPLETED
 
 
-class FarCall(Latch):
+class FarCall(Latch, ABC):
     """User code that is carried out elsewhere; settled when it has ended or its time is up."""
 
     __slots__ = ("_timer", "begun", "command", "handle", "is_stopped", "number", "x")
@@ -59,9 +60,9 @@ class FarCall(Latch):
             self.is_stopped = True
             self.end()
 
+    @abstractmethod
     def end(self) -> None:
         """Have the cluster stop the code. Must not block."""
-        raise NotImplementedError
 
 
 def needs_values(x: Execution) -> bool:

@@ -9,6 +9,7 @@ the end may come by different ways, so the last message says how many there were
 import pickle
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,7 +141,7 @@ class ClusterCall(FarCall):
         NEAR.pop(self.number, None)
 
 
-class ClusterPool(ThreadPool):
+class ClusterPool(ThreadPool, ABC):
     """A thread pool whose user code is called on a cluster."""
 
     is_far = True
@@ -176,17 +177,17 @@ class ClusterPool(ThreadPool):
             call.settle(Crash(CrashedRun(message)))
         return call
 
+    @abstractmethod
     def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
         """Give a call to the cluster, and see to it that its end is heard of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self, call: ClusterCall) -> None:
         """Stop the code of a call, as far as the cluster can. Must not block."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, handle: Any) -> Any:
         """Fetch a value; may raise anything."""
-        raise NotImplementedError
 
     def fetch(self, handle: Any) -> Any:
         """Fetch a value. Raises `CrashedRun` if it is gone."""

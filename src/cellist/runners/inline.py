@@ -17,8 +17,8 @@ class InlinePool:
     is_far = False
 
     def launch(self, command: Invoke, work: Work) -> FarCall:
-        """There is no cluster."""
-        raise NotImplementedError
+        """There is no cluster; nobody asks, for `is_far` says so."""
+        raise TypeError(f"{type(self).__name__} calls {command.fn!r} of {work.x.run.name} here.")
 
     def push(self, work: Work) -> None:
         """Carry the work out now, waiting for its inputs first."""

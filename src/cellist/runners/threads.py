@@ -131,8 +131,8 @@ class ThreadPool:
         return False
 
     def launch(self, command: Invoke, work: Work) -> FarCall:
-        """There is no cluster."""
-        raise NotImplementedError
+        """There is no cluster; nobody asks, for `is_far` says so."""
+        raise TypeError(f"{type(self).__name__} calls {command.fn!r} of {work.x.run.name} here.")
 
     def ready(self, command: Invoke, work: Work) -> None:
         """There is nothing to prepare for a call."""
