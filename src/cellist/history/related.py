@@ -101,15 +101,6 @@ class Related:
             [record.id, limit],
         )
 
-    def failed_inside(self, number: str) -> list[str]:
-        """Return the ids of the runs of a flow run that failed or crashed."""
-        rows = self._read(
-            "SELECT id FROM runs WHERE flow = ? AND state_type IN ('FAILED', 'CRASHED') "
-            "ORDER BY id",
-            [number],
-        )
-        return [row["id"] for row in rows]
-
 
 def _owner(record: RunRecord) -> str:
     """Return the column that names what runs are part of; only that of flows has an index."""
