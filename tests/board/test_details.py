@@ -117,7 +117,7 @@ def test_code_that_loads_values_runs(recorder: Recorder):
     namespace: dict[str, object] = {}
     exec(values["result"]["code"], namespace)
     exec(values["inputs"]["code"], namespace)
-    assert len(namespace["result"]) == 4  # type: ignore[arg-type]
+    assert len(namespace["result"]) == 4  # type: ignore[arg-type] - a list by then
     assert namespace["n"] == 4
 
 

@@ -182,7 +182,7 @@ def leave_set() -> None:
     kept = weakref.WeakSet[Slow]()
     value = Slow()
     kept.add(value)
-    discard = kept.data.discard  # type: ignore[attr-defined]
+    discard = kept.data.discard  # type: ignore[attr-defined] - not in its stub
 
     class Data(set):
         def discard(self, ref: object) -> None:
@@ -190,7 +190,7 @@ def leave_set() -> None:
             discard(ref)
             torn_down.append("WeakSet")
 
-    kept.data = Data(kept.data)  # type: ignore[attr-defined]
+    kept.data = Data(kept.data)  # type: ignore[attr-defined] - not in its stub
     del value
 
 
