@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cellist import State, cancel, flow, get_run_logger, runtime, task
+from cellist import cancel, flow, get_run_logger, runtime, task
 from cellist.cache_policies import INPUTS
 from cellist.exceptions import CancelledRun, ParameterBindError, UpstreamTaskError
 from cellist.model import runs
@@ -517,11 +517,14 @@ def test_the_collector_may_close_a_generator_while_a_state_changes(
     cycle.append(cycle)
     del abandoned, cycle
 
-    def state_after_collection(*args: Any) -> State:
-        gc.collect()
-        return State(*args)
+    class Collecting(dict[Any, Any]):
+        """What `enter` looks up while it holds the lock."""
 
-    monkeypatch.setattr(runs, "State", state_after_collection)
+        def __getitem__(self, kind: Any) -> Any:
+            gc.collect()
+            return super().__getitem__(kind)
+
+    monkeypatch.setattr(runs, "TRANSITIONS", Collecting(runs.TRANSITIONS))
     work: Any = task(lambda: None, cache_policy=None)
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it would write a token to the user's home
+os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # it would change `print` for all tests after
 # A busy machine has slow moments; Ray gives up on itself after 30 s, and on its agents after 15.
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")

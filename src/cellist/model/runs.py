@@ -161,12 +161,13 @@ class Run:
         if states is not None and len(states) * _FIELDS == len(entered):
             return states
         with _changing:
-            states = self._states
-            if states is None:
-                states = self._states = []
+            before = self._states
+            states = list(before or ())
             for kind, name, message, at in islice(self.entries(), len(states), None):
                 states.append(State(StateType(kind), name, message, NO_DATA, None, None, at))
-        return states
+            if self._states is before:  # else the collector ended a run, and its sink asked as well
+                self._states = states
+        return self._states or states
 
     @property
     def state(self) -> State | None:
