@@ -3,8 +3,8 @@
 A run pays little more than one `deque.append` per event. The thread wakes ten times a second while
 there is something to write, folds the events of a batch by run, and writes the rows of the runs
 concerned: at once when they are final, else when nothing has happened to them for a moment, since
-most runs are over before they could be read. After each batch it leaves the interpreter to the
-user's code for some times as long as it had it itself, unless somebody waits for the history.
+most runs are over before they could be read. It does so when it takes little from the user's code
+(see `pace`), unless somebody waits for the history.
 Memory is the truth of the living process: whatever happens to the file, no run fails or slows.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 
 from cellist.history import database
 from cellist.history.decisions import Decision
+from cellist.history.pace import Pace
 from cellist.history.queries import Reader
 from cellist.history.rows import Rows, storable
 from cellist.model.events import Event, LogWritten
@@ -29,9 +30,6 @@ from cellist.model.locations import ensure
 from cellist.model.runs import Run
 from cellist.model.states import COMPLETED, FINAL
 
-_PAUSE = 0.1
-_LAZY_PAUSE = 0.25
-_IDLE_AFTER = 100
 _MOST_AT_ONCE = 3000
 _YOUNG = 150_000_000
 """Nanoseconds an unfinished run must stay as it is to be written."""
@@ -40,10 +38,6 @@ _BUSY = 2000
 """Unfinished runs from which on they must stay so for longer."""
 _MARK_EVERY = 5.0
 """Seconds between two looks, when somebody reads, for processes that are gone."""
-_REST = 5
-_LONGEST_REST = 0.2
-_MOST_WAITING = 200_000
-"""Events from which on the thread does not rest."""
 _LONGEST_MESSAGE = 10_000
 _MOST_HELD = 100_000
 _HELD_BY_OTHERS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -80,6 +74,7 @@ class History(Reader):
         self._marked_at = self._next_beat = 0.0
         self._wake = threading.Event()
         self._written = threading.Condition()
+        self._pace = Pace()
         self._rounds = 0
         self._waiters = 0
         self._closing = False
@@ -114,8 +109,7 @@ class History(Reader):
 
     def keep_call(self, run: str, call: bytes) -> None:
         """Keep what it takes to call a flow again, until its run has completed."""
-        self._calls.append((run, call))
-        self._wake.set()
+        self._calls.append((run, call))  # written with the run itself: no hurry
 
     def _again(self) -> bool:
         self._wake.set()
@@ -128,14 +122,15 @@ class History(Reader):
         self._thread.join(timeout=10.0)
 
     def _serve(self) -> None:
-        idle = 0
+        pace = self._pace
         while True:
-            self._wake.wait(_LAZY_PAUSE if idle > _IDLE_AFTER else _PAUSE)
+            self._wake.wait(pace.pause)
             self._wake.clear()
             closing = self._closing
-            idle = 0 if self._queue or self._young else idle + 1
+            is_idle = not (self._queue or self._young)
             try:
-                self._write_all()
+                if pace.look(len(self._queue), is_idle, self._in_haste):
+                    self._write_all()
                 self._beat()
             except Exception as error:
                 self._warn("write", f"cellist could not write its history: {error}.")
@@ -159,9 +154,9 @@ class History(Reader):
             is_written = self._write_batch(runs, logs)
             if not is_written or not (self._queue or self._young or self._held):
                 return
-            if not self._in_haste and len(self._queue) < _MOST_WAITING:
-                rest = _REST * (time.thread_time() - began)
-                self._wake.wait(min(rest, _LONGEST_REST))
+            if not self._in_haste:
+                spent = time.thread_time() - began
+                self._wake.wait(self._pace.rest(spent, len(self._queue)))
 
     def _beat(self) -> None:
         if self._connection is not None and time.monotonic() >= self._next_beat:
