@@ -12,8 +12,9 @@ import pytest
 import cellist
 from cellist import flow, recovery, task
 from cellist.cache_policies import NO_CACHE
-from cellist.exceptions import ObjectNotFound
+from cellist.exceptions import FailedRun, ObjectNotFound
 from cellist.model.runs import FlowRun
+from cellist.task_runners import ThreadPoolTaskRunner
 from cellist.unfinished import UnfinishedRuns
 from tests.sessions import Recorder, names
 
@@ -77,6 +78,30 @@ def test_what_a_retry_completed_is_not_retried_again(
         cellist.retry()
 
 
+def test_what_has_completed_since_is_not_retried_unasked(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    @task(cache_policy=NO_CACHE)
+    def alone(x: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return x
+
+    crawl = mapped()
+    break_for(1)
+    alone(1, return_state=True)
+    first = crawl(2, return_state=True)
+    break_for()
+    crawl(2)
+    alone(2)  # another call: it says nothing of the one that failed
+    assert cellist.retry() == 1
+    with pytest.raises(ObjectNotFound, match="waits for a retry"):
+        cellist.retry()
+    with pytest.raises(ObjectNotFound, match="has completed"):
+        cellist.retry("crawl")
+    assert cellist.retry(first) == [0, 10]  # asked for by its id
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("give", [lambda _: None, lambda x: x, lambda x: {"page": [x, "text"]}])
 def test_only_the_failed_items_run_again(
@@ -115,6 +140,134 @@ def test_a_mapped_item_stands_for_its_flow(
     assert ends(recorder)[10:] == ["Cached"] * 3 + ["Completed", "Cached"]  # the last retry's
     with pytest.raises(ObjectNotFound, match="has completed"):
         cellist.retry(item)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_item_runs_again_and_no_other_that_failed(
+    kind: str, recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    crawl = mapped(retries=int("retries" in kind), **KINDS[kind])
+    break_for(1, 3)
+    state = crawl(5, return_state=True)
+    assert state.is_failed()
+    before = len(recorder.of("work"))
+    item = recorder.of("work")[before - 2]
+    break_for()
+    with pytest.raises(ValueError, match="1") as told:
+        cellist.retry(item)
+    assert f"not run again: only `{item.name}` was" in "".join(told.value.__notes__)
+    assert ends(recorder)[before : before + 5] == [
+        *("Cached", "Failed", "Cached", "Completed", "Cached")
+    ]
+    left = recorder.of("work")[before + 1]
+    assert left.why is not None
+    assert str(left.why) == f"did not run again: only `{item.name}` was to be retried"
+    assert cellist.retry("crawl") == [0, 10, 20, 30, 40]
+    assert ends(recorder)[-5:] == ["Cached", "Completed", "Cached", "Cached", "Cached"]
+
+
+def test_what_depends_on_the_one_item_runs_too(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    @task(cache_policy=NO_CACHE)
+    def work(x: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return x
+
+    @task(cache_policy=NO_CACHE)
+    def polish(x: int) -> int:
+        return 10 * x
+
+    @flow
+    def crawl() -> Any:
+        return polish.map(work.map(range(4)))
+
+    break_for(1, 3)
+    crawl(return_state=True)
+    break_for()
+    state = cellist.retry(recorder.of("work")[3].id, return_state=True)
+    assert state.is_failed()
+    assert ends(recorder)[4:] == ["Cached", "Failed", "Cached", "Completed"]
+    assert ends(recorder, "polish")[4:] == ["Cached", "NotReady", "Cached", "Completed"]
+
+
+def test_one_item_runs_though_the_flow_fails_before_it(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    @task(cache_policy=NO_CACHE)
+    def work(x: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return x
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def crawl() -> Any:
+        futures = work.map(range(3))
+        if os.environ[BROKEN]:
+            futures.wait()
+        return futures.result()
+
+    break_for(0, 2)
+    crawl(return_state=True)
+    break_for()
+    with pytest.raises(ValueError, match="0"):
+        cellist.retry(recorder.of("work")[2])
+    assert ends(recorder)[3:] == ["Failed", "Cached", "Completed"]
+
+
+def test_an_item_in_an_inner_flow_runs_again_alone(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    @task(cache_policy=NO_CACHE)
+    def work(x: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return x
+
+    @flow
+    def part(first: int) -> Any:
+        futures = work.map(range(first, first + 3))
+        futures.wait()
+        return futures.result()
+
+    @flow
+    def both() -> Any:
+        return [part(first, return_state=True) for first in (0, 3)]
+
+    break_for(1, 2, 4)
+    both(return_state=True)
+    break_for()
+    state = cellist.retry(recorder.of("work")[2], return_state=True)
+    assert state.is_failed()
+    assert ends(recorder)[6:] == ["Cached", "Failed", "Completed"]
+    assert ends(recorder, "part")[2:] == ["Failed", "Failed"]
+
+
+def test_an_item_of_a_kernel_that_went_away_runs_again_alone(
+    recorder: Recorder, break_for: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "crawl_there", mapped())
+    there = globals()["crawl_there"]
+    break_for(1, 3)
+    there(5, return_state=True)
+    item = recorder.of("work")[3]
+    recorder.session.unfinished = UnfinishedRuns()
+    monkeypatch.setattr("cellist.recovery._defined", lambda _: there)
+    break_for()
+    with pytest.raises(FailedRun, match="1"):
+        cellist.retry(item)
+    assert ends(recorder)[5:] == ["Cached", "Failed", "Cached", "Completed", "Cached"]
+
+
+def test_an_item_that_completed_has_nothing_to_retry(
+    recorder: Recorder, break_for: Callable[..., None]
+) -> None:
+    crawl = mapped(**KINDS["not cached"])
+    break_for(3)
+    crawl(5, return_state=True)
+    with pytest.raises(ObjectNotFound, match=r"has completed.*`crawl-1`, which it is part of"):
+        cellist.retry(recorder.of("work")[0])
 
 
 def test_a_retry_of_the_retry_reuses_all(

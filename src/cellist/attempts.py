@@ -18,7 +18,7 @@ import ast
 import re
 import textwrap
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -27,12 +27,13 @@ from cellist.caching.digests import digest_value
 from cellist.caching.formats import Encoded, atom_size, decode, encode
 from cellist.caching.parsing import parse
 from cellist.caching.source import closure_of
-from cellist.engine.commands import Ok
+from cellist.engine.commands import Held, Ok
 from cellist.engine.execution import Execution
 from cellist.engine.inputs import parts
-from cellist.exceptions import HashError, SerializationError
+from cellist.exceptions import HashError, SerializationError, UnfinishedRun
 from cellist.model.reasons import CODE_KINDS, Reason
 from cellist.model.runs import Run
+from cellist.narrowed import Narrowed
 from cellist.taskkeys import code_digest
 
 _MOST = 256 * 2**20
@@ -73,8 +74,13 @@ class Attempts:
     """Results of the runs inside one flow run, by call and attempt."""
 
     def __init__(
-        self, run: Run, outer: "Attempts | None" = None, before: "Attempts | None" = None
+        self,
+        run: Run,
+        outer: "Attempts | None" = None,
+        before: "Attempts | None" = None,
+        only: Narrowed | None = None,
     ) -> None:
+        self._only = only
         self.run = run
         """The flow run whose attempts count."""
         self._outer = outer
@@ -87,9 +93,19 @@ class Attempts:
         """Whether the flow's own code raised in the attempt before."""
         self._size = before._size if before is not None else 0
         self._lock = Lock()
+        if only is not None:
+            only.begin(run)
 
-    def recall(self, x: Execution) -> Ok | None:
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether only one run inside is retried."""
+        return self._only is not None or (self._outer is not None and self._outer.is_narrowed)
+
+    def recall(self, x: Execution) -> Ok | Held | None:
         """Return what an earlier attempt got for this call, and say so in the run's reason."""
+        held = self._only.end_of(x) if self._only is not None else None
+        if held is not None:
+            return held
         x.asked = False  # by functions that name the run
         key = _key(x)
         if key is None:
@@ -105,7 +121,7 @@ class Attempts:
                 x.run.why = Reason("hit", "attempt", f"reused from {made}")
                 return Ok(kept.fresh())
         found = self._outer.recall(x) if self._outer is not None else None
-        if found is not None:
+        if isinstance(found, Ok):
             self._keep(x, found.value)
         return found
 
@@ -178,13 +194,23 @@ class Attempts:
         if x.run is not self.run:
             return  # a flow without retries inside
         with self._lock:
-            self._judged = all(error is not one for one in self._errors)
+            self._judged = is_own(error, self._errors)
             self._errors.clear()
             self._keys.clear()
+
+    def close(self, x: Execution) -> None:
+        """Note that the flow run has ended."""
+        if self._only is not None and x.run is self.run:
+            self._only.end()
 
     def _all(self) -> Iterator[_Kept]:
         for kept in self._kept.values():
             yield from kept
+
+
+def is_own(error: BaseException, inner: Iterable[BaseException]) -> bool:
+    """Whether a flow's own code raised an error, and not a run inside that failed or never ran."""
+    return not isinstance(error, UnfinishedRun) and all(error is not one for one in inner)
 
 
 def _is_cached(x: Execution, value: Any) -> bool:

@@ -122,11 +122,12 @@ def _inherit_memory(x: FlowExecution) -> None:
     flow, continued = x.flow, take_continued(x)
     outer: Any = flow.attempts if flow is not None else None
     before = continued.attempts if continued is not None else None
+    only = continued.only if continued is not None else None
     if continued is not None:
         x.flow_run.resumed_from = continued.run_id
         x.services.unfinished.follow(continued.run_id, x.run)
-    if x.plan.retries or before is not None:
-        x.attempts = Attempts(x.run, outer, before)
+    if x.plan.retries or before is not None or only is not None:
+        x.attempts = Attempts(x.run, outer, before, only)
     else:
         x.attempts = outer
         if flow is None:
@@ -243,6 +244,8 @@ def finish(x: Execution) -> None:
     is_complete = x.run.state_type is COMPLETED
     if not is_complete:
         x.services.unfinished.add(x)
+    elif x.parent is None:
+        x.services.unfinished.completed(x.run)
     if isinstance(x, FlowExecution):
         if x.runner is not None:
             x.runner.close()
@@ -258,6 +261,8 @@ def finish(x: Execution) -> None:
         if x.results is not None:
             x.services.values.adopt(x.results)
             x.results = None
+        if x.attempts is not None:
+            x.attempts.close(x)
         narrate_end(x)
         return
     if not is_complete or x.services.tells_ends:

@@ -50,7 +50,7 @@ class Keeper:
         missing: dict[str, str] = {}
         for name, value in bound.items():
             try:
-                parameters[name] = b64encode(_pickled(value)).decode("ascii")
+                parameters[name] = b64encode(pickled(value)).decode("ascii")
             except Exception as error:  # the value's own classes run here
                 missing[name] = f"{error}" if isinstance(error, _TooLarge) else _told(error)
         text = json.dumps(
@@ -93,27 +93,32 @@ class _TooLarge(Exception):
 class _Limited(io.BytesIO):
     """Takes no more than so many bytes."""
 
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
     def write(self, data: Any, /) -> int:
-        if self.tell() + len(data) > _LARGEST:
-            raise _TooLarge(_TOO_LARGE)
+        self.check(self.tell() + len(data))
         return super().write(data)
 
+    def check(self, size: int) -> None:
+        if size > self._most:
+            raise _TooLarge(f"it is larger than {self._most / 2**20:g} MB")
 
-_TOO_LARGE = "it is larger than 1 MB"
+    def leaves_in(self, buffer: pickle.PickleBuffer) -> bool:
+        """Refuse arrays that are large before they are copied, leave small ones in the pickle."""
+        self.check(buffer.raw().nbytes)
+        return True
 
 
-def _pickled(value: Any) -> bytes:
-    """Pickle by reference, which is what another kernel can make sense of."""
-    file = _Limited()
-    pickle.Pickler(file, 5, buffer_callback=_refuse_large).dump(value)
+def pickled(value: Any, most: int = _LARGEST) -> bytes:
+    """Pickle by reference, which is what another kernel can make sense of.
+
+    Raises what pickling raises, and if it would take more than `most` bytes.
+    """
+    file = _Limited(most)
+    pickle.Pickler(file, 5, buffer_callback=file.leaves_in).dump(value)
     return file.getvalue()
-
-
-def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
-    """Refuse arrays that are large before they are copied, and leave small ones in the pickle."""
-    if buffer.raw().nbytes > _LARGEST:
-        raise _TooLarge(_TOO_LARGE)
-    return True
 
 
 def _told(error: Exception) -> str:

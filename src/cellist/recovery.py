@@ -1,7 +1,7 @@
 """Go on with what did not complete: retry a run by hand, resume one of a kernel that went away.
 
     cellist.retry()             the latest run here that did not complete, once more
-    cellist.retry("fetch-3ab")  the flow that this item is part of; what completed is reused
+    cellist.retry("fetch-3ab")  this item of a flow and what depends on it, and no other that failed
     cellist.resume()            the latest flow run whose kernel went away, from what is cached
 
 Both call the flow again with the same parameters, as another run that says in `resumed_from` which
@@ -26,11 +26,13 @@ from cellist.history.records import RunRecord
 from cellist.kept_calls import KeptCall
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
+from cellist.narrowed import Narrowed, narrowed
 from cellist.session import get_session
 from cellist.unfinished import Continued, Unfinished, continuing
 
 _PATIENCE = 5.0
 _OFFERED_SECONDS = 7 * 86_400
+_MOST_INSIDE = 200_000
 _COMPLETED = ("Completed", "Cached")
 
 
@@ -43,6 +45,8 @@ class Again(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     attempts: Any = None
+    only: Narrowed | None = None
+    """What is left as it was, if only one run inside is made again."""
 
 
 class Stopped(NamedTuple):
@@ -58,11 +62,14 @@ def retry(run: Any = None, *, return_state: bool = False) -> Any:
     """Run what did not complete in a run once more, and return what that gives.
 
     `run` is a run, a state, a future, or the id or name of a run; by default the latest of this
-    kernel that did not complete and was not retried since. A task run inside a flow stands for
-    its flow. A flow is called again with the same arguments, and its tasks reuse what they gave
-    in the run before: what is cached; what this session still has of a flow with retries; of
-    other flows small results of tasks that are not cached, whose arguments are plain and that
-    read no variables but constants. A task run of its own is run again with its inputs.
+    kernel that did not complete, was not retried since, and whose flow has not completed since. A
+    flow is called again with the same arguments, and its tasks reuse what they gave in the run
+    before: what is cached; what this session still has of a flow with retries; of other flows
+    small results of tasks that are not cached, whose arguments are plain and that read no
+    variables but constants. A task run of its own is run again with its inputs.
+
+    Of a run inside a flow, such as one mapped item, the flow is called again, too: that run is
+    carried out with what depends on it. What else failed in the flow is not, but ends as it did.
 
     An async function gives a coroutine to be awaited. With `return_state=True` it is the final
     state, but for a cell. Raises what the run raises, and `ObjectNotFound` if there is no such
@@ -115,8 +122,27 @@ def find_again(run: Any, how: Any = retry) -> Again:
             return _from_memory(found)
         return _from_history(_latest(how))
     text = name_of_run(run)
-    found = known.find(text)
-    return _from_memory(found) if found is not None else _from_history(text)
+    if known.is_root(text):
+        found = known.find(text)
+        return _from_memory(found) if found is not None else _from_history(text)
+    history = get_session().history
+    history.flush(_PATIENCE)
+    try:
+        record = history.run(known.whole(text))
+    except ObjectNotFound:
+        found = known.find(text)  # where no history can be written
+        if found is None:
+            raise
+        return _from_memory(found)
+    first, root = _outermost(record)
+    found = known.find(root.id)
+    call = _from_memory(found) if found is not None else _from_history(root.id)
+    is_one = record.flow is not None and text != record.definition
+    if how is not retry or not is_one:
+        return call
+    latest = root if root.id == call.run_id else history.record(call.run_id)
+    before, now = (history.family(one, _MOST_INSIDE) for one in (first, latest))
+    return call._replace(only=narrowed(record.id, before, now, known.error_of))
 
 
 def _latest(how: Any) -> str:
@@ -162,7 +188,7 @@ def _from_history(text: str) -> Again:
     """Return the call of a run of another kernel, or of one that this kernel has forgotten."""
     session = get_session()
     session.history.flush(_PATIENCE)
-    record = _outermost(session.history.run(text))  # raises if there never was one
+    _, record = _outermost(session.history.run(text))  # raises if there never was one
     if UUID(record.id).int in session.live:
         message = f"Run {record.name!r} is still going on. It can be retried when it is over."
         raise ObjectNotFound(message)
@@ -195,14 +221,15 @@ def _from_history(text: str) -> Again:
     return Again(record.id, definition, None, args, kwargs)
 
 
-def _outermost(record: RunRecord) -> RunRecord:
-    """Return the run that nothing is around, and of that the one that continues it."""
+def _outermost(record: RunRecord) -> tuple[RunRecord, RunRecord]:
+    """Return the run that nothing is around, and the last one that continues it."""
     history = get_session().history
     while record.parent or record.flow:
         record = history.run(record.parent or record.flow or "")
+    first = record
     while (following := history.continued_by(record.id)) is not None:
         record = history.run(following)
-    return record
+    return first, record
 
 
 def _defined(call: KeptCall) -> Any:
@@ -250,7 +277,7 @@ def present(definition: Any) -> Any:
 
 def _call(found: Again, return_state: bool) -> Any:
     """Make a call again, as a run that continues the one before."""
-    told = Continued(found.definition, found.run_id, found.attempts)
+    told = Continued(found.definition, found.run_id, found.attempts, found.only)
     if found.cell is not None:
         return _run_cell(found.cell, told)
     definition = found.definition

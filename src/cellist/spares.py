@@ -16,7 +16,7 @@ from threading import Lock
 from types import CodeType, FunctionType
 from typing import Any, cast
 
-from cellist.attempts import Attempts, call_key, called
+from cellist.attempts import Attempts, call_key, called, is_own
 from cellist.caching.formats import atom_size
 from cellist.engine.execution import Execution
 from cellist.exceptions import HashError
@@ -145,7 +145,7 @@ class Spares:
     def ended(self, x: Execution, error: BaseException) -> None:
         """Note what the code of the flow raised in the end."""
         del x
-        self._judged = all(error is not one for one, _ in self._failed)
+        self._judged = is_own(error, (one for one, _ in self._failed))
 
     def salvage(self, run: Run, epoch: int) -> Attempts | None:
         """Return what a retry of the flow run may reuse, `None` if there is nothing."""

@@ -4,17 +4,23 @@ A run that nothing is around is kept with its call: the last few of them, since 
 large. Of a run inside another it is known which one that was, for the retry is that one's.
 """
 
+import pickle
 from collections import OrderedDict
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
 from cellist.engine.execution import Execution, FlowExecution
+from cellist.history.rows import inputs_of, parameters_of
+from cellist.kept_calls import pickled
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
+from cellist.narrowed import Narrowed
 
 _MOST_ROOTS = 20
 _MOST_INNER = 20_000
+_LARGEST_ERROR = 10_000
+"""Bytes of an exception that is kept for a retry of another run."""
 
 
 class Unfinished:
@@ -32,12 +38,16 @@ class Unfinished:
 class Continued:
     """Which run the next run of a definition continues, and what it may reuse of it."""
 
-    __slots__ = ("attempts", "definition", "run_id")
+    __slots__ = ("attempts", "definition", "only", "run_id")
 
-    def __init__(self, definition: Any, run_id: str, attempts: Any) -> None:
+    def __init__(
+        self, definition: Any, run_id: str, attempts: Any, only: Narrowed | None = None
+    ) -> None:
         self.definition = definition
         self.run_id = run_id
         self.attempts = attempts
+        self.only = only
+        """Says which runs it does not carry out again, if only one of those inside is retried."""
 
 
 continuing: ContextVar[Continued | None] = ContextVar("cellist_continuing", default=None)
@@ -61,6 +71,10 @@ class UnfinishedRuns:
         """How many notebook cells have begun."""
         self._roots: OrderedDict[int, Unfinished] = OrderedDict()
         self._inner: OrderedDict[int, Run] = OrderedDict()
+        self._errors: OrderedDict[int, bytes] = OrderedDict()
+        """What runs inside others raised, pickled: an exception itself would keep its frames."""
+        self._overtaken: set[int] = set()
+        """Runs after which the same flow, or the same call of a task, has completed."""
         self._followed: dict[int, int] = {}
         """By the number of a run the number of the one that continues it."""
         self._lock = Lock()
@@ -87,6 +101,33 @@ class UnfinishedRuns:
             if len(self._roots) > _MOST_ROOTS:
                 self._roots.popitem(last=False)
 
+    def completed(self, run: Run) -> None:
+        """Note that a run outside others has completed: nobody will miss what failed before."""
+        if not self._roots:
+            return
+        with self._lock:
+            before = [one.run for one in self._roots.values()]
+        self._overtaken.update(one.number for one in before if _is_same(one, run))
+
+    def note(self, run: Run, error: BaseException) -> None:
+        """Remember what a run inside another raised, if it can be pickled and is small."""
+        try:
+            kept = pickled(error, _LARGEST_ERROR)
+        except Exception:  # the error's own class runs here
+            return
+        with self._lock:
+            self._errors[run.number] = kept
+            if len(self._errors) > _MOST_INNER:
+                self._errors.popitem(last=False)
+
+    def error_of(self, number: int) -> BaseException | None:
+        """Return a copy of what a run inside another raised, `None` if that is not kept."""
+        kept = self._errors.get(number)
+        try:
+            return pickle.loads(kept) if kept is not None else None  # noqa: S301 - our own bytes
+        except Exception:  # such as a class whose `__init__` takes other arguments
+            return None
+
     def find(self, which: str) -> Unfinished | None:
         """Return the unfinished run by its id, the beginning of its id, its name or its task's.
 
@@ -106,24 +147,55 @@ class UnfinishedRuns:
         with self._lock:
             roots = list(reversed(self._roots.values()))
             inner = list(reversed(self._inner.items()))
-        for one in roots:
-            if which in (one.run.name, one.run.definition.name):
-                return one
+        found = self._root(which, roots)
+        if found is not None:
+            return found
         by_number = {one.run.number: one for one in roots}
-        for number, one in by_number.items():
-            if as_hex(number).startswith(text):
-                return one
         for number, root in inner:
             if as_hex(number).startswith(text) and root.number in by_number:
                 return by_number[root.number]
         return None
 
+    def whole(self, which: str) -> str:
+        """Return the id in hex of the latest run inside another that begins so, else the text."""
+        text = which.replace("-", "")
+        with self._lock:
+            inner = list(self._inner)
+        return next((one for one in map(as_hex, reversed(inner)) if one.startswith(text)), which)
+
+    def is_root(self, which: str) -> bool:
+        """Whether this is the id, the beginning of the id or the name of a run outside others."""
+        with self._lock:
+            roots = list(reversed(self._roots.values()))
+        return self._root(which, roots) is not None
+
+    def _root(self, which: str, roots: list[Unfinished]) -> Unfinished | None:
+        for one in roots:
+            if which == one.run.definition.name and one.run.number in self._overtaken:
+                return None
+            if which in (one.run.name, one.run.definition.name):
+                return one
+        text = which.replace("-", "")
+        return next((one for one in roots if as_hex(one.run.number).startswith(text)), None)
+
     def latest(self) -> Unfinished | None:
         """Return what ended last without completing, and was not retried since."""
         with self._lock:
             roots = list(reversed(self._roots.values()))
-        return next((one for one in roots if one.run.number not in self._followed), None)
+        done = self._overtaken.union(self._followed)
+        return next((one for one in roots if one.run.number not in done), None)
 
     def follow(self, before: str, run: Run) -> None:
         """Learn which run, by its id in hex, another run continues."""
         self._followed[int(before, 16)] = run.number
+
+
+def _is_same(one: Run, run: Run) -> bool:
+    """Whether two runs are of one flow, or of one task that was given what looks the same."""
+    if one.definition.name != run.definition.name or one.kind != run.kind:
+        return False
+    return one.kind == "flow" or _inputs(one) == _inputs(run)
+
+
+def _inputs(run: Run) -> dict[str, str]:
+    return inputs_of(run, parameters_of(run)) or {}

@@ -26,7 +26,8 @@ def drop_children(x: Execution, error: Exception) -> Steps[Err | None]:
     if not isinstance(x, FlowExecution):
         return None
     is_late = isinstance(error, FlowRunTimeoutError)
-    x.services.cancel_children(x, only_waiting=not is_late)
+    if is_late or x.attempts is None or not x.attempts.is_narrowed:
+        x.services.cancel_children(x, only_waiting=not is_late)
     while waiting := [child for child in list(x.children) if child.outcome is None and not is_late]:
         outcome = yield Wait(waiting)
         if isinstance(outcome, Err):

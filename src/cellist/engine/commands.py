@@ -74,6 +74,16 @@ class Crash(Err):
     __slots__ = ()
 
 
+class Held(Err):
+    """A run is not to be carried out, but to end as it did before; `message` is of that state."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, error: BaseException, message: str) -> None:
+        super().__init__(error)
+        self.message = message
+
+
 class WentAway(Exception):
     """Raised by what calls user code when that went away with what ran it; see `Crash`."""
 

@@ -68,8 +68,16 @@ class LimitService(Protocol):
 class AttemptService(Protocol):
     """What the engine needs to know of a flow's attempts. No call raises."""
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether only one run inside is retried: it runs although others fail the flow."""
+        ...
+
     def recall(self, x: "Execution") -> Any:
-        """Return `Ok(value)` if an earlier attempt made this call, with the reason on the run."""
+        """Return `Ok(value)` if an earlier attempt made this call, with the reason on the run.
+
+        `Held` if the run is to end as it did before.
+        """
         ...
 
     def keep(self, x: "Execution", value: Any) -> None:
@@ -82,6 +90,10 @@ class AttemptService(Protocol):
 
     def ended(self, x: "Execution", error: BaseException) -> None:
         """Note that an attempt of a flow run failed."""
+        ...
+
+    def close(self, x: "Execution") -> None:
+        """Note that a flow run has ended."""
         ...
 
 
@@ -247,7 +259,10 @@ class Execution:
     def note_failure(self, error: BaseException) -> None:
         """Tell what the flow around this run remembers that the run has failed."""
         flow = self.flow
-        memory: Any = (flow.attempts or flow.spares) if flow is not None else None
+        if flow is None:
+            return
+        self.services.unfinished.note(self.run, error)
+        memory: Any = flow.attempts or flow.spares
         if memory is not None:
             memory.failed(self, error)
 

@@ -20,6 +20,7 @@ from cellist.engine.commands import (
     Elsewhere,
     Err,
     Given,
+    Held,
     Invoke,
     Ok,
     Outcome,
@@ -95,7 +96,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
         else:
             hit = yield from find(x)
             if isinstance(hit, Err):
-                return (yield from _end_unrun(x, hit.error))
+                return (yield from _end_unrun(x, hit))
             if hit is not None:
                 x.transaction = None  # committed by the run that stored it
                 return (yield from _complete(x, hit.value, Conclusion(COMPLETED, "Cached")))
@@ -207,8 +208,11 @@ def _take_slots(x: Execution) -> Steps[Outcome | None]:
     return (yield from end(x, error))
 
 
-def _end_unrun(x: Execution, error: BaseException) -> Steps[Outcome]:
+def _end_unrun(x: Execution, hit: Err) -> Steps[Outcome]:
     """End a run that is not to compute: a strict one fails, any other was ended from outside."""
+    error = hit.error
+    if isinstance(hit, Held) and not isinstance(error, CancelledRun):
+        return (yield from _fail(x, error, None, hit.message))
     if not isinstance(error, HashError):
         return (yield from _end(x, error))
     stop = yield from abandon(x)

@@ -37,7 +37,7 @@ def retry_below(shell: Any, is_busy: Callable[[], bool], cell: Cell, number: str
     found = find_again(number)
     context = cell.context.copy()
     if found.cell is not None:
-        context.run(continuing.set, Continued(None, found.run_id, found.attempts))
+        context.run(continuing.set, Continued(None, found.run_id, found.attempts, found.only))
     code = code_for(found.cell, number)
     loop.call_soon_threadsafe(partial(_start, shell, is_busy, code, loop, context))
     return "What failed runs again, below; what has completed is reused."
