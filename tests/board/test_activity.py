@@ -103,15 +103,17 @@ def test_an_end_told_late_counts_in_the_first_column():
     assert pace.as_dict()["parts"] == [[0, "completed", 2]]
 
 
-def test_a_pace_is_due_once_a_second():
+def test_of_a_pace_only_what_changed_is_told_until_its_columns_move():
     pace = Pace()
     pace.note("completed", 5_000)
-    assert pace.is_due
-    pace.as_dict()
-    pace.note("completed", 5_900)
-    assert pace.is_stale
-    assert not pace.is_due
-    pace.note("completed", 6_000)
-    assert pace.is_due
-    pace.as_dict()
+    assert pace.changes() == {"begin": 5_000, "width": 50, "parts": [[0, "completed", 1]]}
     assert not pace.is_stale
+    pace.note("completed", 5_060)
+    pace.note("failed", 5_070)
+    assert pace.is_stale
+    changed = [[1, "failed", 1], [1, "completed", 1]]
+    assert pace.changes() == {"begin": 5_000, "width": 50, "changed": changed}
+    pace.note("completed", 5_000 + 50 * MOST_BINS)
+    told = pace.changes()
+    assert told["width"] == 100
+    assert told["parts"] == [[0, "failed", 1], [0, "completed", 2], [48, "completed", 1]]

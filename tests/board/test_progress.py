@@ -68,8 +68,7 @@ def test_rows_nodes_and_header_say_how_far_a_run_is(board, screen):
     share, text = patch["rows"][0]["doing"]
     assert share == 0.25
     assert text.startswith("pages: 25 of 100")
-    assert patch["groups"][0]["doing"][0] == 0.25
-    assert patch["groups"][0]["detail"].startswith("25%")
+    assert patch["rows"][0]["node"].startswith("25%")
     assert patch["header"]["why"] == text
 
 

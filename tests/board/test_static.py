@@ -2,12 +2,13 @@
 
 import json
 import re
+from random import Random
 
 import pytest
 
 from cellist.board import assets
-from cellist.board.palette import LOOKS, PAPER
-from cellist.board.wording import duration
+from cellist.board.palette import LOOKS, OVER, PAPER
+from cellist.board.wording import duration, look_of_many, ordered, progress_text
 from tests.board import frontend
 
 STATIC = frontend.STATIC
@@ -130,3 +131,34 @@ def test_durations_are_the_same_words_as_in_python():
     )
     printed = frontend.node("--input-type=module", "--no-warnings", "-e", program)
     assert json.loads(printed) == [duration(value) for value in seconds]
+
+
+def test_the_words_on_a_group_are_the_same_as_in_python():
+    """The page works them out from the states of the runs, so as to be told little."""
+    random = Random(4)
+    cases = [
+        {look: random.choice([0, 0, 1, 3, 1_200]) for look in random.sample([*LOOKS], 4)}
+        for _ in range(400)
+    ]
+    order = {look: place for place, look in enumerate(LOOKS)}
+    over = [sum(n for look, n in case.items() if look in OVER) for case in cases]
+    program = f"""
+        import {{ lookOfMany, ordered, progressText }} from {json.dumps(str(STATIC / "groups.js"))};
+        const over = {json.dumps(over)};
+        console.log(JSON.stringify({json.dumps(cases)}.map((case_, i) => {{
+          const numbers = new Map(Object.entries(case_));
+          const total = [...numbers.values()].reduce((sum, n) => sum + n, 0);
+          const order = {json.dumps(order)};
+          const text = progressText(numbers, over[i], total);
+          return [lookOfMany(numbers), text, ordered(numbers, order)];
+        }})));
+    """
+    printed = json.loads(frontend.node("--input-type=module", "--no-warnings", "-e", program))
+    assert printed == [
+        [
+            look_of_many(case),
+            progress_text(case, sum(case.values())),
+            [list(pair) for pair in ordered(case)],
+        ]
+        for case in cases
+    ]

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from cellist.board import view as view_module
+from cellist.board.listed import GROUP_LIMIT, NOTABLE_LIMIT
 from cellist.board.palette import LOOKS
-from cellist.board.view import GROUP_LIMIT, NOTABLE_LIMIT, View
+from cellist.board.view import GRAPH_AT_ONCE, View
+from cellist.board.wording import ordered
 from cellist.model.events import StateChanged
 from cellist.model.reasons import Reason
 from cellist.model.runs import ErrorInfo
@@ -35,7 +37,20 @@ def story(view):
 
 
 def groups(view):
-    return {group["name"]: group for group in view.snapshot()["groups"]}
+    """What the page is told of groups, and what follows from it, by the name of the group."""
+    told = {group["id"]: group for group in view.snapshot()["groups"]}
+    return {
+        group.name: {
+            **told[group.id],
+            "total": group.total,
+            "counts": ordered(group.counts),
+            "detail": group.detail(),
+            "look": group.look,
+            "word": group.word,
+            "more": group.more,
+        }
+        for group in view.groups
+    }
 
 
 def rows(view):
@@ -250,13 +265,44 @@ def test_a_patch_holds_only_what_changed(view, story):
     view.snapshot()
     story.enter(first, 2, COMPLETED)
     patch = view.changes()
-    (group,) = patch["groups"]
-    assert group["changed"] == [(0, "d")]
-    assert {"id", "look", "counts", "took"} <= set(group)
-    assert not {"cells", "name", "total", "depth"} & set(group)
+    assert patch["cells"] == [[view.groups[1].id, [0], "d"]]
     assert [row["name"] for row in patch["rows"]] == [first.name]
+    assert "groups" not in patch, "that follows from the cells"
     assert "graph" not in patch
     assert set(view.changes()) == {"header"}
+
+
+def test_what_is_said_of_a_group_may_be_put_off_but_not_its_runs(view, story):
+    flow = story.begin(story.flow(), 0)
+    runs = [story.begin(story.task("fetch", flow), 1) for _ in range(3)]
+    first = view.changes(everything=False)
+    assert [group["name"] for group in first["groups"]] == ["crawl", "fetch"], "new ones at once"
+    for run in runs:
+        run.why = Reason("miss", "changed", "helper `clean` changed (line 4)")
+        story.enter(run, 2, COMPLETED)
+    patch = view.changes(everything=False)
+    assert "groups" not in patch
+    assert patch["cells"] == [[1, [0, 1, 2], "ddd"]]
+    assert not view.is_stale
+    assert view.has_put_off
+    (fetch,) = view.changes()["groups"]
+    assert fetch == {
+        "id": 1,
+        "why": "helper `clean` changed (line 4) (×3)",
+        "took": "999 ms",
+    }
+    assert not view.has_put_off
+    assert set(view.changes()) == {"header"}
+
+
+def test_a_large_graph_may_be_put_off(view, story):
+    flow = story.begin(story.flow(), 0)
+    for number in range(GRAPH_AT_ONCE + 1):
+        story.begin(story.task(f"task {number}", flow), 1)
+    assert "graph" not in view.changes(everything=False)
+    assert view.has_put_off
+    assert len(view.changes()["graph"]["wide"]["nodes"]) == GRAPH_AT_ONCE + 1
+    assert not view.has_put_off
 
 
 def test_a_new_group_is_drawn_at_once_however_slow_the_last_layout_was(view, story, monkeypatch):
@@ -291,16 +337,17 @@ def test_patches_add_up_to_the_snapshot(view, story):
     flow = story.begin(story.flow(), 0)
     seen: dict[str, dict] = {"rows": {}, "groups": {}}
 
-    def fold():
-        patch = view.changes()
+    def fold(*, everything=False):
+        patch = view.changes(everything=everything)
         for row in patch.get("rows", ()):
             seen["rows"][row["id"]] = row
         for group in patch.get("groups", ()):
-            cells = seen["groups"].get(group["id"], {}).get("cells", [])
-            for index, code in group.pop("changed", ()):
+            known = seen["groups"].setdefault(group["id"], {"cells": []})
+            known.update(group)
+        for number, places, codes in patch.get("cells", ()):
+            cells = seen["groups"][number]["cells"]
+            for index, code in zip(places, codes, strict=True):
                 cells[index : index + 1] = code
-            known = seen["groups"].get(group["id"], {})
-            seen["groups"][group["id"]] = {**known, **group, "cells": cells}
 
     runs = []
     for i in range(40):
@@ -310,7 +357,7 @@ def test_patches_add_up_to_the_snapshot(view, story):
             fold()
         if i % 3 == 0:
             story.enter(run, i + 0.5, COMPLETED if i % 2 else FAILED)
-    fold()
+    fold(everything=True)
     whole = view.snapshot()
     assert seen["rows"] == {row["id"]: row for row in whole["rows"]}
     for group in whole["groups"]:
@@ -324,7 +371,7 @@ def test_runs_that_are_only_counted_come_when_they_are_wanted(view, story):
         story.complete(story.task("fetch", flow), 1, 2)
     view.snapshot()
     group = view.groups[1]
-    assert group.changes(final=True)["pace"]["parts"] == [[0, "completed", 3_000]]
+    assert group.as_dict()["pace"]["parts"] == [[0, "completed", 3_000]]
     assert view.want(group.id, 2_500, 3)
     patch = view.changes()
     assert [row["i"] for row in patch["rows"]] == [2_500, 2_501, 2_502]
@@ -357,10 +404,9 @@ def test_ten_thousand_runs_are_counted_but_not_all_listed(view, story):
             story.enter(run, 2, COMPLETED)
     whole = view.snapshot()
     fetch = next(group for group in whole["groups"] if group["name"] == "fetch")
-    assert fetch["total"] == 10_000
     assert len(fetch["cells"]) == 10_000
     assert fetch["cells"].index("f") == 9_000
-    assert fetch["more"] == f"… and {10_000 - GROUP_LIMIT - 1:,} more"
+    assert view.groups[1].more == f"… and {10_000 - GROUP_LIMIT - 1:,} more"
     shown = {row["name"] for row in whole["rows"]}
     assert runs[9_000].name in shown, "what failed is listed however many runs there are"
     assert len(json.dumps(whole)) < 300_000

@@ -14,7 +14,6 @@ MOST_BINS = 96
 """Columns of a pace; with more, two become one of twice the width."""
 
 _FIRST_WIDTH = 50
-_PACE_EVERY = 1_000
 _ORDER = {key: place for place, key in enumerate(LOOKS)}
 _IDLE_LOOKS = frozenset({"waiting", "paused"})
 _IDLE_SHARE = 3
@@ -101,19 +100,23 @@ class Pace:
         self._begin = 0
         self._width = _FIRST_WIDTH
         self._counts: dict[tuple[int, str], int] = {}
-        self._latest = 0
-        self._told = 0
+        self._changed: set[tuple[int, str]] = set()
+        """Columns that were not told; those told before still hold."""
+        self._is_new = True
+        """Whether all that was told before no longer holds."""
 
     def note(self, look: str, at: int) -> None:
         """Count a run that ended."""
         if not self._begin:
             self._begin = at - at % self._width
-        place = max(0, at - self._begin) // self._width
+        place = (at - self._begin) // self._width
+        place = max(place, 0)
         while place >= MOST_BINS:
             self._halve()
             place //= 2
-        self._counts[place, look] = self._counts.get((place, look), 0) + 1
-        self._latest = max(self._latest, at)
+        key = place, look
+        self._counts[key] = self._counts.get(key, 0) + 1
+        self._changed.add(key)
 
     def _halve(self) -> None:
         self._width *= 2
@@ -122,26 +125,33 @@ class Pace:
             key = place // 2, look
             halved[key] = halved.get(key, 0) + number
         self._counts = halved
-
-    @property
-    def is_due(self) -> bool:
-        """Whether there is so much new that it should be told."""
-        return self._latest - self._told >= _PACE_EVERY
+        self._changed = set(halved)
+        self._is_new = True
 
     @property
     def is_stale(self) -> bool:
         """Whether there is anything new."""
-        return self._latest > self._told
+        return bool(self._changed)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the columns as the front end gets them: of each its place, look and number."""
-        self._told = self._latest
-        counts = self._counts
-        return {
-            "begin": self._begin,
-            "width": self._width,
-            "parts": [[*key, counts[key]] for key in sorted(counts, key=_by_place_then_look)],
-        }
+        self._is_new = False
+        self._changed.clear()
+        return {**self._frame(), "parts": self._parts(self._counts)}
+
+    def changes(self) -> dict[str, Any]:
+        """Return the columns that differ since the last time; all of them if they have moved."""
+        if self._is_new:
+            return self.as_dict()
+        changed = self._parts(self._changed)
+        self._changed.clear()
+        return {**self._frame(), "changed": changed}
+
+    def _frame(self) -> dict[str, Any]:
+        return {"begin": self._begin, "width": self._width}
+
+    def _parts(self, keys: Iterable[tuple[int, str]]) -> list[list[Any]]:
+        return [[*key, self._counts[key]] for key in sorted(keys, key=_by_place_then_look)]
 
 
 def _by_place_then_look(key: tuple[int, str]) -> tuple[int, int]:

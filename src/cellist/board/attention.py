@@ -10,6 +10,9 @@ from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.model.states import COMPLETED
 
+NEEDY = TROUBLE | {"waiting"}
+"""Looks of runs that are known here; other changes need not be told."""
+
 _NAME = 60
 
 
@@ -22,7 +25,7 @@ class Attention:
         self._failed_flows: dict[int, Row] = {}
 
     def move(self, row: Row, look: str) -> None:
-        """Note that a run looks different now. Called before the row itself is changed."""
+        """Note that a run looks different now, or was `NEEDY`; the row itself is changed later."""
         number = row.run.number
         if look == "waiting":
             self._waiting[number] = row

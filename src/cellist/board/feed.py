@@ -6,7 +6,8 @@ loop: a synchronous body blocks the loop, and that is when people look at the bo
 all boards: the server drops everything above a thousand messages a second, of all cells together.
 
 After a frame the thread sleeps sixty times as long as the frame took of the processor, so that the
-board takes a sixtieth of it, and not more than two percent, from the user's code.
+board takes a sixtieth of it, and not more than two percent, from the user's code; but never so long
+that a board would no longer look live, as what a change costs is not less for being drawn later.
 """
 
 import logging
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 from cellist.model.events import Event
 
@@ -25,7 +26,8 @@ FRAME = 0.05
 """Seconds between frames at the least: twenty a second."""
 
 _REST = 60
-_LONGEST_PAUSE = 1.5
+_LONGEST_PAUSE = 0.25
+_NO_CELL: Any = object()
 _log = logging.getLogger("cellist.board")
 
 
@@ -174,18 +176,20 @@ class Feed:
     def _drain(self) -> None:
         """Hand on the events that are there now; what comes meanwhile is for the next frame."""
         queue = self._queue
-        by_cell: dict[str, list[Event]] = {}
+        take = queue.popleft
+        by_cell: dict[Any, list[Event]] = {}
+        cell, events = _NO_CELL, list[Event]()
         for _ in range(len(queue)):
-            event = queue.popleft()
-            key = getattr(event.run.cell, "id", "")
-            if key in by_cell:
-                by_cell[key].append(event)
-            else:
-                by_cell[key] = [event]
-        for key, events in by_cell.items():
+            event = take()
+            its = event[0].cell
+            if its is not cell:  # many in a row are of one cell
+                cell = its
+                events = by_cell.setdefault(getattr(cell, "id", ""), [])
+            events.append(event)
+        for key, found in by_cell.items():
             board = self._boards.get(key)
             if board is not None:
-                board.apply(events)
+                board.apply(found)
 
 
 def _guarded(board: Drawn, act: Callable[[], None]) -> bool:

@@ -5,13 +5,12 @@ mapped fetches are one node, fifty subflows with three tasks each are four nodes
 folds into one.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from cellist.board.activity import Pace
 from cellist.board.palette import LOOKS, OVER, TROUBLE
-from cellist.board.progress import doing, node_text
+from cellist.board.progress import node_text
 from cellist.board.rows import Row
 from cellist.board.wording import (
     counts_text,
@@ -19,12 +18,12 @@ from cellist.board.wording import (
     error_line,
     look_of_many,
     more_text,
-    ordered,
     progress_text,
     reasons_text,
-    word_of,
+    word_now,
 )
 from cellist.drawing.markup import clipped
+from cellist.model.reasons import Reason
 from cellist.model.runs import Run
 
 MAX_LANES = 40
@@ -33,6 +32,8 @@ MAX_LANES = 40
 _REASONS_KEPT = 50
 _TAGS_KEPT = 20
 _CODES = {key: look.code for key, look in LOOKS.items()}
+_FACTS = ("name", "kind", "depth", "why", "error", "lanes", "pitch", "took", "tags")
+_PENDING = _CODES["pending"]
 
 
 def definition_key(run: Run) -> tuple[str, str]:
@@ -42,7 +43,13 @@ def definition_key(run: Run) -> tuple[str, str]:
 
 
 class Group:
-    """Runs of one definition called from one place."""
+    """Runs of one definition called from one place.
+
+    What the page is told of it comes in two parts. The state of each run is one letter, a *cell*;
+    counts, progress and words follow from the cells, and the page works them out where it shows
+    them, so that a change of state costs a few bytes. The rest are *facts*, told when they change
+    and not more often than people read.
+    """
 
     def __init__(self, number: int, run: Run, parent: "Group | None") -> None:
         self.id = number
@@ -59,12 +66,14 @@ class Group:
         self.cells: list[str] = []
         self.changed_cells: dict[int, str] = {}
         self.sent = 0
-        self._told: dict[str, Any] = {}
+        self._told: tuple[Any, ...] = ()
         self.error: str | None = None
         """The latest failure of a run that failed for good."""
         self.lanes: list[Row] = []
         """The run that used each lane last."""
-        self.reasons: Counter[str] = Counter()
+        self._lane_ends: list[int] = []
+        """When that run was over; 0 while it goes on."""
+        self.reasons: dict[str, int] = {}
         """Why runs that were not reused ran."""
         self.tags: set[str] = set()
         self.pace = Pace()
@@ -87,75 +96,84 @@ class Group:
 
     def add(self, run: Run) -> Row:
         """Take in a new run."""
-        row = Row(run, self, len(self.rows))
-        self.rows.append(row)
-        self.cells.append(_CODES[row.look])
-        self.counts[row.look] = self.counts.get(row.look, 0) + 1
+        rows = self.rows
+        index = len(rows)
+        row = Row(run, self, index)
+        rows.append(row)
+        self.cells.append(_PENDING)
+        self.changed_cells[index] = _PENDING
+        self.counts["pending"] = self.counts.get("pending", 0) + 1
         if run.tags and len(self.tags) < _TAGS_KEPT:
             self.tags |= run.tags
-        self.changed_cells[row.index] = _CODES[row.look]
         return row
 
     def move(self, row: Row, look: str) -> None:
         """Note that a run of the group looks different now."""
-        counts = self.counts
-        counts[row.look] -= 1
-        if not counts[row.look]:
-            del counts[row.look]
+        counts, before = self.counts, row.look
+        if counts[before] == 1:
+            del counts[before]
+        else:
+            counts[before] -= 1
         counts[look] = counts.get(look, 0) + 1
-        self.over += (look in OVER) - (row.look in OVER)
         row.look = look
         self.cells[row.index] = self.changed_cells[row.index] = _CODES[look]
+        if look in OVER:
+            if before not in OVER:
+                self.over += 1
+                self._note_end(row)
+            if look in TROUBLE:
+                self.error = error_line(row.run)
+        elif before in OVER:
+            self.over -= 1
+
+    def _note_end(self, row: Row) -> None:
+        ended = row.run.ended
+        self.ended = max(self.ended, ended)
+        self.pace.note(row.look, ended // 1_000_000)
+        if row.lane is not None and self.lanes[row.lane] is row:
+            self._lane_ends[row.lane] = ended
 
     def note(self, row: Row) -> None:
-        """Take from a run what concerns the group: its span and, once it is over, its outcome."""
+        """Take from a run what concerns the group besides its state: when it began, and why."""
         run = row.run
         begin = run.first_running
         if begin and (not self.began or begin < self.began):
             self.began = begin
-        if row.look in OVER:
-            ended = run.ended
-            self.ended = max(self.ended, ended)
-            if not row.is_paced:
-                row.is_paced = True
-                self.pace.note(row.look, ended // 1_000_000)
-            if row.look in TROUBLE:
-                self.error = error_line(run)
-            if not row.reasoned and run.why is not None:
-                self._count_reason(row)
+        if not row.reasoned and run.why is not None and row.look in OVER:
+            row.reasoned = True
+            self._count_reason(run.why)
 
-    def _count_reason(self, row: Row) -> None:
-        row.reasoned = True
-        why = row.run.why
+    def _count_reason(self, why: Reason) -> None:
         sentence = str(why)
-        if getattr(why, "outcome", None) == "hit":
+        if why.outcome == "hit":
             self.reused += 1
-            self.saved += getattr(why, "saved", None) or 0.0
+            self.saved += why.saved or 0.0
             self._hit = sentence
         elif sentence in self.reasons or len(self.reasons) < _REASONS_KEPT:
-            self.reasons[sentence] += 1
+            self.reasons[sentence] = self.reasons.get(sentence, 0) + 1
 
     @property
     def why(self) -> str:
         """Why the runs ran or did not. Hits differ in what each saved, so they are summed up."""
-        reasons = dict(self.reasons)
+        reasons = self.reasons
         if self.reused == 1:
-            reasons[self._hit] = 1
+            reasons = {**reasons, self._hit: 1}
         elif self.reused:
-            reasons[f"reused, saved {duration(self.saved)}"] = self.reused
-        return reasons_text(reasons)
+            reasons = {**reasons, f"reused, saved {duration(self.saved)}": self.reused}
+        return reasons_text(reasons) if reasons else ""
 
     def take_lane(self, row: Row) -> None:
         """Give a run that started a lane of the timeline: the first whose last run was over."""
-        begin = row.run.first_running
-        for lane, last in enumerate(self.lanes):
-            if last.ended and last.ended <= begin:
-                row.lane, row.shade = lane, not last.shade
-                self.lanes[lane] = row
+        begin, end = row.run.first_running, row.ended
+        for lane, last in enumerate(self._lane_ends):
+            if 0 < last <= begin:
+                row.lane, row.shade = lane, not self.lanes[lane].shade
+                self.lanes[lane], self._lane_ends[lane] = row, end
                 return
         if len(self.lanes) < MAX_LANES:
             row.lane = len(self.lanes)
             self.lanes.append(row)
+            self._lane_ends.append(end)
         else:
             row.lane = row.index % MAX_LANES
 
@@ -172,9 +190,7 @@ class Group:
     @property
     def word(self) -> str:
         """The state of the group in words."""
-        if self.total == 1:
-            return word_of(self.rows[0].run.state)
-        return LOOKS[self.look].word
+        return word_now(self.rows[0].run) if self.total == 1 else LOOKS[self.look].word
 
     def seconds(self) -> float | None:
         """Return the time from the first start to the last end; `None` while it goes on."""
@@ -198,48 +214,53 @@ class Group:
             return node_text(only.run, only.look) or self.word
         return f"{self.word} · {duration(seconds)}"
 
-    def _facts(self) -> dict[str, Any]:
-        """Return what is said of the group, without what is said of each run."""
-        only = self.rows[0] if self.total == 1 else None
-        seconds = self.seconds()
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "depth": self.depth,
-            "total": self.total,
-            "over": self.over,
-            "look": self.look,
-            "word": self.word,
-            "detail": self.detail(),
-            "counts": ordered(self.counts),
-            "label": f"{self.name}: {counts_text(self.counts)}",
-            "why": self.why,
-            "error": self.error,
-            "lanes": len(self.lanes),
-            "pitch": self.pitch,
-            "more": more_text(self.total - self.sent),
-            "run": only.hex if only is not None else None,
-            "doing": doing(only.run, only.look) if only is not None else None,
-            "took": duration(seconds) if seconds is not None else None,
-            "tags": sorted(clipped(tag, 40) for tag in self.tags)[:_TAGS_KEPT],
-        }
+    def label(self) -> str:
+        """Return the group and how its runs are, as it is read out."""
+        return f"{self.name}: {counts_text(self.counts)}"
+
+    @property
+    def more(self) -> str | None:
+        """The note on runs that are only counted; `None` if all are drawn."""
+        return more_text(self.total - self.sent)
+
+    def _facts(self) -> tuple[Any, ...]:
+        """Return what is said of the group and does not follow from its cells and rows."""
+        seconds = self.seconds() if self.total > 1 else None
+        return (
+            self.name,
+            self.kind,
+            self.depth,
+            self.why,
+            self.error,
+            len(self.lanes),
+            self.pitch,
+            duration(seconds) if seconds is not None else None,
+            sorted(clipped(tag, 40) for tag in self.tags)[:_TAGS_KEPT] if self.tags else [],
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the group as the front end gets it."""
         self._told = self._facts()
-        whole = {"id": self.id, **self._told, "cells": "".join(self.cells)}
+        facts = dict(zip(_FACTS, self._told, strict=True))
+        whole = {"id": self.id, **facts, "cells": "".join(self.cells)}
         if self.total > self.sent:
             whole["pace"] = self.pace.as_dict()
         return whole
 
-    def changes(self, *, final: bool = False) -> dict[str, Any]:
-        """Return what differs since the last `changes` or `as_dict`."""
+    @property
+    def is_told(self) -> bool:
+        """Whether the front end knows of the group."""
+        return bool(self._told)
+
+    def changes(self) -> dict[str, Any] | None:
+        """Return the facts that differ since the last `changes` or `as_dict`, if there are some."""
         facts, told = self._facts(), self._told
-        self._told = facts
-        patch = {key: value for key, value in facts.items() if told.get(key, self) != value}
-        patch["id"] = self.id
-        if self.total > self.sent and (final or self.pace.is_due):
-            patch["pace"] = self.pace.as_dict()
-        if self.changed_cells:
-            patch["changed"] = list(self.changed_cells.items())
-        return patch
+        patch: dict[str, Any] = {}
+        if facts != told:
+            before = told or (self,) * len(facts)  # which equals no fact
+            parts = zip(_FACTS, facts, before, strict=True)
+            patch = {name: fact for name, fact, old in parts if fact != old}
+            self._told = facts
+        if self.pace.is_stale and self.total > self.sent:
+            patch["pace"] = self.pace.changes()
+        return {"id": self.id, **patch} if patch else None

@@ -39,7 +39,13 @@ from cellist.model.markup import printable
 TICK = 0.25
 """Seconds between two looks at how far loops are."""
 RECORD_EVERY = 2.0
-"""Seconds between two versions of the record while runs go on."""
+"""Seconds between two versions of the record while runs go on, at the least."""
+FACTS_EVERY = 1.0
+"""Seconds between two tellings of what is said of whole groups, at the least."""
+_FACTS_SHARE = 200
+"""These tellings take one part in so many of the time at the most, where groups are many."""
+_BYWORK = 400
+"""A record or an unasked snapshot takes one part in so many of the time."""
 
 Receive = Callable[[dict[str, Any]], None]
 Ui = Literal["widget", "html", "text"]
@@ -123,6 +129,7 @@ class Board:
         self._next_snapshot = 0.0
         self._next_record = 0.0
         self._next_tick = 0.0
+        self._next_facts = 0.0
         self._record_stale = False
         self._snapshot_stale = False
 
@@ -203,7 +210,7 @@ class Board:
             if view.counts_on and now >= self._next_tick:
                 self._next_tick = now + TICK
                 view.tick()
-            if view.is_stale:
+            if view.is_stale or (view.has_put_off and now >= self._next_facts):
                 self._record_stale = True
                 self._snapshot_stale = self.ui == "widget"
                 self._send_changes(view, now, at_once=final)
@@ -228,6 +235,8 @@ class Board:
                 wanted.append(self._next_snapshot)
             if self._view.counts_on:
                 wanted.append(self._next_tick)
+            if self._view.has_put_off:
+                wanted.append(self._next_facts)
             if self._view.is_stale:
                 wanted.append(0.0)
         return max(0.0, min(wanted) - time.monotonic()) if wanted else None
@@ -257,15 +266,21 @@ class Board:
         elif now >= self._next_snapshot and not at_once:
             self._send_snapshot(view, now)
         else:
-            self._send("patch", view.changes(final=at_once))
+            begin = time.thread_time()
+            everything = at_once or now >= self._next_facts
+            self._send("patch", view.changes(everything=everything))
+            if everything:
+                spent = time.thread_time() - begin
+                self._next_facts = now + max(FACTS_EVERY, _FACTS_SHARE * spent)
 
     def _send_snapshot(self, view: View, now: float) -> None:
         """Send everything, and the next time after a pause that keeps the cost small."""
+        begin = time.thread_time()
         self._send("snapshot", view.snapshot())
         if not self._forms.is_empty:
             self._send_forms()
-        spent = time.monotonic() - now
-        self._next_snapshot = now + max(5.0 if self._greeted else 0.5, 100 * spent)
+        spent = time.thread_time() - begin
+        self._next_snapshot = now + max(5.0 if self._greeted else 0.5, _BYWORK * spent)
         self._snapshot_stale = False
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
@@ -275,11 +290,11 @@ class Board:
             self._screen.send({"kind": kind, "seq": self._seq, "now": now, **content})
 
     def _write_record(self) -> None:
-        begin = time.monotonic()
+        begin = time.thread_time()
         if self._screen is not None:
             self._screen.record(*self._record())
-        now = time.monotonic()
-        self._next_record = now + max(RECORD_EVERY, 100 * (now - begin))
+        spent = time.thread_time() - begin
+        self._next_record = time.monotonic() + max(RECORD_EVERY, _BYWORK * spent)
         self._record_stale = False
 
     def _record(self) -> tuple[str, str]:

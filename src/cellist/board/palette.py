@@ -20,6 +20,11 @@ class Look:
     ink: str
     is_over: bool
 
+    @property
+    def told(self) -> tuple[str, str, str, bool]:
+        """What the page is told of it."""
+        return self.icon, self.word, self.code, self.is_over
+
 
 _ALL = (
     Look("failed", "✕", "failed", "f", "#c0341d", is_over=True),

@@ -7,12 +7,12 @@ missed comes with the next event.
 
 import re
 from collections import deque
-from itertools import zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellist.board.palette import OVER
-from cellist.board.progress import doing, progress_of
+from cellist.board.progress import doing, node_text, progress_of
 from cellist.board.wording import (
     attempt_text,
     diffs,
@@ -20,11 +20,11 @@ from cellist.board.wording import (
     error_line,
     look_entered,
     why_line,
-    word_of,
+    word_now,
 )
 from cellist.drawing.markup import clipped
 from cellist.model.ids import as_hex
-from cellist.model.runs import Entry, Run
+from cellist.model.runs import Run
 from cellist.model.states import CANCELLING, PAUSED, RUNNING
 from cellist.session import get_session
 
@@ -56,7 +56,6 @@ class Row:
         "attempt",
         "group",
         "index",
-        "is_paced",
         "is_root",
         "lane",
         "logs",
@@ -80,12 +79,12 @@ class Row:
         """Whether it failed in an attempt of its flow that was retried."""
         self.lane: int | None = None
         self.logs: deque[str] | None = None
-        self.is_paced = False
         self.is_root = False
         self.sent = False
         self.shade = False
         """Neighbours in a lane differ in shade, or they would look like one bar."""
         self.reasoned = False
+        """Whether the group has counted why it ran."""
         self.upstream: Any = None
 
     @property
@@ -112,12 +111,14 @@ class Row:
 
     def bars(self) -> list[Bar]:
         """Return the stretches of the timeline: attempts, waits between them, pauses."""
-        entries = list(self.run.entries())
+        entered = self.run.entered
         found: list[Bar] = []
-        for (kind, name, _, at), after in zip_longest(entries, entries[1:]):
-            look = _bar_look(kind, name, after)
+        for place in range(0, len(entered), 4):
+            after = entered[place + 4 : place + 8]
+            look = _bar_look(entered[place], entered[place + 1], after)
             if look:
-                found.append((look, milliseconds(at), milliseconds(after[3]) if after else None))
+                end = milliseconds(after[3]) if after else None
+                found.append((look, milliseconds(entered[place + 3]), end))
         return found
 
     def controls(self) -> list[str]:
@@ -127,43 +128,69 @@ class Row:
         return [] if self.look in OVER or self.look == "cancelling" else ["cancel"]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the row as the front end gets it; fields without a value are left out."""
-        run = self.run
-        look = self.look
-        seconds = self.seconds
-        notes = run.why.notes[:_NOTES_SHOWN] if run.why is not None else ()
+        """Return the row as the front end gets it; fields without a value are left out.
+
+        Of most runs little is known, and a flood of them is told: so nothing is worked out that
+        has no value.
+        """
+        run, look = self.run, self.look
         fields: dict[str, Any] = {
-            "id": self.hex,
+            "id": as_hex(run.number),
             "g": self.group.id,
             "i": self.index,
             "name": clipped(run.name, _TEXT_LIMIT),
             "look": look,
-            "word": word_of(run.state),
+            "word": word_now(run),
             "bars": self.bars(),
             "lane": self.lane,
-            "shade": self.shade or None,
-            "took": None if seconds is None else duration(seconds),
-            "due": milliseconds(run.due) if look == "waiting" and run.due else None,
             "attempt": attempt_text(run, look),
-            "why": get_session().waits_of(run) or why_line(run, 300),
-            "notes": [clipped(note, _NOTE_LIMIT) for note in notes],
-            "diff": diffs(run) or None,
-            "hit": getattr(run.why, "outcome", None) == "hit" or None,
+            "why": self._why(),
             "error": error_line(run),
-            "trace": trace_tail(run),
-            "inputs": [
-                [clipped(name, 60), clipped(text, _TEXT_LIMIT)]
-                for name, text in list((run.inputs or {}).items())[:_INPUTS_SHOWN]
-            ],
-            "result": clipped(run.preview, _TEXT_LIMIT) if run.preview is not None else None,
-            "logs": list(self.logs) if self.logs else None,
             "where": run.where,
-            "doing": doing(run, look),
-            "progress": progress_of(run, look) if run.progress is not None else None,
-            "tags": sorted(clipped(tag, 40) for tag in run.tags)[:_TAGS_SHOWN],
-            "can": self.controls(),
         }
-        return {key: value for key, value in fields.items() if value not in (None, [])}
+        if look in OVER:
+            seconds = self.seconds
+            fields["took"] = None if seconds is None else duration(seconds)
+        else:
+            fields["can"] = self.controls()
+            if look == "waiting" and run.due:
+                fields["due"] = milliseconds(run.due)
+        if self.shade:
+            fields["shade"] = True
+        fields |= self._seldom()
+        return {key: value for key, value in fields.items() if value is not None and value != []}
+
+    def _seldom(self) -> dict[str, Any]:
+        """Return what there is to tell only of some runs."""
+        run, look, why = self.run, self.look, self.run.why
+        found: dict[str, Any] = {}
+        if why is not None:
+            found["notes"] = [clipped(note, _NOTE_LIMIT) for note in why.notes[:_NOTES_SHOWN]]
+            found["diff"] = diffs(run) or None
+            found["hit"] = why.outcome == "hit" or None
+        if run.error is not None:
+            found["trace"] = trace_tail(run)
+        if run.inputs:
+            found["inputs"] = [
+                [clipped(name, 60), clipped(text, _TEXT_LIMIT)]
+                for name, text in islice(run.inputs.items(), _INPUTS_SHOWN)
+            ]
+        if run.preview is not None:
+            found["result"] = clipped(run.preview, _TEXT_LIMIT)
+        if self.logs:
+            found["logs"] = list(self.logs)
+        if run.progress is not None:
+            found["doing"] = doing(run, look)
+            found["progress"] = progress_of(run, look)
+            found["node"] = node_text(run, look)
+        if run.tags:
+            found["tags"] = sorted(clipped(tag, 40) for tag in run.tags)[:_TAGS_SHOWN]
+        return found
+
+    def _why(self) -> str | None:
+        """Return what a run waits for, else why it ran or was reused."""
+        waits = None if self.look in OVER else get_session().waits_of(self.run)
+        return waits or why_line(self.run, 300)
 
 
 def trace_tail(run: Run) -> str | None:
@@ -179,19 +206,17 @@ def trace_tail(run: Run) -> str | None:
     return text.replace(f'File "{Path.home()}/', 'File "~/')
 
 
-def _bar_look(kind: str, name: str | None, after: Entry | None) -> str | None:
+def _bar_look(kind: str, name: str | None, after: tuple[Any, ...]) -> str | None:
     """Return how a stretch is drawn: an attempt by how it ended, a wait as a wait."""
+    if kind == RUNNING:
+        if not after:
+            return "running"
+        look = look_entered(after[0], after[1])
+        if look in OVER:
+            return look
+        return "failed" if look in ("waiting", "running", "scheduled") else "running"
     if name == "AwaitingRetry":
         return "waiting"
     if kind == PAUSED:
         return "paused"
-    if kind == CANCELLING:
-        return "cancelling"
-    if kind != RUNNING:
-        return None
-    if after is None:
-        return "running"
-    look = look_entered(after[0], after[1])
-    if look in OVER:
-        return look
-    return "failed" if look in ("waiting", "running", "scheduled") else "running"
+    return "cancelling" if kind == CANCELLING else None

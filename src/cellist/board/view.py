@@ -4,7 +4,8 @@
 the touched runs and returns what differs from the last time; `snapshot` returns everything. Both
 are plain data that JSON takes. A board of ten thousand runs stays cheap because a frame costs
 what changed and because only some runs are drawn one by one: the first ones of each group, and
-those that need attention. All are counted, and all have their cell in their group's grid.
+those that need attention. All are counted, and all have their cell in their group's grid. What is
+said of a whole group may be put off, so that it costs groups per second and not runs.
 """
 
 from collections import deque
@@ -13,10 +14,11 @@ from itertools import islice
 from typing import Any, cast
 
 from cellist.board.activity import Activity
-from cellist.board.attention import Attention
+from cellist.board.attention import NEEDY, Attention
 from cellist.board.glance import at_a_glance
 from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import Group, definition_key
+from cellist.board.listed import Listed
 from cellist.board.palette import LOOKS, OVER
 from cellist.board.progress import doing
 from cellist.board.roots import Roots
@@ -33,24 +35,20 @@ from cellist.board.wording import (
     saved_text,
     summary,
     usual_text,
-    word_of,
+    word_now,
 )
 from cellist.drawing.markup import clipped
 from cellist.model.events import Event, LogWritten
 from cellist.model.runs import Run
 
-ROW_LIMIT = 1000
-"""Runs listed one by one on a board, those that need attention not counted."""
-GROUP_LIMIT = 400
-"""The same for one group."""
 WANTED_LIMIT = 200
 """Runs that are listed at once because somebody asks for them."""
-NOTABLE_LIMIT = 500
-"""Runs that failed or wait for a retry are listed too, up to this many."""
 COUNTING_LIMIT = 100
 """Runs whose loops move on the board at once."""
 
-_NOTABLE = frozenset({"failed", "crashed", "waiting", "paused", "cancelling"})
+GRAPH_AT_ONCE = 60
+"""Groups up to which a new one is drawn in the graph at once; laying out more takes longer."""
+
 _LOGS_KEPT = 6
 _LOG_LIMIT = 200
 
@@ -79,11 +77,12 @@ class View:
         """Runs that go on and tell how far they are."""
         self._activity = Activity()
         self._changed_groups: dict[int, Group] = {}
+        self._put_off: dict[int, Group] = {}
+        """Groups whose cells were told, but not yet what is said of them as a whole."""
         self._changed_rows: dict[int, Row] = {}
         self._graph: dict[str, Any] | None = None
         self._structure_changed = False
-        self._sent_plain = 0
-        self._sent_notable = 0
+        self._listed = Listed()
         self._active = 0
 
     def apply(self, event: Event) -> None:
@@ -94,7 +93,7 @@ class View:
         """Take in events, many at once."""
         touched = self._touched
         for event in events:
-            run = event.run
+            run = event[0]
             touched[run.number] = run
             if event.__class__ is LogWritten:
                 lines = self._logs.setdefault(run.number, deque(maxlen=_LOGS_KEPT))
@@ -124,30 +123,54 @@ class View:
         """How many runs are not over; exact after `changes` or `snapshot`."""
         return self._active
 
-    def changes(self, *, final: bool = False) -> dict[str, Any]:
-        """Return what differs since the last call; if `final`, also what was put off."""
+    @property
+    def has_put_off(self) -> bool:
+        """Whether `changes` has put something off, for a call with `everything`."""
+        return bool(self._put_off) or self._structure_changed
+
+    def changes(self, *, everything: bool = True) -> dict[str, Any]:
+        """Return what differs since the last call.
+
+        Without `everything`, what is said of groups that were told of before is put off: all
+        but the states of their runs.
+        """
         self.read()
-        if final:
-            behind = [group for group in self.groups if group.pace.is_stale]
-            self._changed_groups.update((group.id, group) for group in behind)
         patch: dict[str, Any] = {"header": self.header()}
-        if self._changed_groups:
-            patch["groups"] = [
-                group.changes(final=final) for group in self._changed_groups.values()
+        changed = self._changed_groups
+        self._put_off.update(changed)
+        if changed:
+            patch["cells"] = [
+                [group.id, list(cells), "".join(cells.values())]
+                for group in changed.values()
+                if (cells := group.changed_cells)
             ]
+        facts = self._facts(everything=everything)
+        if facts:
+            patch["groups"] = facts
         if self._changed_rows:
             patch["rows"] = [row.as_dict() for row in self._changed_rows.values()]
-        if self._draw_graph():
+        if (everything or len(self.groups) <= GRAPH_AT_ONCE) and self._draw_graph():
             patch["graph"] = self._graph
-        self.forget_changes()
+        self._forget_told()
         return patch
+
+    def _facts(self, *, everything: bool) -> list[dict[str, Any]]:
+        """Return what differs of what is said of groups; they are no longer put off."""
+        behind = self._put_off
+        if everything:
+            told, self._put_off = list(behind.values()), {}
+        else:
+            told = [group for group in self._changed_groups.values() if not group.is_told]
+            for group in told:
+                del behind[group.id]
+        return [facts for group in told if (facts := group.changes())]
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that is drawn."""
         self.read()
         self._draw_graph()
         whole = {
-            "looks": {key: [look.icon, look.word, look.code] for key, look in LOOKS.items()},
+            "looks": {key: list(look.told) for key, look in LOOKS.items()},
             "header": self.header(),
             "groups": [group.as_dict() for group in self.groups],
             "rows": [row.as_dict() for row in self.rows.values() if row.sent],
@@ -193,7 +216,7 @@ class View:
         """Return look and word of the board: of its only flow, or of all it holds."""
         only = self._roots.only
         if only is not None:
-            return only.look, word_of(only.run.state)
+            return only.look, word_now(only.run)
         look = look_of_many(self._roots.counts)
         return look, LOOKS[look].word
 
@@ -207,25 +230,37 @@ class View:
     def read(self) -> None:
         """Read the runs that were touched. Changes stay to be sent."""
         touched, self._touched = self._touched, {}
-        logs, self._logs = self._logs, {}
+        if self._logs:
+            self._take_logs(touched)
+        rows, flows = self.rows, list[Row]()
         for number, run in touched.items():
-            row = self.rows.get(number)
-            if row is None:
-                row = self._admit(run)
-            if number in logs:
-                row.logs = row.logs or deque(maxlen=_LOGS_KEPT)
-                row.logs.extend(logs[number])
+            row = rows.get(number) or self._admit(run)
             self._refresh(row)
-        for flow in retried(self.rows[number] for number in touched):
-            for row in list(superseded(flow.run, self.rows.values())):
+            if run.kind == "flow":
+                flows.append(row)
+        for flow in retried(flows) if flows else ():
+            for row in list(superseded(flow.run, rows.values())):
                 row.superseded = True
                 self._refresh(row)
+
+    def _take_logs(self, touched: dict[int, Run]) -> None:
+        logs, self._logs = self._logs, {}
+        for number, lines in logs.items():
+            row = self.rows.get(number) or self._admit(touched[number])
+            row.logs = row.logs or deque(maxlen=_LOGS_KEPT)
+            row.logs.extend(lines)
 
     def _admit(self, run: Run) -> Row:
         """Give a run that is seen for the first time its row and its group."""
         caller = run.parent or run.flow
         caller_row = self.rows.get(caller.number) if caller is not None else None
-        group = self._group_for(run, caller_row.group if caller_row else None)
+        within = caller_row.group if caller_row is not None else None
+        # By identity, which is quick; the group keeps the definition, so its id is not reused.
+        spot = (within and within.id, id(run.definition))
+        group = self._by_spot.get(spot)
+        if group is None:
+            group = self._by_spot[spot] = self._find_group(run, within)
+            group.definitions.append(run.definition)
         row = self.rows[run.number] = group.add(run)
         if caller_row is None:
             self._roots.add(row)
@@ -238,15 +273,6 @@ class View:
             siblings.append(group)
             self._structure_changed = True
         return row
-
-    def _group_for(self, run: Run, caller: Group | None) -> Group:
-        # By identity, which is quick; the group keeps the definition, so its id is not reused.
-        spot = (caller and caller.id, id(run.definition))
-        group = self._by_spot.get(spot)
-        if group is None:
-            group = self._by_spot[spot] = self._find_group(run, caller)
-            group.definitions.append(run.definition)
-        return group
 
     def _find_group(self, run: Run, caller: Group | None) -> Group:
         """Return the group of a definition seen for the first time in this place."""
@@ -265,13 +291,13 @@ class View:
     def _refresh(self, row: Row) -> None:
         """Read the present state of a run into its row and group."""
         run, group = row.run, row.group
+        entered = run.entered
         look = SUPERSEDED if row.superseded else look_now(run)
         if look != row.look:
             if row.is_root:
                 self._roots.move(row, look)
             self._count(row, look)
             group.move(row, look)
-        entered = run.entered
         if entered and entered[-1] > self.latest:
             self.latest = entered[-1]
         group.note(row)
@@ -280,9 +306,8 @@ class View:
         if run.upstream is not None and run.upstream is not row.upstream:
             row.upstream = run.upstream
             self._connect(row)
-        self._choose(row)
         self._changed_groups[group.id] = group
-        if row.sent:
+        if row.sent or self._listed.take(row):
             if row.lane is None and run.first_running:
                 group.take_lane(row)
             self._changed_rows[run.number] = row
@@ -296,11 +321,17 @@ class View:
             self._counting.pop(row.run.number, None)
 
     def _count(self, row: Row, look: str) -> None:
+        before = row.look
         if row.run.kind != "flow":
-            self.counts[row.look] -= 1
-            self.counts[look] = self.counts.get(look, 0) + 1
-        self._active += (row.look in OVER) - (look in OVER)
-        self._attention.move(row, look)
+            counts = self.counts
+            counts[before] -= 1
+            counts[look] = counts.get(look, 0) + 1
+        if look in OVER:
+            self._active -= before not in OVER
+        elif before in OVER:
+            self._active += 1
+        if look in NEEDY or before in NEEDY:
+            self._attention.move(row, look)
 
     def _connect(self, row: Row) -> None:
         """Note from which groups the inputs of a run came."""
@@ -314,27 +345,8 @@ class View:
                     self._structure_changed = True
                 sources[source.group.id] = sources.get(source.group.id, 0) + 1
 
-    def _choose(self, row: Row) -> None:
-        """Decide whether a run is drawn by itself. Once drawn it stays, so that nothing jumps."""
-        if row.sent:
-            return
-        group = row.group
-        room = self._sent_plain < ROW_LIMIT and group.sent < GROUP_LIMIT
-        if room or not row.index:
-            self._sent_plain += 1
-        elif row.look in _NOTABLE and self._sent_notable < NOTABLE_LIMIT:
-            self._sent_notable += 1
-        else:
-            return
-        row.sent = True
-        group.sent += 1
-
     def _draw_graph(self) -> bool:
-        """Lay the graph out anew if its structure changed.
-
-        With every frame, however long the last layout took: a picture put off would be missing
-        for whoever draws no frame afterwards, and the feed rests in proportion to a frame anyway.
-        """
+        """Lay the graph out anew if its structure changed."""
         if not self._structure_changed:
             return False
         self._graph = graph_of(self.groups)
@@ -343,6 +355,10 @@ class View:
 
     def forget_changes(self) -> None:
         """Take what changed so far as sent."""
+        self._put_off.clear()
+        self._forget_told()
+
+    def _forget_told(self) -> None:
         for group in self._changed_groups.values():
             group.changed_cells.clear()
         self._changed_groups.clear()

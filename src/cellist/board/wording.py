@@ -90,6 +90,15 @@ def word_of(state: State | None) -> str:
     return _WORDS.get(state.name) or LOOKS[look_of(state)].word
 
 
+def word_now(run: Run) -> str:
+    """Return the state of a run in words, without making an object of its state."""
+    entered = run.entered
+    if not entered:
+        return LOOKS["pending"].word
+    kind, name = entered[-4], entered[-3]
+    return _WORDS.get(name) or LOOKS[_looks[kind, name]].word
+
+
 def duration(seconds: float) -> str:
     """Return a duration for people: `8 ms`, `1.4 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds < 0.0005:
@@ -142,9 +151,9 @@ def error_line(run: Run) -> str | None:
         lines = error.message.strip()[: 8 * ERROR_LIMIT].splitlines()
         name = error.type.rpartition(".")[2]
         return clipped(f"{name}: {lines[0]}" if lines else name, ERROR_LIMIT)
-    state = run.state
-    if state is not None and state.message and look_of(state) not in _NO_FAILURE:
-        return clipped(_ENCOUNTERED.sub("", state.message), ERROR_LIMIT)
+    message = run.entered[-2] if run.entered else None
+    if message and look_now(run) not in _NO_FAILURE:
+        return clipped(_ENCOUNTERED.sub("", message), ERROR_LIMIT)
     return None
 
 
@@ -155,9 +164,9 @@ _NO_FAILURE = ("completed", "cached", "scheduled", "paused", "running")
 
 def why_line(run: Run, limit: int) -> str | None:
     """Return what a scheduled run waits for, else why it ran or was reused, as far as is known."""
-    state = run.state
-    if state is not None and state.message and look_of(state) in _WAITING:
-        return clipped(state.message, limit)
+    message = run.entered[-2] if run.entered else None
+    if message and look_now(run) in _WAITING:
+        return clipped(message, limit)
     return clipped(str(run.why), limit) if run.why is not None else None
 
 

@@ -157,11 +157,11 @@ export function rowAt(rows, x, y, how) {
 export function paintPace(pen, pace, how) {
   /** @type {Map<number, number>} */
   const sums = new Map();
-  for (const [place, , number] of pace.parts) sums.set(place, (sums.get(place) ?? 0) + number);
+  for (const [place, , number] of pace.parts ?? []) sums.set(place, (sums.get(place) ?? 0) + number);
   const most = Math.max(1, ...sums.values());
   let column = -1;
   let y = 0;
-  for (const [place, look, number] of pace.parts) {
+  for (const [place, look, number] of pace.parts ?? []) {
     if (place !== column) [column, y] = [place, PACE_HEIGHT - 1];
     const begin = pace.begin + place * pace.width;
     const x = how.scale.x(begin);

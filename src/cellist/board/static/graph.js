@@ -7,8 +7,6 @@ import { h, keyed, s, setAttr, setText } from "./dom.js";
 import { showDone } from "./progress.js";
 import { rove } from "./roving.js";
 
-/** @typedef {import("./types.js").Group} Group */
-
 const LEAST_SCALE = 0.75;
 /** Of the panel in the stylesheet, above and below. */
 const PADDING = 20;
@@ -30,7 +28,7 @@ export function makeGraph(store, selection, open) {
   const made = new Map();
   /** @type {Map<string, Element>} */
   const lines = new Map();
-  /** @type {WeakMap<Element, Group>} */
+  /** Which version of its group a node shows. @type {WeakMap<Element, number>} */
   const painted = new WeakMap();
   /** @type {import("./types.js").Drawing | null} */
   let drawing = null;
@@ -65,8 +63,8 @@ export function makeGraph(store, selection, open) {
     const group = store.groups.get(id);
     const transform = `translate(${x}px, ${y}px)`;
     if (place.style.transform !== transform) place.style.transform = transform;
-    if (!group || painted.get(place) === group) return;
-    painted.set(place, group);
+    if (!group || painted.get(place) === group.version) return;
+    painted.set(place, group.version);
     const button = /** @type {HTMLElement} */ (place.firstElementChild);
     setAttr(button, "class", `cellist-node is-${group.look}${group.total > 1 ? " is-many" : ""}`);
     setAttr(button, "aria-description", group.why ? `${group.label}. ${group.why}` : group.label);

@@ -30,16 +30,14 @@ export function makeGrid(store, id, selection, inks, open) {
   /** Codes as drawn, so that a change costs one cell and not ten thousand.
    * @type {string[]} */
   let drawn = [];
-  /** @type {Record<string, string>} */
-  const lookByCode = {};
   const pen = canvas.getContext("2d");
 
-  const cells = () => /** @type {string[]} */ (store.groups.get(id)?.cells ?? []);
+  const cells = () => store.groups.get(id)?.cells ?? [];
 
   /** @param {number} index */
   function nameOf(index) {
     const row = store.byGroup.get(id)?.get(index);
-    return row ? `${row.name}: ${row.word}` : `run ${(index + 1).toLocaleString("en")}: ${store.word(lookByCode[cells()[index]])}`;
+    return row ? `${row.name}: ${row.word}` : `run ${(index + 1).toLocaleString("en")}: ${store.word(store.lookOf[cells()[index]])}`;
   }
 
   /** @param {MouseEvent} event */
@@ -101,7 +99,6 @@ export function makeGrid(store, id, selection, inks, open) {
     canvas.style.width = `${columns * pitch}px`;
     canvas.style.height = `${height}px`;
     pen?.scale(ratio, ratio);
-    for (const [look, known] of Object.entries(store.looks)) lookByCode[known[2]] = look;
     return true;
   }
 
@@ -109,7 +106,7 @@ export function makeGrid(store, id, selection, inks, open) {
   function draw(index) {
     if (!pen) return;
     const [x, y] = [(index % columns) * pitch, Math.floor(index / columns) * pitch];
-    const look = lookByCode[cells()[index]];
+    const look = store.lookOf[cells()[index]];
     pen.clearRect(x, y, pitch, pitch);
     paintCell(pen, look, inks.get(look), x + 1, y + 1, pitch - (pitch > 10 ? 4 : 3), inks.get("paper"));
     if (index !== outlined) return;

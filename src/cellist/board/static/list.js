@@ -86,7 +86,7 @@ export function makeList(store, commands, pane, selection, inks, want) {
     const el = h("div", { class: "cellist-group", role: "listitem" }, h("div", { class: "cellist-run-head" }, line, buttons), body);
     /** @type {Map<string, Element>} */
     const known = new Map();
-    return { el, line, buttons, body, grid, rows, more, note, known, painted: /** @type {Group | null} */ (null), key: "" };
+    return { el, line, buttons, body, grid, rows, more, note, known, painted: -1, key: "" };
   }
 
   /**
@@ -168,8 +168,8 @@ export function makeList(store, commands, pane, selection, inks, want) {
     const fitting = filter.active ? filter.pick(group, inOrder(group.id)) : null;
     const isOpen = !group.run && (opened.has(group.id) || (fitting !== null && group.total > 1));
     const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${width} ${pane.run()}`;
-    if (part.painted === group && part.key === key) return;
-    part.painted = group;
+    if (part.painted === group.version && part.key === key) return;
+    part.painted = group.version;
     part.key = key;
     const [, name, state, detail, took, why] = part.line.children;
     setAttr(part.line, "aria-expanded", String(isOpen || (group.run !== null && group.run === pane.run())));

@@ -2,8 +2,9 @@
 // What the page knows: the last snapshot with all patches since. A gap in the numbers of the
 // patches means a message was dropped; then everything is asked for anew.
 
+import { Group } from "./groups.js";
+
 /** @typedef {import("./types.js").Message} Message */
-/** @typedef {import("./types.js").Group} Group */
 /** @typedef {import("./types.js").Row} Row */
 
 const RESYNC_PAUSE = 1000;
@@ -16,8 +17,13 @@ export class Store {
     this.skew = 0;
     this.closed = false;
     this.lastAsked = 0;
-    /** @type {Record<string, [string, string, string]>} */
+    /** Of each look its icon, its word, its letter, and whether it means that a run is over.
+     * @type {Record<string, [string, string, string, boolean]>} */
     this.looks = {};
+    /** @type {Record<string, string>} */
+    this.lookOf = {};
+    /** The place of each look, what deserves attention first. @type {Record<string, number>} */
+    this.order = {};
     /** @type {import("./types.js").Header | null} */
     this.header = null;
     /** @type {import("./types.js").Graph | null} */
@@ -45,7 +51,7 @@ export class Store {
       this.groups.clear();
       this.rows.clear();
       this.byGroup.clear();
-      this.looks = message.looks ?? this.looks;
+      if (message.looks) this.setLooks(message.looks);
       this.closed = message.closed === true;
     } else if (message.kind === "patch") {
       if (message.seq !== this.seq + 1) {
@@ -74,19 +80,34 @@ export class Store {
       this.graph = message.graph;
       this.graphVersion += 1;
     }
-    for (const change of message.groups ?? []) {
-      const group = { ...this.groups.get(change.id), ...change };
-      const cells = /** @type {string[]} */ (typeof group.cells === "string" ? [...group.cells] : group.cells ?? []);
-      for (const [index, code] of change.changed ?? []) cells[index] = code;
-      group.cells = cells;
-      this.groups.set(group.id, group);
+    for (const facts of message.groups ?? []) this.groupOf(facts.id).take(facts);
+    for (const [id, places, codes] of message.cells ?? []) {
+      const group = this.groupOf(id);
+      for (let i = 0; i < places.length; i += 1) group.setCell(places[i], codes[i]);
     }
     for (const row of message.rows ?? []) {
       this.rows.set(row.id, row);
       let rows = this.byGroup.get(row.g);
       if (!rows) this.byGroup.set(row.g, (rows = new Map()));
       rows.set(row.i, row);
+      this.groupOf(row.g).touch();
     }
+  }
+
+  /** @param {number} id */
+  groupOf(id) {
+    let group = this.groups.get(id);
+    if (!group) this.groups.set(id, (group = new Group(id, this)));
+    return group;
+  }
+
+  /** @param {Store["looks"]} looks */
+  setLooks(looks) {
+    this.looks = looks;
+    Object.entries(looks).forEach(([look, [, , code]], place) => {
+      this.lookOf[code] = look;
+      this.order[look] = place;
+    });
   }
 
   /**

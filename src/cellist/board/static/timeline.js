@@ -9,7 +9,7 @@ import { makeScale } from "./scale.js";
 
 /** @typedef {import("./types.js").Group} Group */
 /** @typedef {{el: HTMLElement, label: HTMLElement, canvas: HTMLCanvasElement, seen: boolean,
- *   group: Group | null, key: string}} Band */
+ *   group: Group | null, version: number, key: string}} Band */
 
 /**
  * @param {import("./store.js").Store} store
@@ -73,7 +73,7 @@ export function makeTimeline(store, selection, inks, open) {
     canvas.addEventListener("pointermove", (event) => selection.point(id, at(event)?.id));
     canvas.addEventListener("pointerleave", () => selection.leave());
     canvas.addEventListener("click", (event) => open(id, at(event)?.id));
-    parts.set(id, { el: band, label, canvas, seen: false, group: null, key: "" });
+    parts.set(id, { el: band, label, canvas, seen: false, group: null, version: -1, key: "" });
     sight.observe(band);
     return band;
   }
@@ -101,8 +101,9 @@ export function makeTimeline(store, selection, inks, open) {
   function updateBand(_el, group) {
     const band = parts.get(group.id);
     if (!band) return;
-    if (band.group !== group) {
+    if (band.group !== group || band.version !== group.version) {
       band.group = group;
+      band.version = group.version;
       band.key = "";
       const many = group.total > 1 ? ` ×${group.total.toLocaleString("en")}` : "";
       setText(band.label, `${store.icon(group.look)} ${group.name}${many}`);

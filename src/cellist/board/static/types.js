@@ -30,39 +30,36 @@
  * @property {string[]} [logs]
  * @property {string} [where]
  * @property {Doing} [doing]
+ * @property {string} [node]  How far it is, where there is little room.
  * @property {Doing[]} [progress]  Of each loop of its code, outermost first.
  * @property {string[]} [tags]
  * @property {string[]} [can]
  *
- * @typedef {object} Group  All runs of one task at one place.
+ * @typedef {import("./groups.js").Group} Group  All runs of one task at one place.
+ *
+ * @typedef {object} Facts  What is told of a group besides its cells; later only what changed.
  * @property {number} id
- * @property {string} name
- * @property {string} kind
- * @property {number} depth
- * @property {number} total
- * @property {number} over
- * @property {string} look
- * @property {string} word
- * @property {string} detail
- * @property {[string, number][]} counts
- * @property {string} label
- * @property {string} why
- * @property {string | null} error
- * @property {number} lanes
- * @property {number} pitch
- * @property {string | null} more
- * @property {string | null} run
- * @property {Doing | null} [doing]  Of its only run.
- * @property {string} [took]
- * @property {string | string[]} [cells]
- * @property {[number, string][]} [changed]
+ * @property {string} [name]
+ * @property {string} [kind]
+ * @property {number} [depth]
+ * @property {string} [why]
+ * @property {string | null} [error]
+ * @property {number} [lanes]
+ * @property {number} [pitch]
+ * @property {string | null} [took]  How long many runs took together.
  * @property {string[]} [tags]
- * @property {Pace} [pace]  Given where not every run has a bar.
+ * @property {string} [cells]  The state of each run, as its letter.
+ * @property {Pace} [pace]
+ *
+ * @typedef {[group: number, places: number[], codes: string]} Cells  Runs of a group whose state changed.
+ *
+ * @typedef {[place: number, look: string, number: number]} Part  Of a column.
  *
  * @typedef {object} Pace  How many runs of a group ended when and how.
  * @property {number} begin
  * @property {number} width  Of a column, in milliseconds.
- * @property {[place: number, look: string, number: number][]} parts  Columns from below, the worst first.
+ * @property {Part[]} [parts]  Columns from below, the worst first.
+ * @property {Part[]} [changed]  On the way: those that differ.
  *
  * @typedef {object} Drawing
  * @property {number} w
@@ -133,9 +130,10 @@
  * @property {string} kind
  * @property {number} [seq]
  * @property {number} [now]
- * @property {Record<string, [string, string, string]>} [looks]
+ * @property {Record<string, [string, string, string, boolean]>} [looks]
  * @property {Header} [header]
- * @property {Group[]} [groups]
+ * @property {Facts[]} [groups]
+ * @property {Cells[]} [cells]
  * @property {Row[]} [rows]
  * @property {Graph} [graph]
  * @property {boolean} [closed]
