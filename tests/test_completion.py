@@ -52,7 +52,9 @@ CASES = [
 
 @pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "signatures"])
 @pytest.mark.parametrize(
-    ("text", "expected"), [*CASES, ("crawler.fetch(", {"path="})], ids=lambda one: str(one)[:24]
+    ("text", "expected"),
+    [*CASES, ("crawler.fetch(", {"path="})],
+    ids=lambda one: str(one)[:24] if isinstance(one, str) else "names",
 )
 def test_a_kernel_completes(jedi, text, expected):
     text = text.replace("Crawler()", "crawler").lstrip("@")  # the kernel evaluates no calls
