@@ -74,9 +74,7 @@ class KeyRequest:
 
     def met(self, closure: SourceClosure, kept: dict[str, Sequence[Component]]) -> None:
         """Take note, in `closures` or `depended`, of what the key is made from."""
-        self.notes.extend(closure.notes)
-        if closure.untracked:
-            self.notes.append(f"not tracked: {', '.join(closure.untracked)}")
+        self.notes.extend(notes_of(closure))
         kept[closure.digest] = closure.components
         if closure.packages:
             self.packages += closure.packages
@@ -114,6 +112,13 @@ class KeyRequest:
                 kept = {key: item for key, item in value.items() if key not in excluded}
             found[name] = counted[name](kept) if name in counted else kept
         return found
+
+
+def notes_of(closure: SourceClosure) -> list[str]:
+    """Return what is to be said of each key that is made from a closure."""
+    if not closure.untracked:
+        return list(closure.notes)
+    return [*closure.notes, f"not tracked: {', '.join(closure.untracked)}"]
 
 
 def request_of(context: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any]) -> KeyRequest:

@@ -6,11 +6,12 @@ change are compared, with their types: `1`, `True` and `1.0` are equal, but not 
 """
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from cellist import settings
 from cellist.cache_policies import CachePolicy, CompoundCachePolicy, Inputs, TaskSource
-from cellist.caching.source import SourceClosure
-from cellist.key_requests import PLAIN, KeyRequest, Terms
+from cellist.caching.source import Kept, kept_closure
+from cellist.key_requests import PLAIN, KeyRequest, Terms, notes_of
 from cellist.model.reasons import Component
 
 _PLAIN = frozenset({int, bool, type(None)})
@@ -20,22 +21,38 @@ _LONGEST = 200
 _LARGEST = 1 << 600
 
 Call = tuple[Any, ...]
-Made = tuple[str, list[Component]]
-"""A key and what it is made of."""
+
+
+class Made(NamedTuple):
+    """A key, `None` for no caching, and what it is made of."""
+
+    key: str | None
+    components: list[Component]
+
+
+class Standing(NamedTuple):
+    """What is known of a task as long as its code, and what was asked of it, are what they were."""
+
+    kept: Kept
+    versions: tuple[Any, Any]
+    """What the policy and the setting said of versions."""
+    shared: bool
+    exclude: list[str]
+    notes: tuple[str, ...]
+    """What is to be said of each call."""
+    made: dict[Call, Made]
+    """The keys of calls."""
 
 
 class KnownKeys:
     """The keys of the latest calls of one task, as long as its code is what it was."""
 
-    __slots__ = ("_inputs", "_known", "_said", "_source")
+    __slots__ = ("_inputs", "_source", "_standing")
 
     def __init__(self, source: TaskSource, inputs: Inputs) -> None:
         self._source = source
         self._inputs = inputs
-        self._said: tuple[Any, ...] = ()
-        """What the policy said about the inputs: it may be changed."""
-        self._known: tuple[SourceClosure, dict[Call, Made]] | None = None
-        """The code and the keys made with it; both change at once."""
+        self._standing: Standing | None = None
 
     @staticmethod
     def of(policy: CachePolicy, terms: Terms, version: str | None) -> "KnownKeys | None":
@@ -50,38 +67,49 @@ class KnownKeys:
             return KnownKeys(source, inputs)
         return None
 
-    def find(self, call: Call, request: KeyRequest) -> Made | None:
-        """Return the key of a call and what it is made of, if it is known, and prepare the request.
-
-        Raises what the policy would.
-        """
-        closure = request.closure(self._source.versions)
-        said = (self._inputs.shared, *self._inputs.exclude)
-        known = self._known
-        if known is None or known[0] is not closure or said != self._said:
-            self._said = said
-            self._known = closure, {}
+    def find(self, fn: Any, call: Call) -> tuple[Made, Standing] | None:
+        """Return the key of a call and what is known of the task, if the key is known."""
+        known = self._standing
+        if known is None:
             return None
-        made = known[1].get(call)
-        if made is not None:
-            request.is_alone = False
-            request.has_source = request.has_inputs = True
-            request.met(closure, request.closures)
-        return made
+        made = known.made.get(call)
+        return (made, known) if made is not None and self._holds(known, fn) else None
 
-    def add(self, call: Call, request: KeyRequest, made: Made) -> None:
+    def _holds(self, known: Standing, fn: Any) -> bool:
+        """Whether all is as it was; the policy may have been changed as well as the code."""
+        inputs = self._inputs
+        return (
+            known.versions == (self._source.versions, settings.active().tasks_versions)
+            and known.exclude == inputs.exclude
+            and known.shared is inputs.shared
+            and known.kept.unchanged(fn, ())
+        )
+
+    def add(self, fn: Any, call: Call, request: KeyRequest, made: Made) -> None:
         """Keep the key of a call in mind, unless the code has changed meanwhile."""
-        known = self._known
-        if known is not None and request.closures.keys() == {known[0].digest}:
-            if len(known[1]) >= _MOST:
-                known[1].clear()
-            known[1][call] = made
+        kept = kept_closure(fn)
+        if kept is None or request.closures.keys() != {kept.closure.digest}:
+            return
+        known, inputs = self._standing, self._inputs
+        versions = self._source.versions, settings.active().tasks_versions
+        said = versions, inputs.shared, inputs.exclude
+        if known is None or known.kept is not kept or (known.versions, *known[2:4]) != said:
+            notes = tuple(notes_of(kept.closure))
+            exclude = list(inputs.exclude)
+            known = self._standing = Standing(kept, versions, inputs.shared, exclude, notes, {})
+        elif len(known.made) >= _MOST:
+            known.made.clear()
+        known.made[call] = made
 
 
-def call_of(values: Iterable[Any]) -> Call | None:
-    """Return what tells a call from others, `None` if an argument is not plain or is large."""
-    call: list[Any] = []
-    for value in values:
+def call_of(args: Iterable[Any], *, named: bool = False) -> Call | None:
+    """Return what tells a call from others, `None` if an argument is not plain or is large.
+
+    `args` are the positional arguments of a call without others, or if `named`, all of its
+    arguments in the order of the parameters, defaults filled in.
+    """
+    call: list[Any] = [None] if named else []
+    for value in args:
         kind = cast("Any", type(value))
         if kind in _PLAIN:
             if kind is int and not -_LARGEST < value < _LARGEST:
@@ -96,4 +124,4 @@ def call_of(values: Iterable[Any]) -> Call | None:
     return tuple(call)
 
 
-__all__ = ["Call", "KnownKeys", "Made", "call_of"]
+__all__ = ["Call", "KnownKeys", "Made", "Standing", "call_of"]

@@ -16,7 +16,6 @@ from cellist import sentinel
 from cellist.cache_notes import Note
 from cellist.caching.acceptances import Acceptances
 from cellist.caching.aside import Onlooker, Readable
-from cellist.caching.digests import digest_value
 from cellist.caching.found import Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
 from cellist.caching.store import ResultStore
@@ -27,8 +26,8 @@ from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
-from cellist.key_requests import KeyRequest, RunRequest, join
-from cellist.known_keys import call_of
+from cellist.key_requests import KeyRequest
+from cellist.keyed_calls import Keyed, keyed
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
@@ -79,14 +78,14 @@ class Cache:
         if note is not None:
             return self._look_again(x, plan, note)
         try:
-            request = self._request(x, plan)
-            key, components = self._key(plan, request)
+            call = keyed(x, plan)
             store = self._store(plan)
         except HashError as error:
             return self._unstable(x, plan, error)
         except Exception as error:
             x.run.why = self._broken(x, plan, error)
             return None
+        key = call.key
         if key is None:
             x.run.why = _NO_KEY
             return None
@@ -94,14 +93,14 @@ class Cache:
         ident: Any = key if store is self.stores.default else (store.directory, key)
         found = None
         if ident not in self.flights.up and not plan.refresh:
-            found = self._get(store, key, plan, components)
+            found = self._get(store, key, plan, call.components)
             if isinstance(found, Found):
-                x.run.why = reused(found.header, self._notes(x, request, found))
+                x.run.why = reused(found.header, self._notes(x, call, found))
                 x.run.preview = found.preview
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
                 return self.replay.hit(plan, found)
-        note = x.cache_note = Note(key, ident, components, request, store)
+        note = x.cache_note = Note(key, ident, call.components, call.request, store)
         note.found = found
         return self._take_turn(x, plan, note, landings)
 
@@ -112,22 +111,22 @@ class Cache:
         """
         plan: CachePlan = x.plan.cache
         try:
-            request = self._request(x, plan)
-            key, components = self._key(plan, request)
+            call = keyed(x, plan)
             store = self._store(plan)
         except HashError as error:
             return Foreseen(_no_digest(plan, error))
         except Exception as error:
             return Foreseen(_no_way(error))
+        key, request = call.key, call.request
         if key is None:
             return Foreseen(_NO_KEY)
         ident: Any = key if store is self.stores.default else (store.directory, key)
-        note = Note(key, ident, components, request, store)
+        note = Note(key, ident, call.components, request, store)
         flight = self.flights.up.get(ident)
         if flight is not None:
             request.notes.append(f"`{flight.holder.run.name}` is computing it right now")
         if not plan.refresh:
-            found = self._get(Onlooker(store), key, plan, components)
+            found = self._get(Onlooker(store), key, plan, call.components)
             if isinstance(found, Found):
                 if request.packages:
                     request.notes += upgrades(request.packages, found.header)
@@ -230,15 +229,16 @@ class Cache:
         self._land(x, KEPT)
         return self.replay.hit(plan, found)
 
-    def _notes(self, x: Execution, request: KeyRequest, found: Found) -> tuple[str, ...]:
+    def _notes(self, x: Execution, call: Keyed | KeyRequest, found: Found) -> tuple[str, ...]:
         """Return what is to be said of a hit; versions that have changed are also logged, once."""
-        if request.packages:
-            for text in upgrades(request.packages, found.header):
-                request.notes.append(text)
-                if text not in self._upgrades_told:
-                    self._upgrades_told.add(text)
-                    x.services.log(x, 20, f"A result is reused: {text}")
-        return tuple(request.notes)
+        if not call.packages:
+            return tuple(call.notes)
+        changed = upgrades(call.packages, found.header)
+        for text in changed:
+            if text not in self._upgrades_told:
+                self._upgrades_told.add(text)
+                x.services.log(x, 20, f"A result is reused: {text}")
+        return (*call.notes, *changed)
 
     def land(self, x: Execution) -> None:
         """Let others compute the key of a run that ended without a result."""
@@ -266,32 +266,6 @@ class Cache:
                 return self.stores.default
             return self.stores.of(None, plan.key_place)
         return self.stores.of(storage.place, plan.key_place or storage.key_place)
-
-    def _request(self, x: Execution, plan: CachePlan) -> KeyRequest:
-        return RunRequest(x, plan.fn, plan.identity, plan.terms)
-
-    def _key(self, plan: CachePlan, request: KeyRequest) -> tuple[str | None, list[Component]]:
-        if plan.storage_key is not None:
-            key = plan.storage_key(request)
-            return key, [Component("policy", "result_storage_key", key, key)]
-        keys = plan.keys
-        call = call_of(request.arguments.values()) if keys is not None else None
-        if keys is not None and call is not None:
-            known = keys.find(call, request)
-            if known is not None:
-                return known
-        components = plan.policy.components(request)
-        if not components:
-            return None, []
-        if request.raw_key is not None and plan.version is None:
-            return request.raw_key, components
-        if plan.version is not None:
-            told = Component("version", "version", digest_value(plan.version), plan.version)
-            components = [*components, told]
-        key = join(components)
-        if keys is not None and call is not None:
-            keys.add(call, request, (key, components))
-        return key, components
 
     def _get(
         self, store: Readable, key: str, plan: CachePlan, components: list[Component]

@@ -12,9 +12,10 @@ from threading import Lock
 from typing import Any
 
 from cellist.caching.envelope import Bytes, Header
-from cellist.caching.formats import Encoded, decode
+from cellist.caching.formats import Encoded, decode, encode
 from cellist.caching.reasons import Known
 from cellist.caching.shown import split
+from cellist.caching.snapshots import SMALL, loads, snapshot
 from cellist.model.previews import short
 
 MAX_HEADERS = 50
@@ -24,7 +25,7 @@ _OVERHEAD = 600  # about what a header and the bookkeeping take
 
 @dataclass(slots=True)
 class Entry:
-    """One result: its value if that is immutable (`encoded` is None), else its bytes."""
+    """One result: its value if that is immutable, else its bytes, as they are stored or not yet."""
 
     key: str
     header: Header
@@ -36,14 +37,27 @@ class Entry:
     """Whether it must not be written any more."""
     preview: str | None = None
     """What the value looks like, once somebody has had it."""
+    snapshot: bytes | None = None
+    """The value as a pickle of plain data, made by this process: quicker to open than `encoded`."""
 
     def opened(self) -> tuple[Any, Bytes | None]:
         """Return the value, sharing no mutable memory with others, and what its run showed."""
+        if self.snapshot is not None:
+            return loads(self.snapshot), None
         encoded = self.encoded
         if encoded is None:
             return self.value, None
         parts, shown = split(self.header, encoded.parts)
-        return decode(encoded.format, encoded.meta, parts, private=False), shown
+        value = decode(encoded.format, encoded.meta, parts, private=False)
+        if encoded.format == "json" and shown is None and self.size <= SMALL:
+            self.snapshot = snapshot(value)
+        return value, shown
+
+    def encode(self) -> Encoded:
+        """Return the value as the bytes that are stored. Raises `SerializationError`."""
+        if self.encoded is not None:
+            return self.encoded
+        return encode(self.value if self.snapshot is None else loads(self.snapshot))
 
     def preview_of(self, value: Any) -> str:
         """Return what the value looks like; it is the same for each caller."""

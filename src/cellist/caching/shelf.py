@@ -24,7 +24,6 @@ from cellist.caching.envelope import (
 )
 from cellist.caching.faults import is_full, is_read_only, short
 from cellist.caching.filestore import Replaced
-from cellist.caching.formats import encode
 from cellist.caching.index import put_aside
 from cellist.caching.listing import Listed, Place, Row, Tag
 from cellist.caching.memory import Entry
@@ -163,7 +162,7 @@ class Shelf:
         return None, False
 
     def _prepare(self, index: Place, entry: Entry, *, durable: bool) -> Row:
-        encoded = entry.encoded or encode(entry.value)
+        encoded = entry.encode()
         head = seal(
             self.signer, entry.key, entry.header, encoded.format, encoded.meta, encoded.parts
         )

@@ -45,17 +45,19 @@ class SourceClosure(NamedTuple):
     """The installed libraries that are reached, with their exact versions."""
 
 
-class _Entry(NamedTuple):
+class Kept(NamedTuple):
+    """A closure, and what tells whether nothing it was made from has changed."""
+
     closure: SourceClosure
     unchanged: Unchanged
     versions: Versions
 
 
-_entries: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+_entries: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of callables as tasks, whose own defaults do not count: bound arguments hold them."""
-_owners: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+_owners: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of what tasks depend on."""
-_things: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+_things: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of functions and classes met in values, whose defaults do count."""
 
 
@@ -79,6 +81,14 @@ def closure_of(
     if closure is None:
         closure = _closure(_entries, "source", fn, versions, others)
     return _checked(closure) if strict else closure
+
+
+def kept_closure(fn: Any) -> Kept | None:
+    """Return the closure of a callable as it was last found, `None` if it is not kept."""
+    try:
+        return _entries.get(fn)
+    except TypeError:  # unhashable, or takes no weak reference
+        return None
 
 
 class Owner:
@@ -120,7 +130,7 @@ def _checked(closure: SourceClosure) -> SourceClosure:
 
 
 def _closure(
-    entries: "weakref.WeakKeyDictionary[Any, _Entry]",
+    entries: "weakref.WeakKeyDictionary[Any, Kept]",
     role: str,
     thing: Any,
     versions: Versions,
@@ -140,7 +150,7 @@ def _closure(
             graph.digest, graph.components, graph.untracked, graph.notes, tuple(found)
         )
         try:
-            entries[thing] = _Entry(closure, watch(graph), versions)
+            entries[thing] = Kept(closure, watch(graph), versions)
         except TypeError:  # such as a bound method of an unhashable object: found anew each time
             pass
     return closure
@@ -151,7 +161,7 @@ _building = RLock()
 
 
 def _known(
-    entries: "weakref.WeakKeyDictionary[Any, _Entry]",
+    entries: "weakref.WeakKeyDictionary[Any, Kept]",
     thing: Any,
     versions: Versions,
     depends_on: Sequence[Dependency],

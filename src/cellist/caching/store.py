@@ -26,6 +26,7 @@ from cellist.caching.reasons import Known
 from cellist.caching.serializers import Serializer
 from cellist.caching.shelf import Loaded, Shelf
 from cellist.caching.shown import split
+from cellist.caching.snapshots import take
 from cellist.caching.uses import Uses
 from cellist.caching.writer import Writer
 from cellist.exceptions import SerializationError
@@ -122,8 +123,7 @@ class ResultStore(Aside):
                 return self._refused[key]
             if entry is not None:
                 return Missing("expired", "it has expired", entry.header)
-            trouble = self._shelf.trouble
-            return Missing("absent", trouble) if trouble else ABSENT
+            return Missing("absent", trouble) if (trouble := self._shelf.trouble) else ABSENT
         return self._open(key, loaded, in_memory)
 
     def _open(self, key: str, loaded: Loaded, in_memory: bool) -> Found | Missing:
@@ -212,8 +212,8 @@ class ResultStore(Aside):
         `at_once` says that it is kept before the value can change: large parts are not copied.
         """
         try:
-            encoded = None
-            size = atom_size(value) if serializer is None and shown is None else None
+            encoded, is_plain = None, serializer is None and shown is None
+            size, taken = take(value) if is_plain else (None, None)
             if size is None:
                 encoded = encode(value) if serializer is None else serialize(value, serializer)
                 encoded.parts.extend(() if shown is None else (shown,))
@@ -229,8 +229,8 @@ class ResultStore(Aside):
             header.update({} if shown is None else {"shown": True})
             if encoded is not None and not (at_once and size > self._memory.limit):
                 encoded = encoded.owned()
-            kept = None if encoded else value
-            return Entry(key, header, kept, encoded, size, header.get("expires"))
+            kept, expires = None if encoded or taken else value, header.get("expires")
+            return Entry(key, header, kept, encoded, size, expires, snapshot=taken)
         except SerializationError as error:
             return f"the result is not stored: {error}"
         except Exception as error:  # a fault of cellist itself must not fail a run

@@ -1,0 +1,98 @@
+"""The cache key of a run's call: in mind from an earlier call like it, or made anew.
+
+Who finds a result under a key needs little more than the key; what is made for a miss, such as the
+request that its policy describes the key by, is made when it is asked for.
+"""
+
+from typing import Any
+
+from cellist.caching.digests import digest_value
+from cellist.engine.execution import Execution
+from cellist.key_requests import KeyRequest, RunRequest, join
+from cellist.known_keys import Made, Standing, call_of
+from cellist.model.reasons import Component
+from cellist.persistence import CachePlan
+
+
+class Keyed:
+    """A call with its key. `key` is `None` if the policy gave none."""
+
+    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key")
+
+    def __init__(
+        self,
+        x: Execution,
+        plan: CachePlan,
+        made: Made,
+        known: Standing | None = None,
+        request: KeyRequest | None = None,
+    ) -> None:
+        self.key, self.components = made
+        self._x = x
+        self._plan = plan
+        self._known = known
+        self._request = request
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the call whatever comes of it."""
+        return self._known.notes if self._known is not None else tuple(self.request.notes)
+
+    @property
+    def packages(self) -> tuple[tuple[str, str], ...]:
+        """The installed libraries that the key is made from, with their exact versions."""
+        known = self._known
+        return known.kept.closure.packages if known is not None else self.request.packages
+
+    @property
+    def request(self) -> KeyRequest:
+        """The call as the policy sees it."""
+        request = self._request
+        if request is None:
+            plan, known = self._plan, self._known
+            request = RunRequest(self._x, plan.fn, plan.identity, plan.terms)
+            assert known is not None
+            request.is_alone = False
+            request.has_source = request.has_inputs = True
+            request.met(known.kept.closure, request.closures)
+            self._request = request
+        return request
+
+
+def keyed(x: Execution, plan: CachePlan) -> Keyed:
+    """Return the call of a run with its key.
+
+    Raises `HashError` for an argument without a stable digest, and what functions of the user do.
+    """
+    keys = plan.keys
+    if keys is None:
+        request = RunRequest(x, plan.fn, plan.identity, plan.terms)
+        return Keyed(x, plan, _make(plan, request), None, request)
+    call = call_of(x.bound().values(), named=True) if x.kwargs else call_of(x.args)
+    if call is not None:
+        found = keys.find(plan.fn, call)
+        if found is not None:
+            return Keyed(x, plan, *found)
+    request = RunRequest(x, plan.fn, plan.identity, plan.terms)
+    made = _make(plan, request)
+    if call is not None and (x.kwargs or call_of(request.arguments.values()) is not None):
+        keys.add(plan.fn, call, request, made)
+    return Keyed(x, plan, made, None, request)
+
+
+def _make(plan: CachePlan, request: KeyRequest) -> Made:
+    if plan.storage_key is not None:
+        key = plan.storage_key(request)
+        return Made(key, [Component("policy", "result_storage_key", key, key)])
+    components = plan.policy.components(request)
+    if not components:
+        return Made(None, [])
+    if request.raw_key is not None and plan.version is None:
+        return Made(request.raw_key, components)
+    if plan.version is not None:
+        told: Any = Component("version", "version", digest_value(plan.version), plan.version)
+        components = [*components, told]
+    return Made(join(components), components)
+
+
+__all__ = ["Keyed", "keyed"]
