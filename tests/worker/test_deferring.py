@@ -32,6 +32,7 @@ from cellist.settings import temporary_settings
 from cellist.states import Completed
 from cellist.task_worker import BackgroundWorker, read_parameters
 from cellist.tasks import Task
+from cellist.worker.floor import Floor
 from cellist.worker.futures import watcher_here
 from cellist.worker.losses import here
 from cellist.worker.queue import Queue
@@ -425,6 +426,41 @@ class TestCancel:
         assert cellist.run(run_id).state == "Scheduled"
         assert PrefectDistributedFuture(run_id).cancel() is True
         assert cellist.run(run_id).state == "Cancelled"
+
+    def test_so_it_does_of_one_that_is_cancelled_at_once(self):
+        ids = []
+        for _ in range(20):
+            ids.append(double.delay(1).task_run_id)  # nobody holds the future
+            other = PrefectDistributedFuture(ids[-1])
+            assert other.cancel() is True
+            with pytest.raises(CancelledRun):
+                other.result(timeout=30)
+        assert {cellist.run(one).state for one in ids} == {"Cancelled"}
+        found = cellist.runs(name="double")
+        assert list(found["state"]) == ["Cancelled"] * 20
+
+    def test_one_that_a_worker_has_just_claimed(self, monkeypatch):
+        """A cancel that comes before the run has begun is not lost."""
+        floor, claimed = Floor, threading.Event()
+        begin = floor._begin
+
+        def begin_late(self, job, data):
+            claimed.set()
+            until(lambda: job.seq in self.cancelled)
+            begin(self, job, data)
+
+        monkeypatch.setattr(floor, "_begin", begin_late)
+
+        @plain
+        async def wait_long():
+            await asyncio.sleep(60)
+
+        with BackgroundWorker(wait_long):
+            future = wait_long.delay()
+            assert claimed.wait(30)
+            assert future.cancel()
+            with pytest.raises(CancelledRun):
+                future.result(timeout=30)
 
     def test_it_stays_part_of_its_flow_in_the_history(self, queue):
         @flow

@@ -402,6 +402,19 @@ class TestStopping:
         assert once.state.is_crashed()
         assert kept.state.is_scheduled()
 
+    async def test_who_has_one_run_executed_returns_when_it_goes_back(self, queue):
+        @task(cache_policy=NO_CACHE)
+        async def wait():
+            await asyncio.sleep(60)
+
+        with temporary_settings({"CELLIST_WORKER_GRACE_SECONDS": 0.05}):
+            future = wait.delay()
+            async with TaskWorker(wait) as worker:
+                executing = asyncio.create_task(worker.execute_task_run(future))
+                await auntil(lambda: worker.current_tasks == 1)
+            await asyncio.wait_for(executing, 20)
+        assert queue.find(future.task_run_id.hex).status == "queued"
+
     @pytest.mark.parametrize("started", [False, True])
     async def test_sigterm_asks_to_stop_and_exits(self, started):
         worker = TaskWorker(double)

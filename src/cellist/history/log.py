@@ -255,7 +255,7 @@ class History(Reader):
         """Return the rows as a flat list; a run that cannot be put down costs no other."""
         rows = Rows(self._session)
         values: list[Any] = []
-        for run in runs:
+        for run in _one_of_each(runs):
             try:
                 rows.add(run, values)
             except Exception as error:
@@ -370,6 +370,16 @@ def sink_into(queue: "deque[Run | LogWritten]") -> Callable[[Event], object]:
         append(event if event.__class__ is LogWritten else event[0])  # pyright: ignore[reportArgumentType] - told by its class
 
     return sink
+
+
+def _one_of_each(runs: list[Run]) -> list[Run]:
+    """Return one object for each run, the final one if there is: two may know of a deferred run."""
+    found: dict[int, Run] = {}
+    for run in runs:
+        other = found.get(run.number)
+        if other is None or other.state_type not in FINAL or run.state_type in FINAL:
+            found[run.number] = run
+    return list(found.values())
 
 
 def _completed_roots(runs: list[Run]) -> list[tuple[str]]:

@@ -16,7 +16,7 @@ from IPython.core.getipython import get_ipython
 from cellist import api, overrule, recovery, settings
 from cellist.caching.reasons import seconds_text
 from cellist.exceptions import CellistError
-from cellist.notebook import explorer
+from cellist.notebook import cancelling, explorer
 from cellist.notebook.kernel import in_kernel, ui_for
 from cellist.notebook.questions import QUESTIONS, expanded
 from cellist.notebook.rerun import again
@@ -60,7 +60,8 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     %cellist why TASK(X)     why a call would be reused or would run; it does not run
     %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
     %cellist board [RUN]     the board of a run, by default of the latest, however long ago
-    %cellist cancel [RUN]    cancel a run, all runs of a task or flow, or all that are live
+    %cellist cancel [RUN]    cancel a run, all runs of a task or flow, deferred ones too, or all
+                             that are live here
     %cellist retry [RUN]     run once more what failed in a run, by default the latest that failed
     %cellist resume [RUN]    go on with a flow run whose kernel went away, by default the latest
     %cellist cache           the entries of the result store as a table
@@ -149,14 +150,7 @@ def _number(text: str, command: str) -> int:
 
 
 def _cancel(words: list[str]) -> None:
-    session = get_session()
-    if words:
-        api.cancel(" ".join(words))
-        return
-    roots = [execution for execution in list(session.live.values()) if execution.parent is None]
-    for execution in roots:
-        session.cancel(execution)
-    _say(f"Asked {_counted(len(roots), 'run')} to stop." if roots else "Nothing is running.")
+    _say(cancelling.cancel(" ".join(words) or None))
 
 
 def _retry(words: list[str]) -> Any:

@@ -46,6 +46,8 @@ class Floor:
         self.busy: dict[int, Job] = {}
         """Claimed runs that have not ended, by their numbers in the queue."""
         self._futures: dict[int, PrefectFuture[Any]] = {}
+        self.cancelled: set[int] = set()
+        """Claimed runs that somebody asked to cancel, maybe before they have begun."""
         self._told: dict[int, Callable[[], object]] = {}
         """Whom to tell that a run is acknowledged."""
         self._hinted: set[str] = set()
@@ -98,17 +100,21 @@ class Floor:
         """Leave what has not ended to others, and ask its code to stop."""
         with self._lock:
             left, self.busy = dict(self.busy), {}
+            told, self._told = self._told, {}
             self.in_flight.clear()
         if left:
             names = ", ".join(f"{job.task} ({_id(job)})" for job in left.values())
             _log.warning("Given back to the queue, as it did not end in time: %s", names)
         for seq in left:
             self._cancel(seq)
+        for call in told.values():  # nobody else will
+            call()
 
     def leave(self) -> None:
         """Acknowledge what has ended and leave the queue. May take seconds."""
         self.desk.close()
         self._desk = None
+        self.cancelled.clear()
         if self._runner is not None:
             self._runner.close()
 
@@ -164,6 +170,8 @@ class Floor:
             self._hint(other)
         self._futures[job.seq] = future
         future.on_settled(partial(self._ended, desk, job))
+        if job.seq in self.cancelled:
+            future.cancel()
 
     def _ended(self, desk: Desk, job: Job, future: Any) -> None:
         """Acknowledge a run that has ended; called in the thread that ended it."""
@@ -189,6 +197,7 @@ class Floor:
         """Note that a run is over."""
         with self._lock:
             self.busy.pop(job.seq, None)
+            self.cancelled.discard(job.seq)
             self.in_flight[job.key].pop(_id(job), None)
             self.finished[job.key] += 1
             told = self._told.pop(job.seq, None)
@@ -208,6 +217,7 @@ class Floor:
         self._put_down(job)
 
     def _cancel(self, seq: int) -> None:
+        self.cancelled.add(seq)
         future = self._futures.get(seq)
         if future is not None:
             future.cancel()

@@ -110,6 +110,23 @@ class Reader:
             row = connection.execute(sql, (run_id,)).fetchone()
         return None if row is None else job_of(row)
 
+    def named(self, text: str) -> list[Job]:
+        """Return the runs of this name, else those of the task of this name, the oldest first.
+
+        Else those whose id begins so.
+        """
+        begins = text.replace("-", "").lower()
+        is_hex = bool(begins) and not begins.strip("0123456789abcdef")
+        tries = [("json_extract(about, '$.run') = ?", text), ("task = ?", text)]
+        tries += [("id LIKE ? || '%'", begins)] if is_hex else []
+        for where, value in tries:
+            sql = f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY seq"  # noqa: S608 - constants
+            with self.reading() as connection:
+                rows = connection.execute(sql, (value,)).fetchall()
+            if rows:
+                return [job_of(row) for row in rows]
+        return []
+
     def find_by_parameters(self, identifier: str) -> Job | None:
         """Return the run whose parameters are kept under an id."""
         with self.reading() as connection:

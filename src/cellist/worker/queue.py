@@ -182,19 +182,26 @@ class Queue(Reader):
 
     def cancel(self, run_id: str, why: str) -> str | None:
         """Cancel a run: at once if it waits, else its worker is told. Returns its status before."""
+        return self.cancel_all([run_id], why).get(run_id)
+
+    def cancel_all(self, run_ids: Iterable[str], why: str) -> dict[str, str]:
+        """Cancel runs as `cancel` does, and return the status before of those that are known."""
+        before: dict[str, str] = {}
         with self.writing() as (connection, number):
             sql = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"  # noqa: S608 - constants
-            row = connection.execute(sql, (run_id,)).fetchone()
-            if row is None:
-                return None
-            job = job_of(row)
-            if job.status == QUEUED:
-                lose(connection, job, number, why, most=0, cancelled=True)
-            elif job.status == TAKEN:
-                connection.execute(
-                    "UPDATE jobs SET cancel = 1, changed = ? WHERE seq = ?", (number, job.seq)
-                )
-            return job.status
+            for run_id in run_ids:
+                row = connection.execute(sql, (run_id,)).fetchone()
+                if row is None:
+                    continue
+                job = job_of(row)
+                before[run_id] = job.status
+                if job.status == QUEUED:
+                    lose(connection, job, number, why, most=0, cancelled=True)
+                elif job.status == TAKEN:
+                    connection.execute(
+                        "UPDATE jobs SET cancel = 1, changed = ? WHERE seq = ?", (number, job.seq)
+                    )
+        return before
 
     def requeue(self, run_ids: Iterable[str]) -> list[Job]:
         """Queue dead letters again, and return them as they were."""

@@ -223,8 +223,9 @@ class TaskWorker:
         """Carry out one run that waits in the queue, whoever's turn it is.
 
         `task_run` is its record, its future or its id. The worker is started for the time if it
-        is not. A run of a task that is not served is left in the queue, with a warning. Raises
-        `ObjectNotFound` for a run that is not known.
+        is not. A run of a task that is not served is left in the queue, with a warning; one that
+        does not end before the worker stops goes back to it. Raises `ObjectNotFound` for a run
+        that is not known.
         """
         if self._floor.is_entered:
             await self._execute(hex_of(task_run))
