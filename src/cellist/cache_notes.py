@@ -26,6 +26,7 @@ class Note:
         "request",
         "seen",
         "store",
+        "unfit",
         "waited",
     )
 
@@ -58,5 +59,7 @@ class Note:
         """Notes what the run shows, if that is to be kept with its result."""
         self.seen: Any = None
         """What the sentinel has seen of the run that computes the result."""
+        self.unfit = ""
+        """Why what another process gave is not what the key stands for."""
         self.waited: Flight | str = ""
         """The flight the call waited for, or which other process."""

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, ParamSpec, TypeVar, cast
 
 from cellist import settings
+from cellist.caching.by_name import OwnCode
 from cellist.engine.execution import (
     Execution,
     FlowExecution,
@@ -219,6 +220,11 @@ class Passage:
             "tags": sorted(active_tags.get()),
             "settings": dict(settings.overrides()),
         }
+
+    @staticmethod
+    def code_of(execution: Execution, is_sent_along: bool) -> OwnCode:
+        """Return what takes note of the user's code that another process is left to find."""
+        return OwnCode(execution.definition.fn, is_sent_along)
 
     @staticmethod
     def prepare() -> None:

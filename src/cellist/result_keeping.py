@@ -94,8 +94,9 @@ class Keeper:
             self._settle(x, is_kept=False)
             return None
         try:
-            if self._changed(plan, note):
-                what = f"{self._culprit(plan, note)}, so the result is not kept"
+            if note.unfit or self._changed(plan, note):
+                culprit = note.unfit or self._culprit(plan, note)
+                what = f"{culprit}, so the result is not kept"
                 run.why = also(run.why, "mutated", what)
                 self._settle(x, is_kept=False)
                 return None

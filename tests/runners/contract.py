@@ -4,17 +4,21 @@ The five classes that inherit it, in `test_contract.py`, say only how to make th
 """
 
 import contextlib
+import importlib
 import os
+import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 
 from cellist import allow_failure, flow, runtime, tags, task
-from cellist.cache_policies import INPUTS, NO_CACHE
-from cellist.exceptions import SerializationError, UnfinishedRun
+from cellist.cache_policies import INPUTS, NO_CACHE, TASK_SOURCE
+from cellist.exceptions import CrashedRun, SerializationError, UnfinishedRun
 from cellist.logging import get_run_logger
 from cellist.states import Completed, Failed
 from cellist.task_runners import TaskRunner
@@ -29,6 +33,37 @@ def until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+MODULE = """
+NUMBER = {0}
+
+def add(x):
+    return x + NUMBER
+
+class Box:
+    def __init__(self, x):
+        self.x = x
+
+    def more(self):
+        return add(self.x)
+"""
+
+STATE = """
+LOADED = None
+
+def add(x):
+    global LOADED
+    if LOADED is None:
+        LOADED = "loaded"
+    return x, {0}
+"""
+LATE = """
+def late(x):
+    from {name} import add
+
+    return add(x)
+"""
 
 
 class RunnerContract:
@@ -422,6 +457,102 @@ class RunnerContract:
 
         assert f() == 1
         assert f.task_runner._pool is None
+
+    def test_code_in_modules_is_that_of_here(
+        self, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also in a worker that has loaded a module which was edited since."""
+        monkeypatch.syspath_prepend(str(tmp_path))
+        name = f"own_{uuid4().hex}"
+        file = tmp_path / f"{name}.py"
+        file.write_text(MODULE.format(1), "utf-8")
+        own = import_module(name)
+        add, Box = own.add, own.Box
+
+        @task(**quick)
+        def load(path, name):
+            sys.path.insert(0, path)
+            return import_module(name).add(0)
+
+        @task(cache_policy=INPUTS + TASK_SOURCE)
+        def by_module(x):
+            return own.add(x), own.NUMBER
+
+        @task(cache_policy=INPUTS + TASK_SOURCE)
+        def by_name(x):
+            return add(x), Box(x).more()
+
+        @task(**quick)
+        def of_argument(box):
+            return box.more()
+
+        def all_three():
+            futures = [by_module.submit(0), by_name.submit(0), of_argument.submit(Box(0))]
+            return [future.result() for future in futures]
+
+        @flow(task_runner=self.make())
+        def f():
+            nonlocal add, Box
+            try:
+                assert load.map([str(tmp_path)] * 2, name).result() == [1, 1]
+                first = all_three()
+                file.write_text(MODULE.format(22), "utf-8")
+                importlib.reload(own)
+                add, Box = own.add, own.Box
+                second = all_three()
+                own.NUMBER = 333
+                return first, second, all_three()
+            finally:
+                sys.modules.pop(name, None)
+
+        assert f() == tuple([(n, n), (n, n), n] for n in (1, 22, 333))
+        states = [names(run)[-1] for run in recorder.of("by_module")]
+        assert states == ["Completed"] * 3
+
+    def test_code_that_is_imported_late_and_state_of_modules(
+        self, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What cannot be sent along is refused; what runs change in a worker is not kept."""
+        if not self.leaves:
+            return
+        monkeypatch.syspath_prepend(str(tmp_path))
+        name = f"late_{uuid4().hex}"
+        file = tmp_path / f"{name}.py"
+        file.write_text(STATE.format(1), "utf-8")
+        own = import_module(name)
+        path = str(tmp_path)
+
+        namespace: dict[str, Any] = {}
+        source = LATE.format(name=name)
+        cell = tmp_path / "cell.py"
+        cell.write_text(source, "utf-8")
+        exec(compile(source, str(cell), "exec"), namespace)
+        late = task(namespace["late"], cache_policy=INPUTS + TASK_SOURCE)
+
+        @task(**quick)
+        def load(path, name):
+            sys.path.insert(0, path)
+            import_module(name)
+            time.sleep(0.2)  # so that each worker gets one
+
+        @flow(task_runner=self.make())
+        def f():
+            try:
+                load.map([path] * 2, name).wait()
+                for x in range(5):
+                    assert late.submit(x).result() == (x, 1)
+                file.write_text(STATE.format(2), "utf-8")
+                importlib.reload(own)
+                with pytest.raises(CrashedRun, match=f"`{name}.add` is other code in the worker"):
+                    late.submit(5).result()
+            finally:
+                sys.modules.pop(name, None)
+
+        f()
+        runs = recorder.of("late")
+        kept = [run for run in runs[:-1] if "changed by earlier runs" not in str(run.why)]
+        assert 1 <= len(kept) <= 2  # the first in each worker
+        assert names(runs[-1]) == ["Pending", "Running", "Crashed"]
 
     def test_names_and_copies(self) -> None:
         runner = self.make()

@@ -59,6 +59,8 @@ _owners: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of what tasks depend on."""
 _things: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of functions and classes met in values, whose defaults do count."""
+_own: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+"""Closures of what is the user's, where versions of libraries do not count."""
 
 
 def closure_of(
@@ -116,6 +118,11 @@ def closure_of_dependencies(
     """
     closure = _closure(_owners, "owner", owner, versions, arranged(depends_on))
     return _checked(closure) if strict else closure
+
+
+def digest_of_own(thing: Any) -> str:
+    """Return the digest of the user's code in a thing of any kind, whatever library versions."""
+    return _closure(_own, "inner", thing, "off", ()).digest
 
 
 def _checked(closure: SourceClosure) -> SourceClosure:

@@ -138,7 +138,7 @@ def _serve(parcel: bytes, wire: Wire) -> bytes:
     except (EOFError, BrokenPipeError):
         raise
     except BaseException as error:
-        return answer(False, error, False)
+        return answer(False, error, False, "")
 
 
 def _end_with(parent: Any) -> None:

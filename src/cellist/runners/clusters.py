@@ -12,20 +12,21 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cellist.engine.commands import Crash, Elsewhere, Err, Invoke, Ok, Outcome
 from cellist.engine.errors import one_line
-from cellist.engine.execution import note_asked
 from cellist.engine.far import FarCall, far_value_of
 from cellist.engine.inputs import resolve
 from cellist.engine.scheduler import Work
+from cellist.engine.threads import run_in_thread
 from cellist.engine.timers import call_later
 from cellist.exceptions import CancelledRun, CellistError, CrashedRun, SerializationError
 from cellist.model.ids import as_hex, new_id
 from cellist.model.references import Reference
 from cellist.runners.far_side import NEAR
-from cellist.runners.parcels import open_answer, pack_far
+from cellist.runners.parcels import Packing, note_facts, open_answer
 from cellist.runners.processes import write
 from cellist.runners.threads import ThreadPool
 
@@ -42,21 +43,23 @@ class Facts:
     preview: str | None
     is_special: bool
     asked: bool
+    unfit: str
+    """Why it is not what the key of the call stands for."""
 
 
-UNKNOWN = Facts(None, None, True, True)
+UNKNOWN = Facts(None, None, True, True, "")
 """Of a call whose last message was lost: the value itself has to be looked at."""
 
 
 class ClusterCall(FarCall):
     """A call on a cluster, and what is heard of it."""
 
-    __slots__ = ("_context", "_ending", "_heard", "_lock", "pool", "task")
+    __slots__ = ("_ending", "_heard", "_lock", "context", "pool", "task")
 
     def __init__(self, pool: "ClusterPool", work: Work, command: Invoke) -> None:
         super().__init__(work.x, command, as_hex(new_id()))
         self.pool = pool
-        self._context = work.context
+        self.context = work.context
         self.task: Any = None
         """The cluster's handle of the call, where that is not the handle of its result."""
         self._lock = threading.Lock()
@@ -76,7 +79,7 @@ class ClusterCall(FarCall):
                 self.x.services.log(self.x, 30, text)
             self.begin(rest[0])
         else:
-            self._context.copy().run(self._show, kind, rest)
+            self.context.copy().run(self._show, kind, rest)
         with self._lock:
             self._heard += 1
             ending = self._ending
@@ -102,8 +105,7 @@ class ClusterCall(FarCall):
 
     def succeeded(self, facts: Facts, told: int) -> None:
         """Take the end of code that went well."""
-        if facts.asked:
-            note_asked(self.x)
+        note_facts(self.x, facts.asked, facts.unfit)
         if facts.small is not None:
             self.ended(Ok(pickle.loads(facts.small)), told)  # noqa: S301 - our own worker made it
             return
@@ -116,7 +118,20 @@ class ClusterCall(FarCall):
         try:
             open_answer(answer)[1].throw()
         except BaseException as error:
-            self.ended(Err(error), told)
+            failure = error
+        try:
+            if not self.pool.came_back(self, failure):
+                self.ended(Err(failure), told)
+        except CrashedRun as refusal:
+            self.ended(Crash(refusal), told)
+
+    def forget(self) -> None:
+        """Be as if the call had not been sent yet."""
+        self._let_go_of_number()
+        self.number = as_hex(new_id())
+        with self._lock:
+            self._heard = 0
+        self.begun = self.handle = self.task = None
 
     def lost(self, why: str) -> None:
         """Note that whoever ran the code went away, or that it was cancelled."""
@@ -137,6 +152,9 @@ class ClusterCall(FarCall):
 
     def _let_go(self) -> None:
         super()._let_go()
+        self._let_go_of_number()
+
+    def _let_go_of_number(self) -> None:
         self.pool.calls.pop(self.number, None)
         NEAR.pop(self.number, None)
 
@@ -148,34 +166,45 @@ class ClusterPool(ThreadPool, ABC):
 
     def __init__(self, passage: Any) -> None:
         super().__init__()
-        self._passage = passage
+        self._packing = Packing(passage)
         self.calls: dict[str, ClusterCall] = {}
         self._kept: weakref.WeakSet[Reference] = weakref.WeakSet()
 
     def launch(self, command: Invoke, work: Work) -> FarCall:
         """Send user code to the cluster."""
-        x = work.x
-        call = ClusterCall(self, work, command)
+        call = work.call = ClusterCall(self, work, command)
+        self.dispatch(call)
+        return call
+
+    def dispatch(self, call: "ClusterCall") -> None:
+        """Pack a call and send it."""
+        x = call.x
         args, kwargs = x.args, x.kwargs
-        if x.waits is not None:
-            take = far_value_of(self)
-            args = tuple(resolve(value, take) for value in x.given[0])
-            kwargs = {name: resolve(value, take) for name, value in x.given[1].items()}
         try:
-            named = dict(x.plan.shape.named(args, kwargs))
-            packed = pack_far(
-                x.definition.name, self._passage(x), command.fn, named, (args, kwargs)
-            )
+            if x.waits is not None:
+                take = far_value_of(self)
+                args = tuple(resolve(value, take) for value in x.given[0])
+                kwargs = {name: resolve(value, take) for name, value in x.given[1].items()}
+            packed = self._packing.pack(x, call.command.fn, (args, kwargs))
             self.calls[call.number] = call
-            NEAR[call.number] = work.context
-            work.call = call
+            NEAR[call.number] = call.context
             self.send(call, *packed)
+            if call.is_stopped:
+                self.stop(call)
         except SerializationError as error:
             call.settle(Err(error))
         except Exception as error:
             message = f"Task `{x.definition.name}` could not be sent to the cluster: {error}"
             call.settle(Crash(CrashedRun(message)))
-        return call
+
+    def came_back(self, call: "ClusterCall", error: BaseException) -> bool:
+        """Whether a call was not carried out for its code, and is sent once more with that."""
+        if not self._packing.learn(call.x, error):
+            return False
+        call.forget()
+        again = partial(call.context.copy().run, self.dispatch, call)
+        run_in_thread(again)  # this thread is the cluster's own
+        return True
 
     @abstractmethod
     def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:

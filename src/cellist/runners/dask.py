@@ -83,7 +83,7 @@ class DaskPool(ClusterPool):
         call.handle = self.client.submit(  # in the `dask.annotate` blocks of who submitted the task
             carry_out_on_dask, self._topic, call.number, sent, *handles, key=key, pure=False
         )
-        call.handle.add_done_callback(functools.partial(self._done, call))
+        call.handle.add_done_callback(functools.partial(self._done, call, call.number))
 
     def _receive(self, event: tuple[float, Sequence[Any]]) -> None:
         """Take a message from a worker, in the client's thread."""
@@ -99,12 +99,14 @@ class DaskPool(ClusterPool):
         else:
             self.hear(number, message)
 
-    def _done(self, call: ClusterCall, future: Any) -> None:
+    def _done(self, call: ClusterCall, number: str, future: Any) -> None:
         """Take the end of a task of Dask, in a thread of the client's."""
+        if call.number != number:
+            return  # it was sent once more
         if future.status == "finished":
             call.handle = future
-            self._facts.setdefault(call.number, (UNKNOWN, 0))  # if they were lost
-            self._succeed(call.number)
+            self._facts.setdefault(number, (UNKNOWN, 0))  # if they were lost
+            self._succeed(number)
         elif future.status == "error":
             self._failed(call, future.exception())
         else:

@@ -20,7 +20,7 @@ from cellist.engine.inputs import ATOMS
 from cellist.engine.threads import stop_code_in
 from cellist.model.previews import short
 from cellist.runners.child import Sent
-from cellist.runners.parcels import Opened, answer
+from cellist.runners.parcels import answer, unpack
 
 _sent: contextvars.ContextVar[dict[str, Sent] | None] = contextvars.ContextVar(
     "cellist_sent", default=None
@@ -107,7 +107,7 @@ class Telling:
 
 def carry_out(
     parcel: bytes, number: str, values: Sequence[Any], place: str, send: Send
-) -> tuple[Any, tuple[bytes | None, str | None, bool, bool], int]:
+) -> tuple[Any, tuple[bytes | None, str | None, bool, bool, str], int]:
     """Carry a call out and return its value, what to know about it and how much was told.
 
     Raises `CallFailed` with what the code raised.
@@ -115,8 +115,9 @@ def carry_out(
     telling = Telling(send)
     telling.tell(("begin", place))
     _threads[number] = threading.get_ident()
+    unfit = ""
     try:
-        passage, fn, args, kwargs = Opened(parcel, values).load()
+        (passage, fn, args, kwargs), unfit = unpack(parcel, values)
         home = NEAR.get(number)
         if home is not None:
             fine, value, asked = home.copy().run(passage.call_at_home, fn, args, kwargs)
@@ -129,7 +130,7 @@ def carry_out(
         with _lock:
             _threads.pop(number, None)
     if fine:
-        facts = (_small(value), short(value), is_special(value), asked)
+        facts = (_small(value), short(value), is_special(value), asked, unfit)
         return value, facts, telling.count
     text = f"{type(value).__name__}: {one_line(value)}"
     raise CallFailed(text, answer(False, value, asked), telling.count) from None

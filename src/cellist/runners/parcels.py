@@ -5,22 +5,29 @@ arguments, and what the code may ask about the run it is part of (the passage). 
 runs, what it logs and writes is told at once, as small messages; in the end comes the answer.
 """
 
+import contextlib
+import contextvars
 import functools
 import io
 import pickle
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NoReturn, cast
+from types import FunctionType, ModuleType
+from typing import Any, NoReturn, Protocol, cast
 
 from cellist.engine.errors import describe, one_line, trim
 from cellist.engine.inputs import ATOMS, parts
-from cellist.exceptions import SerializationError
+from cellist.engine.execution import Execution, note_asked
+from cellist.exceptions import CrashedRun, SerializationError
 from cellist.model.references import Reference
 
 Tell = Callable[[tuple[Any, ...]], object]
 """Takes a message of running code: ("log", level, text), ("out", name of the stream, text)."""
 
+_SIZE = 8
+"""Bytes at the end of a parcel that say where the call ends, and the check of code begins."""
 _DEPTH = 8
 _LOOKED_AT = 300
 
@@ -33,35 +40,139 @@ def cloudpickle() -> Any:
 # -- the way there --
 
 
-def pack(task: str, passage: Any, fn: Any, args: dict[str, Any], call: tuple[Any, Any]) -> bytes:
-    """Return a call as bytes. `args` are the arguments by name, to say which one is at fault.
+class Code(Protocol):
+    """Notes what of the user's code a process is left to find by name, while a call is pickled."""
 
-    Raises `SerializationError` naming the argument, and the part of it, that cannot be pickled.
-    """
-    try:
-        return cloudpickle().dumps((passage, fn, *call))
-    except Exception as error:
-        raise SerializationError(_complaint(task, fn, args, error)) from error
+    @property
+    def modules(self) -> list[ModuleType]:
+        """Modules that are to be sent along."""
+        ...
+
+    def see(self, thing: Any) -> None:
+        """Take note of a function or class that is pickled."""
+        ...
+
+    def check(self) -> Callable[[], tuple[list[str], str]] | None:
+        """Return what is to be asked there, `None` if nothing: what is other code, what differs."""
+        ...
 
 
-def pack_far(
-    task: str, passage: Any, fn: Any, args: dict[str, Any], call: tuple[Any, Any]
-) -> tuple[bytes, list[Any]]:
-    """Return a call as bytes, and the handles of the values in it that the cluster has already."""
-    handles: dict[int, tuple[int, Any]] = {}
+class OtherCode(Exception):
+    """A process has other code under the names that a call leaves it to find; nothing was run."""
 
+    def __init__(self, names: list[str], is_sent_along: bool) -> None:
+        super().__init__(names, is_sent_along)
+        self.names = names
+        self.is_sent_along = is_sent_along
+        """Whether that is so though the user's modules came with the call."""
+
+
+@functools.cache
+def _pickler() -> Any:
     class Pickler(cloudpickle().Pickler):
-        def persistent_id(self, obj: Any) -> int | None:
-            if obj.__class__ is not Reference:
-                return None
-            return handles.setdefault(id(obj), (len(handles), obj.handle))[0]
+        def __init__(self, file: io.BytesIO, code: Code) -> None:
+            super().__init__(file)
+            self.handles: dict[int, tuple[int, Any]] = {}
+            self._see = code.see
 
-    file = io.BytesIO()
-    try:
-        Pickler(file).dump((passage, fn, *call))
-    except Exception as error:
-        raise SerializationError(_complaint(task, fn, args, error)) from error
-    return file.getvalue(), [handle for _, handle in handles.values()]
+        def reducer_override(self, obj: Any) -> Any:
+            kind = obj.__class__
+            if kind is Reference:
+                number = self.handles.setdefault(id(obj), (len(self.handles), obj.handle))[0]
+                return _given_value, (number,)
+            if kind is FunctionType or isinstance(obj, type):
+                self._see(obj)
+            return super().reducer_override(obj)
+
+    return Pickler
+
+
+_by_value = threading.Lock()
+
+
+@contextlib.contextmanager
+def _sent_along(modules: list[ModuleType]) -> Generator[None]:
+    """Pickle what is in the modules by value; cloudpickle keeps a list of those for all threads."""
+    if not modules:
+        yield
+        return
+    pickling = cloudpickle()
+    with _by_value:
+        before = pickling.list_registry_pickle_by_value()
+        added = [module for module in modules if module.__name__ not in before]
+        for module in added:
+            pickling.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in added:
+                pickling.unregister_pickle_by_value(module)
+
+
+class Packing:
+    """Packs calls for the processes of one pool, whose code may be older or newer than that here.
+
+    Code in modules is left to be found there, as is usual. Where that turns out to be other code
+    than here, the user's modules are sent along, from then on at once.
+    """
+
+    def __init__(self, passage: Any) -> None:
+        self._passage = passage
+        """Makes what takes a call, and the run it is part of, to another process."""
+        self._is_sent_along = False
+
+    def pack(
+        self, x: Execution, fn: Any, call: tuple[tuple[Any, ...], dict[str, Any]]
+    ) -> tuple[bytes, list[Any]]:
+        """Return a call as bytes, and the handles of the values in it that a cluster has already.
+
+        Raises `SerializationError` naming the argument, and the part of it, that cannot be pickled.
+        """
+        is_sent_along = self._is_sent_along
+        code: Code = self._passage.code_of(x, is_sent_along)
+        file = io.BytesIO()
+        pickler = _pickler()(file, code)
+        try:
+            with _sent_along(code.modules):
+                pickler.dump((self._passage(x), fn, *call))
+        except Exception as error:
+            named = dict(x.plan.shape.named(*call))
+            raise SerializationError(_complaint(x.definition.name, fn, named, error)) from error
+        size = file.tell()
+        check = code.check()
+        if check is not None:
+            file.write(pickle.dumps((check, is_sent_along)))
+        file.write(size.to_bytes(_SIZE, "big"))
+        return file.getvalue(), [handle for _, handle in pickler.handles.values()]
+
+    def learn(self, x: Execution, error: BaseException | None) -> bool:
+        """Whether a call came back because code there is other code, and is to be packed anew.
+
+        Raises `CrashedRun` if that was done already and did not help.
+        """
+        if not isinstance(error, OtherCode):
+            return False
+        if error.is_sent_along:
+            raise CrashedRun(_other_code(x.definition.name, error.names))
+        self._is_sent_along = True
+        return True
+
+
+def note_facts(x: Execution, asked: bool, unfit: str) -> None:
+    """Take down what a process says of a call: that its code asked about its run, see `unpack`."""
+    if asked:
+        note_asked(x)
+    if unfit and x.cache_note is not None:
+        x.cache_note.unfit = unfit
+
+
+def _other_code(task: str, names: list[str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in names)
+    return (
+        f"Task `{task}` was not run: {listed} is other code in the worker than here, and a worker "
+        "imports it by itself. Restart the workers with this code, or import it at the top of the "
+        "module or notebook so that it can be sent along."
+    )
 
 
 def _complaint(task: str, fn: Any, args: dict[str, Any], error: Exception) -> str:
@@ -150,23 +261,39 @@ def _kind(value: object) -> str:
 
 # -- in the other process --
 
+_given: contextvars.ContextVar[Sequence[Any]] = contextvars.ContextVar("cellist_given")
+
+
+def _given_value(number: int) -> Any:
+    """Return a value that the cluster had; a call is read where they are given."""
+    return _given.get()[number]
+
+
+def unpack(parcel: bytes, values: Sequence[Any] = ()) -> tuple[Any, str]:
+    """Return a call (passage, function, arguments), with the values that the cluster had.
+
+    And why its result will not be what its key stands for, empty if it will.
+    Raises `OtherCode` if the code that this process finds by name is not that of who calls.
+    """
+    size = int.from_bytes(parcel[-_SIZE:], "big")
+    whole = memoryview(parcel)
+    unfit = ""
+    if len(parcel) - size > _SIZE:
+        check, is_sent_along = pickle.loads(whole[size:-_SIZE])  # noqa: S301 - the caller runs code
+        other, unfit = check()
+        if other:
+            raise OtherCode(other, is_sent_along)
+    token = _given.set(values)
+    try:
+        return pickle.loads(whole[:size]), unfit  # noqa: S301 - that is what for
+    finally:
+        _given.reset(token)
+
 
 def run_packed(parcel: bytes, tell: Tell) -> bytes:
     """Carry a call out in this process, inside the run that came with it, and return the answer."""
-    passage, fn, args, kwargs = cloudpickle().loads(parcel)
-    return answer(*passage.call(fn, args, kwargs, tell))
-
-
-class Opened(pickle.Unpickler):
-    """Reads a call on a cluster, with the values that the cluster had."""
-
-    def __init__(self, parcel: bytes, values: Sequence[Any]) -> None:
-        super().__init__(io.BytesIO(parcel))
-        self._values = values
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Return the value a reference stands for."""
-        return self._values[pid]
+    (passage, fn, args, kwargs), unfit = unpack(parcel)
+    return answer(*passage.call(fn, args, kwargs, tell), unfit)
 
 
 def answer(fine: bool, value: Any, *rest: Any) -> bytes:

@@ -19,12 +19,11 @@ from importlib import import_module
 from typing import Any
 
 from cellist.engine.commands import Invoke, WentAway
-from cellist.engine.execution import note_asked
 from cellist.engine.scheduler import Work
 from cellist.engine.threads import Worker, run_in_thread
 from cellist.exceptions import CancelledRun, CrashedRun
 from cellist.runners.child import Start, main
-from cellist.runners.parcels import open_answer, pack
+from cellist.runners.parcels import Packing, note_facts, open_answer
 from cellist.runners.threads import ThreadPool
 
 
@@ -80,8 +79,7 @@ class ProcessPool(ThreadPool):
     ) -> None:
         super().__init__(max_workers or os.cpu_count() or 1)
         self._start = Start(passage.prepare, initializer, initargs)
-        self._passage = passage
-        """Makes what takes a call, and the run it is part of, to another process."""
+        self._packing = Packing(passage)
         self._idle: list[Child] = []
         self._children: set[Child] = set()
         self._is_closed = False
@@ -144,23 +142,32 @@ class ProcessPool(ThreadPool):
         x = work.x
         if command.fn is not x.fn:
             return super().invoke(command, work, worker)
-        named = dict(x.plan.shape.named(x.args, x.kwargs))
-        arguments = (tuple(command.args), dict(command.kwargs))
+        while True:
+            fine, value, asked, unfit = self._send(command, work)
+            try:
+                if fine or not self._packing.learn(x, value.error):
+                    break
+            except CrashedRun as error:
+                raise WentAway(error) from None
+        note_facts(x, asked, unfit)
+        if not fine:
+            value.throw()
+        return value
+
+    def _send(self, command: Invoke, work: Work) -> Any:
+        """Return the answer of a process to the call."""
         call: Call | None = work.call
         try:
-            parcel = pack(x.definition.name, self._passage(x), command.fn, named, arguments)
+            parcel, _ = self._packing.pack(
+                work.x, command.fn, (tuple(command.args), dict(command.kwargs))
+            )
             call = call or self._call_for(work)
             with contextlib.suppress(OSError):  # it went away: to read says how
                 call.child.connection.send_bytes(parcel)
             del parcel
-            fine, value, asked = self._answer(call, work)
+            return self._answer(call, work)
         finally:
             self._give_back(call, work)
-        if asked:
-            note_asked(x)
-        if not fine:
-            value.throw()
-        return value
 
     def _answer(self, call: "Call", work: Work) -> Any:
         """Pass on what the code says until it has ended, and return what it gave."""
