@@ -13,7 +13,9 @@ large intermediate results switch caching off (`cache_policy=NO_CACHE`).
 
 import contextlib
 import logging
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -117,18 +119,22 @@ class DaskTaskRunner(TaskRunner):
 
     @property
     def client(self) -> Any:
-        """The `distributed.Client` of a started runner."""
+        """The `distributed.Client` of the runner; made, with the cluster, if there is none yet."""
         return self.pool.client
 
     def make_pool(self) -> DaskPool:
-        """Return a pool that sends tasks to the cluster, which is made or reached now.
+        """Return a pool that sends tasks to the cluster, made or reached for the first of them."""
+        return DaskPool(Passage, partial(self._make_client, _client_of_worker()))
+
+    def _make_client(self, outer: Any) -> tuple[Any, Callable[[], object]]:
+        """Return a client of the cluster, and what closes it and what was started for it.
 
         Raises `ImportError` if `distributed` is not installed, and `ConfigurationError` if the
         cluster cannot be made or reached.
         """
         stack = contextlib.ExitStack()
         try:
-            client = self._connect(stack)
+            client = self._connect(stack, outer)
             if self.performance_report_path:
                 stack.enter_context(_reported(client, self.performance_report_path))
         except (OSError, TimeoutError, RuntimeError) as error:
@@ -143,11 +149,11 @@ class DaskTaskRunner(TaskRunner):
             stack.close()
             raise
         self.tell(f"The Dask dashboard is available at {client.dashboard_link}")
-        return DaskPool(client, Passage, stack.close)
+        return client, stack.close
 
-    def _connect(self, stack: contextlib.ExitStack) -> Any:
+    def _connect(self, stack: contextlib.ExitStack, outer: Any) -> Any:
         dask = distributed()
-        if not self.address and self.cluster is None and (outer := _client_of_worker()) is not None:
+        if not self.address and self.cluster is None and outer is not None:
             return outer
         target: Any = self.address or self.cluster
         if target is None:
@@ -189,7 +195,9 @@ class DaskTaskRunner(TaskRunner):
 
 def _client_of_worker() -> Any:
     """Return a client of the cluster whose task this is, `None` outside of one."""
-    dask = distributed()
+    dask = sys.modules.get("distributed")
+    if dask is None:
+        return None
     try:
         dask.get_worker()
     except ValueError:

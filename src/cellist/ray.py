@@ -12,11 +12,12 @@ Ray's object store as long as nothing here needs it, and tasks there get it from
 cache stores bytes, so a task that is cached has its result fetched when it completes.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from cellist.carried import Passage
 from cellist.exceptions import ConfigurationError
-from cellist.runners.ray import RayPool, ray, remote_options
+from cellist.runners.ray import RayPool, ray, remote_options, start
 from cellist.task_runners import TaskRunner
 
 __path__: list[str] = []  # `cellist.ray.context` is looked for by `compat`
@@ -47,19 +48,21 @@ class RayTaskRunner(TaskRunner):
         return type(self)(self.address, self.init_kwargs)
 
     def make_pool(self) -> RayPool:
-        """Return a pool that sends tasks to Ray, which is started or reached now.
+        """Return a pool that sends tasks to Ray, started or reached for the first of them."""
+        return RayPool(Passage, self._connect)
+
+    def _connect(self) -> Callable[[], object]:
+        """Connect this process to Ray, and return what to call in the end.
 
         Raises `ImportError` if `ray` is not installed, and `ConfigurationError` if the cluster
         cannot be started or reached.
         """
-        package = ray()
-        if package.is_initialized():
-            return RayPool(Passage, lambda: None)
+        if ray().is_initialized():
+            return int
         options = {**self.init_kwargs, **({"address": self.address} if self.address else {})}
         try:
-            context = package.init(**options)
-        except Exception as error:  # Ray raises plain ones too
-            package.shutdown()  # what it started before it failed would stay
+            context, end = start(options)
+        except Exception as error:
             if self.address:
                 message = (
                     f"RayTaskRunner cannot reach the Ray cluster at {self.address!r}: {error}. "
@@ -72,7 +75,7 @@ class RayTaskRunner(TaskRunner):
         url = getattr(context, "dashboard_url", None)
         if url:
             self.tell(f"The Ray dashboard is available at http://{url}")
-        return RayPool(Passage, package.shutdown)
+        return end
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RayTaskRunner) and (self.address, self.init_kwargs) == (

@@ -42,7 +42,7 @@ def waits_for(x: Execution) -> str | None:
     work: Any = getattr(x.stop, "__self__", None)
     call: Any = getattr(work, "call", None)
     if state is not None and state.type is RUNNING and isinstance(call, FarCall):
-        return None if call.begun else "waits for a worker of the cluster"
+        return None if call.begun else call.waits
     if state is not None and state.type is not PENDING:
         return None
     inputs = [f"`{one.run.name}`" for one in x.waits or () if one.outcome is None]

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from cellist.runners.ray import start
+
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # it would write a token to the user's home
 os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")  # it would change `print` for all tests after
-# A busy machine has slow moments; Ray gives up on itself after 30 s, and on its agents after 15.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
-os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +25,15 @@ def dask_cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    import ray
-
     with warnings.catch_warnings():  # Ray announces changes of its own that concern no test
         warnings.simplefilter("ignore")
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, namespace="prefect")
+        _, end = start(
+            {
+                "num_cpus": 2,
+                "include_dashboard": False,
+                "log_to_driver": False,
+                "namespace": "prefect",
+            }
+        )
     yield
-    ray.shutdown()
+    end()

@@ -500,7 +500,7 @@ class RunnerContract:
                 importlib.reload(own)
                 add, Box = own.add, own.Box
                 second = all_three()
-                own.NUMBER = 333
+                monkeypatch.setattr(own, "NUMBER", 333)
                 return first, second, all_three()
             finally:
                 sys.modules.pop(name, None)

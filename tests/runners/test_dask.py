@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_without_the_package(recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 
     @flow(task_runner=DaskTaskRunner())
     def f():
-        task(abs, name="a", **quick).submit(1)
+        task(abs, name="a", **quick).submit(1).result()
 
     with pytest.raises(ImportError, match=r"pip install 'cellist\[dask\]'"):
         f()
@@ -71,11 +72,45 @@ def test_clusters_that_are_not_there(recorder: Recorder) -> None:
 
         @flow(task_runner=DaskTaskRunner(**options))
         def f():
-            task(abs, name="a", **quick).submit(1)
+            task(abs, name="a", **quick).submit(1).result()
 
         with pytest.raises(ConfigurationError, match=words):
             f()
     assert {names(run)[-1] for run in recorder.of("a")} == {"Crashed"}
+
+
+def test_a_cluster_is_made_when_it_is_needed(recorder: Recorder) -> None:
+    """And a run says that it waits for that; who cancels it need not wait."""
+    made: list[int] = []
+    gate = threading.Event()
+
+    def make() -> Any:
+        made.append(1)
+        gate.wait()
+        raise OSError("no machine is free")
+
+    kept = task(abs, name="kept", cache_policy=INPUTS)
+    kept(-1)
+    work = task(abs, name="work", retries=3, **quick)
+
+    @flow(task_runner=DaskTaskRunner(cluster_class=make))
+    def f():
+        assert kept.submit(-1, return_state=True).name == "Cached"
+        assert not made
+        futures = work.map([1, 2, 3])
+        expected = "waits for the Dask cluster to start"
+        until(lambda: {recorder.session.waits_of(one.run) for one in futures} == {expected})
+        futures[0].cancel()
+        futures[0].wait(30)
+        gate.set()
+        for future in [*futures[1:], work.submit(4)]:
+            with pytest.raises(ConfigurationError, match="cannot reach a Dask cluster: no machine"):
+                future.result()
+
+    f()
+    assert made == [1]
+    ends = sorted(names(run)[-1] for run in recorder.of("work"))
+    assert ends == ["Cancelled", "Crashed", "Crashed", "Crashed"]
 
 
 @slow

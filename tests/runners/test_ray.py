@@ -1,7 +1,9 @@
 """What only Ray has: its options, options of tasks, and workers that die."""
 
+import builtins
 import os
 import sys
+import types
 from typing import Any
 
 import pytest
@@ -10,10 +12,12 @@ from cellist import flow, task
 from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import ConfigurationError, CrashedRun
 from cellist.ray import RayTaskRunner, remote_options
+from cellist.runners.ray import start
 from tests.runners.contract import until
 from tests.sessions import Recorder, names
 
 quick: dict[str, Any] = {"cache_policy": NO_CACHE}
+pytestmark = pytest.mark.timeout(300)  # on a busy machine Ray may have to be started anew
 
 
 def test_options() -> None:
@@ -29,7 +33,7 @@ def test_without_the_package(recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 
     @flow(task_runner=RayTaskRunner())
     def f():
-        task(abs, name="a", **quick).submit(1)
+        task(abs, name="a", **quick).submit(1).result()
 
     with pytest.raises(ImportError, match=r"pip install 'cellist\[ray\]'"):
         f()
@@ -52,11 +56,37 @@ def test_a_cluster_that_does_not_start(recorder: Recorder, monkeypatch: pytest.M
 
     @flow(task_runner=RayTaskRunner("auto"))
     def f():
-        task(abs, name="a", **quick).submit(1)
+        task(abs, name="a", **quick).submit(1).result()
 
     with pytest.raises(ConfigurationError, match="cannot reach the Ray cluster at 'auto': The cur"):
         f()
     assert ended == [1]
+
+
+def test_a_slow_start_is_repeated_and_print_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, starts = builtins.print, []
+
+    class Slow:
+        def init(self, **options):
+            starts.append(options)
+            if len(starts) % 3:
+                raise Exception("The current node timed out during startup. This could happen")
+            monkeypatch.setattr(builtins, "print", bars.safe_print)
+            return "context"
+
+        def shutdown(self):
+            pass
+
+    bars = types.SimpleNamespace(safe_print=lambda *_: None)
+    monkeypatch.setitem(sys.modules, "ray", Slow())
+    monkeypatch.setitem(sys.modules, "ray.experimental.tqdm_ray", bars)
+    context, end = start({"num_cpus": 1})
+    assert (context, starts) == ("context", [{"num_cpus": 1}] * 3)
+    assert builtins.print is not plain
+    end()
+    assert builtins.print is plain
 
 
 @pytest.mark.slow

@@ -182,13 +182,19 @@ def _places_of(fn: Any) -> _Places:
     return places
 
 
-_NOTHING = _Places(lambda *_: False, (), (), ())
+def _never(_thing: object, _others: object) -> bool:
+    return False
+
+
+_NOTHING = _Places(_never, (), (), ())
 
 
 def _sent(graph: Graph) -> Iterator[Place]:
     """Yield what is found by name by the code that is sent: the root, and what it leads to."""
     nodes = {id(node.thing): node for node in graph.nodes[1:]}
-    waiting = [graph.nodes[1]] if len(graph.nodes) > 1 and not place_of(graph.nodes[1].thing) else []
+    waiting = (
+        [graph.nodes[1]] if len(graph.nodes) > 1 and not place_of(graph.nodes[1].thing) else []
+    )
     seen: set[int] = set()
     while waiting:
         node = waiting.pop()

@@ -19,11 +19,13 @@ from cellist.model.reasons import Reason
 from cellist.model.references import Absent, Reference
 from cellist.model.states import COMPLETED
 
+WAITS_FOR_WORKER = "waits for a worker of the cluster"
+
 
 class FarCall(Latch, ABC):
     """User code that is carried out elsewhere; settled when it has ended or its time is up."""
 
-    __slots__ = ("_timer", "begun", "command", "handle", "is_stopped", "number", "x")
+    __slots__ = ("_timer", "begun", "command", "handle", "is_stopped", "number", "waits", "x")
 
     def __init__(self, x: Execution, command: Invoke, number: str) -> None:
         super().__init__()
@@ -35,6 +37,8 @@ class FarCall(Latch, ABC):
         """The cluster's own future of it."""
         self.begun: str | None = None
         """Where the code runs, once it does; until then the call waits for a worker."""
+        self.waits = WAITS_FOR_WORKER
+        """What a call that has not begun waits for."""
         self.is_stopped = False
         self._timer: Timer | None = None
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cellist.engine.commands import Crash, Elsewhere, Err, Invoke, Ok, Outcome
 from cellist.engine.errors import one_line
-from cellist.engine.far import FarCall, far_value_of
+from cellist.engine.far import WAITS_FOR_WORKER, FarCall, far_value_of
 from cellist.engine.inputs import resolve
 from cellist.engine.scheduler import Work
 from cellist.engine.threads import run_in_thread
@@ -118,14 +118,16 @@ class ClusterCall(FarCall):
         try:
             open_answer(answer)[1].throw()
         except BaseException as error:
-            failure = error
+            self._raised(error, told)
+
+    def _raised(self, error: BaseException, told: int) -> None:
         try:
-            if not self.pool.came_back(self, failure):
-                self.ended(Err(failure), told)
+            if not self.pool.came_back(self, error):
+                self.ended(Err(error), told)
         except CrashedRun as refusal:
             self.ended(Crash(refusal), told)
 
-    def forget(self) -> None:
+    def unsend(self) -> None:
         """Be as if the call had not been sent yet."""
         self._let_go_of_number()
         self.number = as_hex(new_id())
@@ -160,12 +162,23 @@ class ClusterCall(FarCall):
 
 
 class ClusterPool(ThreadPool, ABC):
-    """A thread pool whose user code is called on a cluster."""
+    """A thread pool whose user code is called on a cluster.
+
+    The cluster is started or reached when the first call is to be made: a flow whose results are
+    all reused does without.
+    """
 
     is_far = True
+    cluster = "the cluster"
+    """What the cluster is called, for who waits for it."""
 
     def __init__(self, passage: Any) -> None:
         super().__init__()
+        self._gate = threading.Lock()
+        self._arrived = threading.Event()
+        self._is_joining = self._is_joined = self._is_closed = False
+        self._fault: BaseException | None = None
+        self._waiting: list[ClusterCall] = []
         self._packing = Packing(passage)
         self.calls: dict[str, ClusterCall] = {}
         self._kept: weakref.WeakSet[Reference] = weakref.WeakSet()
@@ -173,8 +186,65 @@ class ClusterPool(ThreadPool, ABC):
     def launch(self, command: Invoke, work: Work) -> FarCall:
         """Send user code to the cluster."""
         call = work.call = ClusterCall(self, work, command)
-        self.dispatch(call)
+        if self._is_joined or not self._awaits_cluster(call):
+            self._go(call)
         return call
+
+    def _awaits_cluster(self, call: "ClusterCall") -> bool:
+        """Have a call wait until the cluster is there; `False` if it is, or cannot be had."""
+        with self._gate:
+            if self._arrived.is_set():
+                return False
+            call.waits = f"waits for {self.cluster} to start"
+            self._waiting.append(call)
+            begins, self._is_joining = not self._is_joining, True
+        if begins:  # in the context of the flow, whose log tells where the cluster is
+            run_in_thread(partial(call.context.copy().run, self._join))
+        return True
+
+    def require(self) -> None:
+        """Wait until the cluster is there, starting it if need be. Raises what `join` does."""
+        with self._gate:
+            begins, self._is_joining = not self._is_joining, True
+        if begins:
+            self._join()
+        self._arrived.wait()
+        if self._fault is not None:
+            raise self._fault
+
+    def _join(self) -> None:
+        """Start or reach the cluster, and send what waits for it."""
+        try:
+            self.join()
+        except BaseException as error:
+            self._fault = error
+        with self._gate:
+            self._is_joined = self._fault is None
+            waiting, self._waiting = self._waiting, []
+            is_left = self._is_closed and self._is_joined
+            self._arrived.set()
+        for call in waiting:
+            call.waits = WAITS_FOR_WORKER
+            call.context.copy().run(self._go, call)
+        if is_left:
+            self.leave()
+
+    def _go(self, call: "ClusterCall") -> None:
+        """Send a call, or end it if there is no cluster to send it to."""
+        if self._fault is None:
+            self.dispatch(call)
+        elif isinstance(self._fault, Exception):
+            call.settle(Crash(self._fault))
+        else:
+            call.settle(Err(self._fault))
+
+    @abstractmethod
+    def join(self) -> None:
+        """Start or reach the cluster. Raises `ImportError` or `ConfigurationError`."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Leave the cluster, and end it if it was started."""
 
     def dispatch(self, call: "ClusterCall") -> None:
         """Pack a call and send it."""
@@ -186,6 +256,8 @@ class ClusterPool(ThreadPool, ABC):
                 args = tuple(resolve(value, take) for value in x.given[0])
                 kwargs = {name: resolve(value, take) for name, value in x.given[1].items()}
             packed = self._packing.pack(x, call.command.fn, (args, kwargs))
+            if call.outcome is not None:
+                return  # it was cancelled meanwhile
             self.calls[call.number] = call
             NEAR[call.number] = call.context
             self.send(call, *packed)
@@ -201,9 +273,9 @@ class ClusterPool(ThreadPool, ABC):
         """Whether a call was not carried out for its code, and is sent once more with that."""
         if not self._packing.learn(call.x, error):
             return False
-        call.forget()
-        again = partial(call.context.copy().run, self.dispatch, call)
-        run_in_thread(again)  # this thread is the cluster's own
+        call.unsend()
+        context = call.context.copy()
+        run_in_thread(lambda: context.run(self.dispatch, call))  # this thread is the cluster's
         return True
 
     @abstractmethod
@@ -241,6 +313,10 @@ class ClusterPool(ThreadPool, ABC):
 
     def close(self) -> None:
         """Leave the cluster with what somebody here may still ask for."""
+        with self._gate:
+            self._is_closed = True
+            if not self._is_joined:
+                return  # it is not there, or is left as soon as it is
         for reference in list(self._kept):
             try:
                 _ = reference.value
@@ -248,3 +324,4 @@ class ClusterPool(ThreadPool, ABC):
                 continue  # said to who asks for it
         for call in list(self.calls.values()):
             call.lost("the cluster was left")
+        self.leave()

@@ -65,15 +65,34 @@ def carry_out_on_dask(topic: str, number: str, parcel: bytes, *values: Any) -> A
 
 
 class DaskPool(ClusterPool):
-    """Sends user code to the workers of a Dask client, which it closes at the end."""
+    """Sends user code to the workers of a Dask client, which it closes at the end.
 
-    def __init__(self, client: Any, passage: Any, at_close: Callable[[], object]) -> None:
+    `connect` gives the client, and what to call in the end.
+    """
+
+    cluster = "the Dask cluster"
+
+    def __init__(
+        self, passage: Any, connect: Callable[[], tuple[Any, Callable[[], object]]]
+    ) -> None:
         super().__init__(passage)
-        self.client = client
-        self._at_close = at_close
-        self._topic = f"cellist-{client.id}-{id(self):x}"
+        self._connect = connect
+        self._client: Any = None
+        self._at_close: Callable[[], object] = int
+        self._topic = ""
         self._facts: dict[str, tuple[Facts, int]] = {}
-        client.subscribe_topic(self._topic, self._receive)
+
+    @property
+    def client(self) -> Any:
+        """The client, made when first needed. Raises `ConfigurationError` if it cannot be."""
+        self.require()
+        return self._client
+
+    def join(self) -> None:
+        """Make the client, and listen to what workers say."""
+        self._client, self._at_close = self._connect()
+        self._topic = f"cellist-{self._client.id}-{id(self):x}"
+        self._client.subscribe_topic(self._topic, self._receive)
 
     def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
         """Submit a call as a task of Dask."""
@@ -138,6 +157,8 @@ class DaskPool(ClusterPool):
 
         if future is not None:
             run_in_thread(ask)
+        elif address is None:
+            call.lost("it was not sent yet")
 
     def load(self, handle: Any) -> Any:
         """Fetch a result from the worker that has it."""
@@ -146,9 +167,8 @@ class DaskPool(ClusterPool):
             return kept.value
         return open_answer(kept.answer)[1].throw()  # it failed; the message that said so was lost
 
-    def close(self) -> None:
-        """Fetch what somebody may still ask for, and close the client."""
-        super().close()
+    def leave(self) -> None:
+        """Close the client, and what was started for it."""
         with contextlib.suppress(Exception):
             self.client.unsubscribe_topic(self._topic)
         self._at_close()

@@ -18,8 +18,8 @@ from types import FunctionType, ModuleType
 from typing import Any, NoReturn, Protocol, cast
 
 from cellist.engine.errors import describe, one_line, trim
-from cellist.engine.inputs import ATOMS, parts
 from cellist.engine.execution import Execution, note_asked
+from cellist.engine.inputs import ATOMS, parts
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.model.references import Reference
 
@@ -71,7 +71,7 @@ class OtherCode(Exception):
 def _pickler() -> Any:
     class Pickler(cloudpickle().Pickler):
         def __init__(self, file: io.BytesIO, code: Code) -> None:
-            super().__init__(file)
+            super().__init__(file)  # pyright: ignore[reportUnknownMemberType] - cloudpickle is untyped
             self.handles: dict[int, tuple[int, Any]] = {}
             self._see = code.see
 
@@ -82,7 +82,7 @@ def _pickler() -> Any:
                 return _given_value, (number,)
             if kind is FunctionType or isinstance(obj, type):
                 self._see(obj)
-            return super().reducer_override(obj)
+            return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - as above
 
     return Pickler
 

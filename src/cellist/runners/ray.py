@@ -5,9 +5,11 @@ mailbox. Code is stopped by ending the worker process it is in, which runs nothi
 """
 
 import asyncio
+import builtins
 import contextlib
 import contextvars
 import functools
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from importlib import import_module
@@ -34,6 +36,36 @@ def ray() -> Any:
     except ImportError as error:
         message = f"RayTaskRunner needs the package `ray`: pip install 'cellist[ray]'. ({error})"
         raise ImportError(message) from error
+
+
+_STARTS = 3
+_TOO_SLOW = "timed out during startup"
+
+
+def start(options: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
+    """Start Ray on this machine, or connect to one; return its context and what undoes it.
+
+    A busy machine may need longer than Ray waits for its own processes (15 s, and no setting);
+    it is started anew then, as it comes up faster once its files are in memory. Ray puts a `print`
+    of its own in the place of Python's while it shows progress bars, and leaves it there.
+    """
+    package = ray()
+    plain = builtins.print
+
+    def end() -> None:
+        package.shutdown()
+        bars: Any = sys.modules.get("ray.experimental.tqdm_ray")
+        if bars is not None and builtins.print is bars.safe_print:
+            builtins.print = plain
+
+    for left in reversed(range(_STARTS)):
+        try:
+            return package.init(**options), end
+        except Exception as error:  # Ray raises plain ones too
+            end()  # what it started before it failed would stay
+            if not left or _TOO_SLOW not in str(error):
+                raise
+    raise AssertionError  # the last start returns or raises
 
 
 @contextlib.contextmanager
@@ -90,14 +122,25 @@ def _remote(kind: Any) -> Any:
 
 
 class RayPool(ClusterPool):
-    """Sends user code to the workers of the Ray this process is connected to."""
+    """Sends user code to the workers of the Ray this process is connected to.
 
-    def __init__(self, passage: Any, at_close: Callable[[], object]) -> None:
+    `connect` connects it, and returns what to call in the end.
+    """
+
+    cluster = "the Ray cluster"
+
+    def __init__(self, passage: Any, connect: Callable[[], Callable[[], object]]) -> None:
         super().__init__(passage)
+        self._connect = connect
+        self._ray: Any = None
+        self._mailbox: Any = None
+        self._is_left = False
+
+    def join(self) -> None:
+        """Connect this process, and listen to what workers say."""
+        self._at_close = self._connect()
         self._ray = ray()
-        self._at_close = at_close
-        self._mailbox: Any = _remote(Mailbox).options(num_cpus=0, max_concurrency=1000).remote()
-        self._is_closed = False
+        self._mailbox = _remote(Mailbox).options(num_cpus=0, max_concurrency=1000).remote()
         self._listener = threading.Thread(target=self._listen, name="cellist-ray-mail", daemon=True)
         self._listener.start()
 
@@ -107,13 +150,13 @@ class RayPool(ClusterPool):
             try:
                 messages = self._ray.get(self._mailbox.take.remote())
             except Exception:
-                if not self._is_closed:
+                if not self._is_left:
                     for call in list(self.calls.values()):
                         call.lost("Ray's mailbox of this flow is gone")
                 return
             for number, *message in messages:
                 self.hear(number, message)
-            if self._is_closed:
+            if self._is_left:
                 return
 
     def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
@@ -148,15 +191,16 @@ class RayPool(ClusterPool):
 
         if call.task is not None:
             run_in_thread(end)
+        else:
+            call.lost("it was not sent yet")
 
     def load(self, handle: Any) -> Any:
         """Fetch a result from the object store."""
         return self._ray.get(handle)
 
-    def close(self) -> None:
-        """Fetch what somebody may still ask for, and leave Ray."""
-        super().close()
-        self._is_closed = True
+    def leave(self) -> None:
+        """Stop listening, and shut Ray down if it was started for this."""
+        self._is_left = True
         with contextlib.suppress(Exception):
             self._mailbox.put.remote((_NOBODY, "closed"))
             self._listener.join(_PATIENCE)  # Ray ends the process if it is asked after a shutdown
