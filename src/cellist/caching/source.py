@@ -59,7 +59,7 @@ _owners: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of what tasks depend on."""
 _things: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of functions and classes met in values, whose defaults do count."""
-_own: "weakref.WeakKeyDictionary[Any, _Entry]" = weakref.WeakKeyDictionary()
+_own: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of what is the user's, where versions of libraries do not count."""
 
 
