@@ -59,6 +59,13 @@ class Keyed:
         return request
 
 
+def known_call(x: Execution, plan: CachePlan) -> Keyed | None:
+    """Return the call of a run with its key, if that is known and the arguments are plain."""
+    call = call_of(x.args) if not x.kwargs else None
+    found = plan.keys.find(plan.fn, call) if call is not None and plan.keys is not None else None
+    return Keyed(x, plan, *found) if found is not None else None
+
+
 def keyed(x: Execution, plan: CachePlan) -> Keyed:
     """Return the call of a run with its key.
 
@@ -95,4 +102,4 @@ def _make(plan: CachePlan, request: KeyRequest) -> Made:
     return Made(join(components), components)
 
 
-__all__ = ["Keyed", "keyed"]
+__all__ = ["Keyed", "keyed", "known_call"]

@@ -130,6 +130,11 @@ class CachePlan:
         self.keys = KnownKeys.of(policy, terms, version) if storage_key is None else None
         """The keys of earlier calls, if they can be known."""
 
+    @property
+    def is_special(self) -> bool:
+        """Whether results lie elsewhere than in the project's store, or are not to be looked up."""
+        return self.refresh or self.storage is not None or self.key_place is not None
+
     def changed(self, **changes: Any) -> "CachePlan":
         """Return this plan with some options replaced."""
         copy = object.__new__(CachePlan)

@@ -16,6 +16,7 @@ from cellist import sentinel
 from cellist.cache_notes import Note
 from cellist.caching.acceptances import Acceptances
 from cellist.caching.aside import Onlooker, Readable
+from cellist.caching.envelope import Header
 from cellist.caching.found import Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
 from cellist.caching.store import ResultStore
@@ -27,7 +28,7 @@ from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
 from cellist.key_requests import KeyRequest
-from cellist.keyed_calls import Keyed, keyed
+from cellist.keyed_calls import Keyed, keyed, known_call
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
@@ -66,6 +67,36 @@ class Cache:
         self._tried: dict[str, Run] = {}
         """The last run here of tasks of which nothing is kept, to tell its end."""
 
+    def recall(self, x: Execution) -> Ok | None:
+        """Return the result of a call like an earlier one, if memory has it; the run says why.
+
+        It is what `look_up` would find, without what most hits can do without; `None` says nothing.
+        Not for coroutines: their loop should not wait while data that their code reads is digested.
+        """
+        plan: CachePlan = x.plan.cache
+        if plan.keys is None or plan.is_special or x.plan.is_async or self.overruled.refreshes:
+            return None
+        try:
+            call = known_call(x, plan)
+            key = call.key if call is not None else None
+            if call is None or key is None or key in self.flights.up:
+                return None
+            store = self.stores.default
+            entry = store.recall(key)
+            if entry is None:
+                return None
+            value = entry.opened()[0]
+        except Exception:
+            return None
+        header = entry.header
+        x.run.cache_key = key
+        x.run.why = reused(header, self._notes(x, call, header))
+        x.run.preview = entry.preview_of(value)
+        if "hints" in header:
+            sentinel.pass_on(x, header["hints"])
+        store.count_hit(key, header)
+        return Ok(value)
+
     def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
         """Return a reusable result, or `None`; either way the run says why.
 
@@ -95,7 +126,7 @@ class Cache:
         if ident not in self.flights.up and not plan.refresh:
             found = self._get(store, key, plan, call.components)
             if isinstance(found, Found):
-                x.run.why = reused(found.header, self._notes(x, call, found))
+                x.run.why = reused(found.header, self._notes(x, call, found.header))
                 x.run.preview = found.preview
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
@@ -224,16 +255,16 @@ class Cache:
         x.cache_note = None
         who = note.waited
         by = f"`{who.holder.run.name}`" if isinstance(who, Flight) else who
-        x.run.why = reused(found.header, self._notes(x, note.request, found), by)
+        x.run.why = reused(found.header, self._notes(x, note.request, found.header), by)
         sentinel.pass_on(x, found.header.get("hints") or ())
         self._land(x, KEPT)
         return self.replay.hit(plan, found)
 
-    def _notes(self, x: Execution, call: Keyed | KeyRequest, found: Found) -> tuple[str, ...]:
+    def _notes(self, x: Execution, call: Keyed | KeyRequest, header: Header) -> tuple[str, ...]:
         """Return what is to be said of a hit; versions that have changed are also logged, once."""
         if not call.packages:
             return tuple(call.notes)
-        changed = upgrades(call.packages, found.header)
+        changed = upgrades(call.packages, header)
         for text in changed:
             if text not in self._upgrades_told:
                 self._upgrades_told.add(text)

@@ -24,6 +24,7 @@ from cellist.engine.execution import Execution
 from cellist.engine.flights import KEPT, NOT_KEPT, Flights
 from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
+from cellist.model.previews import short
 from cellist.persistence import CachePlan
 from cellist.refreshed import compared, is_refreshed
 from cellist.replaying import Owner, Replay
@@ -103,7 +104,7 @@ class Keeper:
             sealed = note.store.seal(
                 note.key,
                 value,
-                self._header(x, plan, note, seconds, hints),
+                self._header(x, plan, note, value, seconds, hints),
                 at_once=at_once,
                 serializer=plan.serializer or _default_serializer(),
                 shown=shown,
@@ -179,9 +180,17 @@ class Keeper:
         return f"{what} changed during the run" if is_outside else f"{what} was changed in place"
 
     def _header(
-        self, x: Execution, plan: CachePlan, note: Note, seconds: float, hints: list[str]
+        self,
+        x: Execution,
+        plan: CachePlan,
+        note: Note,
+        value: Any,
+        seconds: float,
+        hints: list[str],
     ) -> Header:
         now = time.time()
+        run = x.run
+        run.preview = short(value)
         header: Header = {
             "key": note.key,
             "task": x.definition.name,
@@ -191,7 +200,8 @@ class Keeper:
             "seconds": seconds,
             "expires": now + plan.expiration if plan.expiration is not None else None,
             "components": note.components,
-            "run_id": as_hex(x.run.number),
+            "run_id": as_hex(run.number),
+            "preview": run.preview,
             "sources": list(note.request.closures),
         }
         if hints:

@@ -41,6 +41,9 @@ class Services:
         self.hit = hit
         self.cache = self
 
+    def recall(self, x: Any) -> None:
+        del x
+
     def look_up(self, x: Any) -> Any:
         return self.hit
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.found import ABSENT, Found, Missing, undecodable
-from cellist.caching.memory import Memory
+from cellist.caching.memory import Entry, Memory
 from cellist.caching.shelf import Shelf
 from cellist.caching.shown import split
 from cellist.caching.writer import Writer
@@ -22,7 +22,10 @@ class Aside:
     _writer: Writer
     _hits: int
     _misses: int
+    _stored: int
     _saved: float
+    _warned: dict[str, str]
+    _look_again: float
 
     def _heed_others(self) -> None:
         """Forget what memory holds if another kernel had results forgotten."""
@@ -52,6 +55,15 @@ class Aside:
             return Missing("unreadable", undecodable(error))
         return Found(value, sealed.header, "disk", shown=shown)
 
+    def recall(self, key: str) -> Entry | None:
+        """Return what memory holds under a key, with nothing to be shown or told; not counted."""
+        if time.monotonic() >= self._look_again:
+            return None
+        entry = self._memory.get(key)
+        if entry is None or entry.expires is not None or "shown" in entry.header:
+            return None
+        return entry
+
     def size_of(self, key: str) -> int | None:
         """Return how many bytes a result takes, None where that is not known; reads no value."""
         entry = self._memory.get(key) or self._writer.find(key)
@@ -62,6 +74,17 @@ class Aside:
         self._hits -= 1
         self._misses += 1
         self._saved -= found.header.get("seconds") or 0.0
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts of this session, the bytes on disk, and the warnings given."""
+        return {
+            "hits": self._hits,
+            "misses": self._misses,
+            "stored": self._stored,
+            "seconds_saved": self._saved,
+            "bytes": self._shelf.bytes_used(),
+            "warnings": list(self._warned.values()),
+        }
 
     def recorded(self, task: str) -> list[Header]:
         """Return the headers of all results of a task, given by name or key, newest first.

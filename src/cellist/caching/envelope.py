@@ -43,7 +43,8 @@ class Header(TypedDict, total=False):
     `differs` says that another run of the same call gave something else. `accepted` is never
     stored: it says why a result serves although the source has changed.
     `bundle` is the name of the bundle that the result came in, and the digest of its manifest.
-    `shown` says that the last part of the payload is what the run showed.
+    `shown` says that the last part of the payload is what the run showed. `preview` is what the
+    value looks like.
     """
 
     key: str
@@ -65,6 +66,7 @@ class Header(TypedDict, total=False):
     user: dict[str, Any]
     sources: Sequence[str]
     differs: bool
+    preview: str
     accepted: dict[str, Any]
 
 

@@ -95,6 +95,10 @@ class Files:
             return None
         return Stored(blob, filename, size)
 
+    def read_ahead(self, key: str) -> Stored | None:
+        """Return the same: nothing is read ahead here."""
+        return self.read(key)
+
     def open(self, stored: Stored) -> BinaryIO:
         """Open the file of an entry. Raises `Replaced` if it is another one by now."""
         file = self._open(stored.filename or "")

@@ -28,6 +28,7 @@ from cellist.caching.disk import BytesDisk, Stored, is_own_name, is_temporary_na
 from cellist.caching.envelope import Bytes
 from cellist.caching.files import identity_of, sync_directory, sync_file
 from cellist.caching.listing import Listed, Row, Rows
+from cellist.caching.read_ahead import ReadAhead
 from cellist.model.locations import ensure
 
 _DATABASE = "cache.db"
@@ -51,7 +52,7 @@ _ORPHAN_SECONDS = 3600.0
 _ADOPT_SECONDS = 30.0  # a younger file may be another process's, its row on the way
 
 
-_READ = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_READ = "SELECT rowid, mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 _COUNT_USES = (
     "UPDATE Cache SET access_count = access_count + ?, access_time = ? WHERE key = ? AND raw = 1"
 )
@@ -82,6 +83,7 @@ class Index:
             self._cache = factory(str(directory), timeout=_BUSY_SECONDS, disk=BytesDisk, **settings)
         self.is_read_only = False
         self.disk: BytesDisk = self._cache.disk
+        self._ahead = ReadAhead(self.disk)
         self.lock = RLock()
         self._name = str(self._path)
         self._is_named = False
@@ -101,7 +103,21 @@ class Index:
         if self._prefix:  # the user's diskcache may count uses and reads
             return self._cache.get(self._prefix + key)
         row: Any = self._cache._con.execute(_READ, (key,)).fetchone()
-        return None if row is None else self.disk.fetch(row[0], row[1], row[2], None)
+        return None if row is None else self.disk.fetch(row[1], row[2], row[3], None)
+
+    def read_ahead(self, key: str) -> Any:
+        """Return the row as `read` does, perhaps as it was a moment ago."""
+        if self._prefix:
+            return self.read(key)
+        stored = self._ahead.take(key)
+        if stored is not None:
+            return stored
+        connection: Any = self._cache._con
+        row: Any = connection.execute(_READ, (key,)).fetchone()
+        if row is None:
+            return None
+        self._ahead.after(row[0], row[3], connection)
+        return self.disk.fetch(row[1], row[2], row[3], None)
 
     def open(self, stored: Stored) -> BinaryIO:
         """Open the file of an entry that has one."""
@@ -135,6 +151,7 @@ class Index:
         ):
             for row in rows:
                 self._cache.set(self._prefix + row.key, row.stored, tag=row.tag.pack())
+        self._ahead.forget()
         if durable:
             with suppress(FileNotFoundError):
                 sync_file(self._path.with_name(_DATABASE + "-wal"))
@@ -159,6 +176,7 @@ class Index:
                 row = (self._prefix + entry.key, entry.created)
                 if execute(_IS_SAME, row).fetchone():
                     count += bool(self._cache.delete(row[0]))
+        self._ahead.forget()
         return count
 
     def take_out(self, key: str, target: Path) -> None:
@@ -172,6 +190,7 @@ class Index:
                     (self.directory / stored.filename).rename(target)
         with self.lock, _translated():
             self._cache.delete(self._prefix + key)
+        self._ahead.forget()
 
     def count_uses(self, uses: dict[str, tuple[int, float]]) -> None:
         """Record how often entries were used, and when last."""

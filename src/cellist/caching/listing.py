@@ -125,6 +125,10 @@ class Place(Protocol):
         """Return the entry as `Stored`, `disk.REFUSED`, or None if there is none."""
         ...
 
+    def read_ahead(self, key: str) -> Any:
+        """Return the entry as `read` does, perhaps as it was a moment ago."""
+        ...
+
     def open(self, stored: Stored) -> BinaryIO:
         """Open the file of an entry that has one."""
         ...

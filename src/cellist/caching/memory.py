@@ -62,7 +62,7 @@ class Entry:
     def preview_of(self, value: Any) -> str:
         """Return what the value looks like; it is the same for each caller."""
         if self.preview is None:
-            self.preview = short(value)
+            self.preview = self.header.get("preview") or short(value)
         return self.preview
 
 

@@ -98,7 +98,7 @@ class Shelf:
             if index is None:
                 return None
             try:
-                stored = index.read(key)
+                stored = index.read(key) if attempt or not self.trust else index.read_ahead(key)
             except _FAULTS as error:
                 sentence, again = self._failed(error, index)
                 if again and not attempt:

@@ -12,6 +12,7 @@ import secrets
 import tempfile
 import time
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 from cellist.model.locations import secret_directory
@@ -20,24 +21,31 @@ SECRET_SIZE = 32
 MAC_SIZE = 32
 ID_SIZE = 8
 _FILE = "secret"
+_BLOCK = 64  # bytes that SHA-256 takes at a time
 
 
 class Signer:
-    """Signs and checks bytes with keys derived from one secret."""
+    """Signs and checks bytes with keys derived from one secret.
 
-    __slots__ = ("_mac", "id")
+    Signatures are HMAC-SHA-256, with both hashes of the key made once: that is the dearer half.
+    """
+
+    __slots__ = ("_inner", "_outer", "id")
 
     def __init__(self, secret: bytes) -> None:
         key = hmac.digest(secret, b"cellist: result entries, version 1", "sha256")
-        self._mac = hmac.new(key, digestmod="sha256")  # is copied: half the cost of a new one
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
         self.id = hmac.digest(secret, b"cellist: name of the signer", "sha256")[:ID_SIZE]
         """Eight bytes that tell signers apart and say nothing about the secret."""
 
     def sign(self, data: bytes) -> bytes:
         """Return the signature of the data, 32 bytes."""
-        mac = self._mac.copy()
-        mac.update(data)
-        return mac.digest()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         """Whether the signature of the data was made with the same secret."""

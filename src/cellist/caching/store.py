@@ -135,8 +135,8 @@ class ResultStore(Aside):
         if in_memory and sealed.size <= _REMEMBER:
             encoded = Encoded(sealed.format, sealed.meta, parts)
             encoded = encoded.owned() if loaded.private else encoded
-        own, shown = split(sealed.header, parts)
         try:
+            own, shown = split(sealed.header, parts)
             value = decode(sealed.format, sealed.meta, own, private=loaded.private)
         except Exception as error:  # the value's own classes run here
             return self._undecodable(key, error)
@@ -144,15 +144,21 @@ class ResultStore(Aside):
             kept, encoded = (None, encoded) if shown or atom_size(value) is None else (value, None)
             expires = sealed.header.get("expires")
             self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, expires))
-        return self._found(key, Found(value, sealed.header, "disk", None, shown))
+        return self._found(
+            key, Found(value, sealed.header, "disk", sealed.header.get("preview"), shown)
+        )
 
-    def _found(self, key: str, found: Found) -> Found:
+    def count_hit(self, key: str, header: Header) -> None:
+        """Count the use of a result."""
         if not self._uses:
             self._writer.stay()
         self._hits += 1
-        self._saved += found.header.get("seconds") or 0.0
+        self._saved += header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
         self.used.add(key)
+
+    def _found(self, key: str, found: Found) -> Found:
+        self.count_hit(key, found.header)
         return found
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
@@ -351,17 +357,6 @@ class ResultStore(Aside):
         if self._marker.has_changed():
             self._memory.clear()
             self._headers.clear()
-
-    def stats(self) -> dict[str, Any]:
-        """Return counts of this session, the bytes on disk, and the warnings given."""
-        return {
-            "hits": self._hits,
-            "misses": self._misses,
-            "stored": self._stored,
-            "seconds_saved": self._saved,
-            "bytes": self._shelf.bytes_used(),
-            "warnings": list(self._warned.values()),
-        }
 
     def verify(self) -> list[dict[str, Any]]:
         """Read every result on disk and return one dict for each that cannot be used.

@@ -19,6 +19,13 @@ from cellist.model.states import COMPLETED
 class CacheService(Protocol):
     """What the engine needs of the cache. Neither call raises; trouble is a miss."""
 
+    def recall(self, execution: "Execution") -> Any:
+        """Return `Ok(value)` if memory has the result of a call like an earlier one.
+
+        `None` says nothing: whatever takes longer is left to `look_up`. Never blocks.
+        """
+        ...
+
     def look_up(self, execution: "Execution") -> Any:
         """Set the run's key and reason; return `Ok(value)` for a hit and `None` for a miss.
 

@@ -94,7 +94,9 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
         if plan.cache.__class__ is Reason and x.recalls is None:
             run.why = None if plan.is_flow else plan.cache
         else:
-            hit = yield from find(x)
+            hit = x.services.cache.recall(x) if x.recalls is None else None
+            if hit is None:
+                hit = yield from find(x)
             if isinstance(hit, Err):
                 return (yield from _end_unrun(x, hit))
             if hit is not None:
@@ -120,7 +122,8 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                         return (yield from _end(x, stop))
                 elif x.flow is not None and x.flow.spares is not None:
                     x.flow.spares.add(x, outcome.value)
-                run.preview = short(outcome.value)
+                if run.preview is None:  # of a result that was stored it is known
+                    run.preview = short(outcome.value)
                 run.enter(COMPLETED)
                 if plan.hooks:
                     yield from _hooks(x, "on_completion", outcome.value)
