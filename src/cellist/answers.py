@@ -1,10 +1,9 @@
 """Answers to pauses: who could give them, those in a file, and how they are noted."""
 
-import asyncio
 import json
 import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cellist import settings
 from cellist.caching.digests import digest_value
@@ -15,6 +14,12 @@ from cellist.engine.waiting import running_loop
 from cellist.exceptions import ConfigurationError, HashError
 from cellist.forms import PLAIN, InvalidInput
 from cellist.history.rows import inputs_of, parameters_of
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 _RESUME_NOTHING = ("cellist-", "IPythonHistorySavingThread", "tqdm")
 """How the names of threads begin that no code of a user runs in."""

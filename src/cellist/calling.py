@@ -5,10 +5,9 @@ the run, announce it as Pending, carry it out. On the way out the caller gets th
 user's own exception, or with `return_state` the final state.
 """
 
-import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist import settings
 from cellist.attempts import Attempts
@@ -33,6 +32,7 @@ from cellist.engine.scopes import join, scope
 from cellist.engine.steps import run_steps
 from cellist.engine.waiting import running_loop
 from cellist.futures import PrefectFuture
+from cellist.model.later import later
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import CANCELLED, COMPLETED, CRASHED, PENDING, State
 from cellist.persistence import inherit
@@ -44,6 +44,11 @@ from cellist.session import Session, get_session
 from cellist.spares import Spares
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.unfinished import take_continued
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 
 def new_execution(  # noqa: C901 - flat for speed: every call passes here

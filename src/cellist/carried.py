@@ -8,14 +8,13 @@ code at the moment it was sent. Tasks called there become runs of that process, 
 run they came from.
 """
 
-import asyncio
 import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from cellist import settings
 from cellist.caching.by_name import OwnCode
@@ -29,12 +28,18 @@ from cellist.engine.execution import (
 from cellist.engine.plan import Plan, Shape
 from cellist.engine.streams import consume, is_generator
 from cellist.model.events import LogWritten
+from cellist.model.later import later
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import StateType
 from cellist.prints import unlogged
 from cellist.runlogs import only_recorded
 from cellist.runners.parcels import Tell
 from cellist.session import get_session
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,11 +1,16 @@
 """What carries a run out where it was called: the handle by which it is stopped from elsewhere."""
 
-import asyncio
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist.engine.execution import Execution
 from cellist.engine.threads import stop_code_in
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 
 class ThreadRun:
@@ -33,7 +38,7 @@ class AwaitedRun:
 
     __slots__ = ("cancels", "task", "x")
 
-    def __init__(self, x: Execution, task: asyncio.Task[Any]) -> None:
+    def __init__(self, x: Execution, task: "asyncio.Task[Any]") -> None:
         self.x = x
         self.task = task
         self.cancels = 0

@@ -3,11 +3,10 @@
 A future's state is always that of this moment, and final before a callback fires.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from cellist.engine.commands import Elsewhere, Err, Given, Ok
@@ -21,7 +20,13 @@ from cellist.engine.threads import place_released
 from cellist.engine.waiting import settled, wait_all
 from cellist.exceptions import UnfinishedRun
 from cellist.model.display import mimebundle
+from cellist.model.later import later
 from cellist.model.states import State
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 R_co = TypeVar("R_co", covariant=True)
 _log = logging.getLogger("cellist.futures")

@@ -3,7 +3,6 @@
 A future's state is always that of this moment, and final before a callback fires.
 """
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -19,8 +18,14 @@ from cellist.engine.waiting import settled, wait_all
 from cellist.future import PrefectFuture, block_on, stoppable
 from cellist.model.annotations import BaseAnnotation
 from cellist.model.display import mimebundle
+from cellist.model.later import later
 from cellist.model.runs import Run
 from cellist.model.states import State
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 if TYPE_CHECKING:  # loaded when it is asked for, as few ever do
     from cellist.worker.futures import PrefectDistributedFuture

@@ -6,7 +6,6 @@
 its records. Whatever the place, what is stored is digested and signed, and nothing else is read.
 """
 
-import asyncio
 import os
 import socket
 import threading
@@ -14,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from cellist import settings
@@ -26,8 +25,14 @@ from cellist.caching.stores import AnyStore, place_of
 from cellist.engine.execution import FlowExecution, current
 from cellist.exceptions import ObjectNotFound, SerializationError
 from cellist.model.isolation import IsolationLevel
+from cellist.model.later import later
 from cellist.persistence import CachePlan, Keeping, Storage
 from cellist.session import get_session
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 
 @dataclass(frozen=True, slots=True)

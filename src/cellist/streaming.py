@@ -5,10 +5,9 @@ in the context of whoever asks. The run is the current one only while its own co
 the consumer does in between belongs to the consumer's run.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist import settings
 from cellist.calling import finish, new_execution
@@ -21,9 +20,15 @@ from cellist.engine.plan import Plan
 from cellist.engine.steps import run_steps
 from cellist.engine.transactions import Scope, scope
 from cellist.exceptions import IllegalTransition
+from cellist.model.later import later
 from cellist.model.states import CANCELLING
 from cellist.prints import prints_logged
 from cellist.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 
 def call_stream(
@@ -125,7 +130,7 @@ class _Turn:
             return  # asked for before
 
 
-def _this_task() -> asyncio.Task[Any]:
+def _this_task() -> "asyncio.Task[Any]":
     task = asyncio.current_task()
     assert task is not None  # an async generator is always advanced by one
     return task

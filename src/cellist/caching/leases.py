@@ -6,7 +6,6 @@ thread renews the leases of this process while it lives. A table of its own, bec
 outlives its holder in a forked child, and because the index of results must not wait for it.
 """
 
-import asyncio
 import os
 import sqlite3
 import threading
@@ -14,13 +13,19 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from cellist.caching.lease_tables import DatabaseTable, FileTable, Lease, Table
 from cellist.caching.locks import not_held
 from cellist.caching.mounts import AUTO, keeps_files
 from cellist.caching.processes import own_start, this_host
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 FILE = "leases.sqlite"
 _FOLDER = "leases"

@@ -4,13 +4,19 @@ A lock has a holder, a text that says who; whoever gives the same text holds it 
 one process are here, those that other processes see are in `leases`.
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 
 @runtime_checkable

@@ -9,7 +9,8 @@ from typing import Any
 from cellist.engine.commands import Err
 from cellist.engine.execution import Execution, current
 from cellist.engine.permits import Permit, held
-from cellist.engine.threads import CodeStopped, place_released, stop_code_in
+from cellist.engine.stopping import CodeStopped
+from cellist.engine.threads import place_released, stop_code_in
 from cellist.engine.waiting import settled, wait_all
 from cellist.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from cellist.session import Session, get_session

@@ -6,31 +6,36 @@ handler of our own is in place while a step of such code is being executed, and 
 """
 
 import _thread
-import asyncio
 import signal
 import sys
 import threading
 import time
-from asyncio.events import Handle
 from collections.abc import Coroutine, Generator
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist.engine.timers import call_later
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 is_background: ContextVar[bool] = ContextVar("cellist_background", default=False)
 """Whether the code belongs to a background flow: stop does not concern it, its waits pump."""
 
 _PATIENCE = 0.1  # seconds in which the main thread should notice a signal
-_RUNS_CALLBACK = vars(Handle)["_run"].__code__
 
 
 class Stepper:
     """Awaits a coroutine step by step, and interrupts it where it does not await."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
         self._loop = loop
+        self.runs_callback = vars(asyncio.Handle)["_run"].__code__
+        """The code in which a loop carries out one callback."""
         self._before: Any = None
         self._presses = 0
         self._expected = False
@@ -153,7 +158,7 @@ def _runs_here(frame: FrameType | None, stepper: Stepper, *, pumping: bool = Tru
         code = frame.f_code
         if code is _STEPS:
             return frame.f_locals.get("stepper") is stepper
-        if code is _RUNS_CALLBACK or (not pumping and code.co_name == "run_nested"):
+        if code is stepper.runs_callback or (not pumping and code.co_name == "run_nested"):
             return False
         frame = frame.f_back
     return False

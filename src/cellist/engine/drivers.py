@@ -5,11 +5,10 @@ button reach it. `adrive` awaits. Both send every exception back as an outcome, 
 a program included: the steps record what happened, and the caller raises it.
 """
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cellist.engine.background import is_background
 from cellist.engine.commands import (
@@ -37,6 +36,12 @@ from cellist.engine.waiting import (
     settled,
     wait_all,
 )
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 
 def drive(steps: Steps[T], x: Execution | None) -> T:
@@ -205,7 +210,7 @@ async def _ainvoke(command: Invoke, x: Execution | None) -> Outcome:
     return Err(timeout_error(command.timeout or 0.0, x is not None and x.plan.is_flow))
 
 
-def _look_at(task: asyncio.Task[Any]) -> None:
+def _look_at(task: "asyncio.Task[Any]") -> None:
     """Take note of how code that nobody waits for ended, or asyncio would complain."""
     if not task.cancelled():
         task.exception()

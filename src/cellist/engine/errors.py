@@ -2,12 +2,18 @@
 
 import os
 import traceback
-from asyncio import CancelledError
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from cellist.engine.plan import Plan
 from cellist.exceptions import FlowRunTimeoutError, TaskRunTimeoutError, TerminationSignal
+from cellist.model.later import later
 from cellist.model.runs import ErrorInfo
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - compared with co_filename, which is text
 _LONGEST = 20_000  # characters of a traceback that a record keeps
@@ -79,14 +85,14 @@ def retry_message(error: BaseException, plan: Plan, number: int, delay: float) -
 
 def crash_message(error: BaseException) -> str:
     """Return what a Crashed state says about the exception that ended the run."""
-    if isinstance(error, CancelledError):
-        return "Execution was cancelled by the runtime environment."
     if isinstance(error, KeyboardInterrupt):
         return "Execution was aborted by an interrupt signal."
     if isinstance(error, TerminationSignal):
         return "Execution was aborted by a termination signal."
     if isinstance(error, SystemExit):
         return "Execution was aborted by Python system exit call."
+    if isinstance(error, asyncio.CancelledError):
+        return "Execution was cancelled by the runtime environment."
     return (
         f"Execution was interrupted by an unexpected exception: "
         f"{type(error).__name__}: {one_line(error)}"

@@ -7,16 +7,21 @@ the loop on the first press, which wakes it, and raises on the second. The handl
 before is put back when the outermost run ends.
 """
 
-import asyncio
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist.engine import drivers
 from cellist.engine.background import is_background, signal_main
 from cellist.engine.timers import call_later
+from cellist.model.later import later
 from cellist.model.runs import Run
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 _PATIENCE = 0.1  # seconds in which the main thread should notice a signal
 _SYNC_CODE = (drivers.drive.__code__, drivers.perform.__code__)
@@ -41,7 +46,7 @@ class Guard:
         self._before: Any = None
         self._targets: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
 
-    def enter(self, task: asyncio.Task[Any] | None = None) -> bool:
+    def enter(self, task: "asyncio.Task[Any] | None" = None) -> bool:
         """Install the handler if this is the main thread; say whether `leave` must be called.
 
         What runs in the background of a notebook is not stopped by the button.
@@ -59,13 +64,13 @@ class Guard:
                 signal.signal(signal.SIGINT, self._handle)
         return True
 
-    def begin_cell(self, task: asyncio.Task[Any] | None) -> None:
+    def begin_cell(self, task: "asyncio.Task[Any] | None") -> None:
         """Learn that a notebook cell begins: a stop of an earlier one does not concern it."""
         self.cell_task = task
         if not self._depth:
             self.interrupted = False
 
-    def leave(self, task: asyncio.Task[Any] | None = None) -> None:
+    def leave(self, task: "asyncio.Task[Any] | None" = None) -> None:
         """Undo one `enter`."""
         if task is not None:
             self._targets = [target for target in self._targets if target[1] is not task]
@@ -75,7 +80,7 @@ class Guard:
                 signal.signal(signal.SIGINT, self._before)
             self._before = None
 
-    def knows(self, task: asyncio.Task[Any]) -> bool:
+    def knows(self, task: "asyncio.Task[Any]") -> bool:
         """Whether `enter` was called for a task and `leave` was not."""
         return any(target[1] is task for target in self._targets)
 

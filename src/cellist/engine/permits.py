@@ -8,17 +8,22 @@ What is in use is looked up in `Limit.slots`, not counted up and down, so that g
 does nothing and an interrupt in the middle loses no slot.
 """
 
-import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cellist.engine.execution import Execution
 from cellist.engine.promise import Latch
 from cellist.engine.timers import Timer
 from cellist.engine.waiting import running_loop
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 _ROUNDING = 1e-9
 _LEASE = 60.0

@@ -10,10 +10,16 @@ and the board says so.
 
 import itertools
 import threading
-from asyncio import CancelledError
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    from cellist.engine import stopping
+else:
+    stopping = later("cellist.engine.stopping", globals())
 
 _IDLE_SECONDS = 10.0
 _numbers = itertools.count(1)
@@ -22,10 +28,6 @@ _idle_lock = threading.Lock()
 _here = threading.local()
 _blocked: dict[int, threading.Event] = {}
 """What threads block on, in `block`."""
-
-
-class CodeStopped(CancelledError):
-    """Raised inside user code that was asked to stop: by a cancel or by its time limit."""
 
 
 class Worker:
@@ -68,7 +70,7 @@ class Worker:
             try:
                 if work is not None:
                     work()
-            except CodeStopped:
+            except stopping.CodeStopped:
                 pass  # a stop that came a moment too late
             work = None
             with _idle_lock:
@@ -98,7 +100,8 @@ def stop_code_in(ident: int) -> None:
     """Have the interpreter raise `CodeStopped` in a thread when it next runs Python code."""
     import ctypes  # not with the module: most sessions stop nothing
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(CodeStopped))
+    kind = ctypes.py_object(stopping.CodeStopped)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), kind)
     event = _blocked.get(ident)
     if event is not None:
         event.set()  # a blocking call does not notice by itself

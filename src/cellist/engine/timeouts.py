@@ -17,11 +17,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from cellist.engine.commands import Err, Ok, Outcome
-from cellist.engine.threads import CodeStopped, Worker, run_in_thread, this_worker
+from cellist.engine.threads import Worker, run_in_thread, this_worker
 from cellist.exceptions import FlowRunTimeoutError, TaskRunTimeoutError
+from cellist.model.later import later
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+
+    from cellist.engine import stopping
+else:
+    stopping = later("cellist.engine.stopping", globals())
 
 RETRY_SECONDS = 0.001
 """How soon the alarm tries again where its error could not reach the code."""
@@ -38,12 +43,6 @@ FINALISERS = frozenset(
     }
 )
 """Callbacks of weak references in the standard library: module and qualified name."""
-
-
-class ScopeTimeout(CodeStopped):
-    """Raised by the alarm inside code whose time is up. `scope` is whose time."""
-
-    scope: object = None
 
 
 _deadlines: list[tuple[float, object]] = []
@@ -85,7 +84,7 @@ def _in_finaliser(frame: FrameType | None) -> bool:
 
 def _try_again(dropped: "UnraisableHookArgs") -> None:
     """Hook for dropped errors: raise the alarm again if the error dropped was the alarm's."""
-    if isinstance(dropped.exc_value, ScopeTimeout):
+    if isinstance(dropped.exc_value, stopping.ScopeTimeout):
         _fired.discard(dropped.exc_value.scope)
         signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
     else:
@@ -115,7 +114,7 @@ def _on_alarm(_signal: int, frame: FrameType | None) -> None:
                 signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
                 return
             _watch_dropped()
-            stop = ScopeTimeout("The time limit was reached.")
+            stop = stopping.ScopeTimeout("The time limit was reached.")
             stop.scope = scope
             _fired.add(scope)
             raise stop
@@ -135,6 +134,7 @@ def _set_alarm() -> None:
 def call_with_alarm(call: Callable[[], Any], seconds: float, is_flow: bool) -> Outcome:
     """Call a function on the main thread and interrupt it when its time is up."""
     scope = object()
+    stop_kind = stopping.ScopeTimeout  # now: the alarm must not import it
     before = signal.signal(signal.SIGALRM, _on_alarm)
     _deadlines.append((time.monotonic() + seconds, scope))
     try:
@@ -152,7 +152,7 @@ def call_with_alarm(call: Callable[[], Any], seconds: float, is_flow: bool) -> O
                 _unwatch_dropped()
             if not _deadlines and before is not _on_alarm:
                 signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
-    except ScopeTimeout as stop:
+    except stop_kind as stop:
         if stop.scope is not scope:
             return Err(stop)
         error = timeout_error(seconds, is_flow)

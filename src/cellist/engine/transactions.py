@@ -11,21 +11,26 @@ comes after the decision follows it. So each is committed or rolled back exactly
 Here is what a transaction knows; `deciding` has the steps and `scopes` says which one is where.
 """
 
-import asyncio
 import copy
 import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from cellist.engine.execution import Execution, current, current_cell
 from cellist.exceptions import ConfigurationError
 from cellist.model.annotations import NOT_SET
 from cellist.model.isolation import IsolationLevel
+from cellist.model.later import later
 from cellist.model.transactions import CommitMode, TransactionState
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 ACTIVE, STAGED = TransactionState.ACTIVE, TransactionState.STAGED
 COMMITTED, ROLLED_BACK = TransactionState.COMMITTED, TransactionState.ROLLED_BACK

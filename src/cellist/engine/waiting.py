@@ -10,22 +10,28 @@ Waiting for work in threads just blocks, unless such work arrives on the loop me
 in the background of a notebook never blocks the loop by waiting: cells are to be run meanwhile.
 """
 
-import asyncio
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist.engine.background import is_background
 from cellist.engine.promise import Latch
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
 
 _lock = threading.Lock()
-_pending: dict[asyncio.AbstractEventLoop, int] = {}
-_blocked: dict[asyncio.AbstractEventLoop, list[threading.Event]] = {}
+_pending: "dict[asyncio.AbstractEventLoop, int]" = {}
+_blocked: "dict[asyncio.AbstractEventLoop, list[threading.Event]]" = {}
 
 
-def begin_work(loop: asyncio.AbstractEventLoop) -> None:
+def begin_work(loop: "asyncio.AbstractEventLoop") -> None:
     """Note that a submitted run needs the loop; wakes who blocks the loop's thread."""
     with _lock:
         _pending[loop] = _pending.get(loop, 0) + 1
@@ -34,7 +40,7 @@ def begin_work(loop: asyncio.AbstractEventLoop) -> None:
         event.set()
 
 
-def end_work(loop: asyncio.AbstractEventLoop) -> None:
+def end_work(loop: "asyncio.AbstractEventLoop") -> None:
     """Note that a submitted run no longer needs the loop."""
     with _lock:
         left = _pending.get(loop, 1) - 1
@@ -44,12 +50,11 @@ def end_work(loop: asyncio.AbstractEventLoop) -> None:
             _pending.pop(loop, None)
 
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> "asyncio.AbstractEventLoop | None":
     """Return the loop that runs in this thread."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+    # Nobody runs a loop before asyncio is imported, or while another thread imports it.
+    get: Any = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    return get and get()
 
 
 def wait_all(promises: Sequence[Latch], timeout: float | None = None) -> bool:
@@ -66,7 +71,9 @@ def wait_all(promises: Sequence[Latch], timeout: float | None = None) -> bool:
     return True
 
 
-def _wait_on_loop(loop: asyncio.AbstractEventLoop, promise: Latch, deadline: float | None) -> bool:
+def _wait_on_loop(
+    loop: "asyncio.AbstractEventLoop", promise: Latch, deadline: float | None
+) -> bool:
     event = threading.Event()
 
     def wake(_: Any) -> None:
@@ -94,7 +101,9 @@ def _wait_on_loop(loop: asyncio.AbstractEventLoop, promise: Latch, deadline: flo
     return promise.outcome is not None
 
 
-async def _settled(loop: asyncio.AbstractEventLoop, promise: Latch, timeout: float | None) -> None:
+async def _settled(
+    loop: "asyncio.AbstractEventLoop", promise: Latch, timeout: float | None
+) -> None:
     done = asyncio.Event()
 
     def wake(_: Any) -> None:
@@ -108,7 +117,7 @@ async def _settled(loop: asyncio.AbstractEventLoop, promise: Latch, timeout: flo
         promise.forget(wake)
 
 
-def run_nested(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[Any]) -> Any:
+def run_nested(loop: "asyncio.AbstractEventLoop", awaitable: Awaitable[Any]) -> Any:
     """Run an awaitable to its end on a loop that is already running in this thread.
 
     An interrupt cancels the inner task before it goes on: nest-asyncio2 by itself would leave it
@@ -127,7 +136,7 @@ def run_nested(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[Any]) -> An
         raise
 
 
-def run_awaitable(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop | None) -> Any:
+def run_awaitable(awaitable: Awaitable[Any], loop: "asyncio.AbstractEventLoop | None") -> Any:
     """Run an awaitable to its end from sync code and return its value.
 
     On the thread of a running loop it runs nested on that loop; from another thread on `loop`, or

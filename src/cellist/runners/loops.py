@@ -1,8 +1,7 @@
 """Carry out submitted coroutine functions on an event loop: the kernel's, or one of our own."""
 
-import asyncio
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist.engine.commands import Err, Outcome, Steps
 from cellist.engine.drivers import adrive
@@ -10,10 +9,16 @@ from cellist.engine.execution import Execution, current
 from cellist.engine.promise import Promise
 from cellist.engine.waiting import begin_work, end_work, running_loop
 from cellist.exceptions import IllegalTransition
+from cellist.model.later import later
 from cellist.model.states import CANCELLING
 
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio", globals())
+
 _lock = threading.Lock()
-_session_loop: asyncio.AbstractEventLoop | None = None
+_session_loop: "asyncio.AbstractEventLoop | None" = None
 
 
 class LoopWork:
@@ -26,7 +31,7 @@ class LoopWork:
         x: Execution,
         steps: Steps[Outcome],
         promise: Promise,
-        loop: asyncio.AbstractEventLoop,
+        loop: "asyncio.AbstractEventLoop",
     ) -> None:
         self.x = x
         self.steps = steps
@@ -82,7 +87,7 @@ class LoopWork:
             self.task.cancel()
 
 
-def session_loop() -> asyncio.AbstractEventLoop:
+def session_loop() -> "asyncio.AbstractEventLoop":
     """Return the loop for scripts, which runs in a thread of its own from its first use on."""
     global _session_loop  # noqa: PLW0603 - one loop for the process
     with _lock:
@@ -101,7 +106,7 @@ def session_loop() -> asyncio.AbstractEventLoop:
         return _session_loop
 
 
-def loop_for(flow_loop: Any) -> asyncio.AbstractEventLoop:
+def loop_for(flow_loop: Any) -> "asyncio.AbstractEventLoop":
     """Return the loop for a submission: the caller's, else its flow's, else the session's."""
     here = running_loop()
     if here is not None:
