@@ -33,11 +33,12 @@ from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import StateType
 from cellist.prints import unlogged
 from cellist.runlogs import only_recorded
-from cellist.runners.parcels import Tell
 from cellist.session import get_session
 
 if TYPE_CHECKING:
     import asyncio
+
+    from cellist.runners.parcels import Tell
 else:
     asyncio = later("asyncio", globals())
 
@@ -237,7 +238,7 @@ class Passage:
         get_session()
 
     def call(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tell: Tell
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tell: "Tell"
     ) -> tuple[bool, Any, bool]:
         """Return whether the call went well, its value or exception, and whether it asked.
 

@@ -4,7 +4,6 @@ The options are those the user gave, unset ones left out of account until a run 
 copy with other options is made from what was said and not from what was concluded.
 """
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import (
@@ -27,10 +26,16 @@ from cellist.engine.plan import Plan, Shape
 from cellist.futures import Later, PrefectFuture
 from cellist.model.annotations import NOT_SET
 from cellist.model.display import mimebundle
+from cellist.model.later import later
 from cellist.model.retries import Delays, check_delays, check_jitter, check_retries
 from cellist.model.states import State
 from cellist.persistence import Storage
 from cellist.streaming import call_stream
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = later("difflib", globals())
 
 if TYPE_CHECKING:
     from cellist.flows import Flow

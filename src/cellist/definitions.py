@@ -4,17 +4,22 @@ Every option is checked when the decorator runs, with an error that names the ow
 option; what depends on settings is read when a run starts.
 """
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cellist.engine.plan import Shape
 from cellist.engine.plan import name_of as default_name
 from cellist.exceptions import ReservedArgumentError
 from cellist.model.annotations import NOT_SET
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = later("difflib", globals())
 
 _RESERVED = ("return_state", "wait_for")
 

@@ -35,6 +35,7 @@ from cellist.definitions import (
 from cellist.engine.plan import Plan
 from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
+from cellist.model.later import later
 from cellist.model.reasons import Reason
 from cellist.options import FLOW_DEFAULTS, FlowOptions, complete, spell_out
 from cellist.schemas import jsonable, parameter_schema
@@ -43,7 +44,11 @@ from cellist.task_plans import delays_of, keep_options, keeping_of
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cellist.taskkeys import source_digest
 from cellist.validation import make_validator, words
-from cellist.visualize import AwaitableText, Visualization, avisualize, visualize
+
+if TYPE_CHECKING:
+    from cellist import visualize as drawn
+else:
+    drawn = later("cellist.visualize", globals(), "drawn")
 
 X = TypeVar("X")
 
@@ -161,7 +166,7 @@ class Flow(Decorated[P, R_co]):
         """
         return self._validator(parameters)
 
-    def visualize(self, *args: Any, **kwargs: Any) -> Visualization:
+    def visualize(self, *args: Any, **kwargs: Any) -> "drawn.Visualization":
         """Draw what the flow would call, and show the picture in a notebook.
 
         The flow is called with these arguments, but its tasks and subflows do not run: each gives
@@ -170,25 +175,25 @@ class Flow(Decorated[P, R_co]):
         `FlowVisualizationError` if the code must know the value of a placeholder.
         """
         __tracebackhide__ = True
-        return visualize(self, self._all(args), kwargs).show()
+        return drawn.visualize(self, self._all(args), kwargs).show()
 
-    async def avisualize(self, *args: Any, **kwargs: Any) -> Visualization:
+    async def avisualize(self, *args: Any, **kwargs: Any) -> "drawn.Visualization":
         """Do what `visualize` does; an async flow runs on the event loop of the caller."""
         __tracebackhide__ = True
-        return (await avisualize(self, self._all(args), kwargs)).show()
+        return (await drawn.avisualize(self, self._all(args), kwargs)).show()
 
-    def generate_mermaid_graph(self, *args: Any, **kwargs: Any) -> AwaitableText:
+    def generate_mermaid_graph(self, *args: Any, **kwargs: Any) -> "drawn.AwaitableText":
         """Return what `visualize` draws as the text of a Mermaid flowchart.
 
         The text may be awaited as well, which gives itself.
         """
         __tracebackhide__ = True
-        return AwaitableText(visualize(self, self._all(args), kwargs).mermaid)
+        return drawn.AwaitableText(drawn.visualize(self, self._all(args), kwargs).mermaid)
 
     async def agenerate_mermaid_graph(self, *args: Any, **kwargs: Any) -> str:
         """Do what `generate_mermaid_graph` does, as `avisualize` does."""
         __tracebackhide__ = True
-        return (await avisualize(self, self._all(args), kwargs)).mermaid
+        return (await drawn.avisualize(self, self._all(args), kwargs)).mermaid
 
     @overload
     def __get__(

@@ -35,7 +35,7 @@ _RUN_READ = "it asked which run it is part of, so the result is not kept by defa
 DURABLE_AFTER = 0.05
 """Seconds of work after which a result is on disk before Completed is announced."""
 
-_NOT_STORED = re.compile(r"^the result is not stored( on disk)?: ")
+_NOT_STORED = r"^the result is not stored( on disk)?: "
 """How a store begins what is said here in other words."""
 
 _Sealed = Entry | str | None
@@ -132,7 +132,7 @@ class Keeper:
         except Exception as error:
             problem = f"{type(error).__name__}: {one_line(error)}"
         if problem is not None:
-            said = _NOT_STORED.sub("", problem)
+            said = re.sub(_NOT_STORED, "", problem)
             run = x.run
             run.why = also(run.why, "not_kept", f"its result is not kept: {said}")
             message = f"The result of task `{x.definition.name}` is not kept: {said}"

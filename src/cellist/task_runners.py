@@ -12,15 +12,20 @@ Coroutine functions run on the event loop, except on a cluster (`cellist.dask`, 
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cellist import settings
 from cellist.carried import Passage
 from cellist.engine.execution import current, enclosing_flow
 from cellist.futures import PrefectFuture, PrefectFutureList
+from cellist.model.later import later
 from cellist.runners.inline import InlinePool
-from cellist.runners.processes import ProcessPool
 from cellist.runners.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from cellist.runners import processes
+else:
+    processes = later("cellist.runners.processes", globals())
 
 _log = logging.getLogger("cellist.task_runners")
 
@@ -197,10 +202,12 @@ class ProcessPoolTaskRunner(TaskRunner):
         """Return a fresh runner with the same options."""
         return type(self)(self._workers, self._initializer, self._initargs)
 
-    def make_pool(self) -> ProcessPool:
+    def make_pool(self) -> "processes.ProcessPool":
         """Return a pool of processes; they start with the first task."""
         configured = settings.active().tasks_runner_process_pool_max_workers
-        return ProcessPool(self._workers or configured, self._initializer, self._initargs, Passage)
+        return processes.ProcessPool(
+            self._workers or configured, self._initializer, self._initargs, Passage
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ProcessPoolTaskRunner) and self._workers == other._workers

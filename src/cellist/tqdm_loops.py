@@ -10,7 +10,6 @@ Outside runs nothing is noted. What tqdm prints is printed as ever, `disable=Tru
 """
 
 import functools
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -35,7 +34,7 @@ def watch() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:  # without its base class: `importlib.abc` takes long to import
     """Waits for the import of tqdm; finds nothing itself."""
 
     def find_spec(

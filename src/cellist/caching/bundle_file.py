@@ -33,7 +33,6 @@ from cellist.caching.formats import DATA_ONLY, Encoded
 from cellist.caching.signing import Signer
 from cellist.exceptions import BundleError
 
-SUFFIX = ".cellist"
 _MANIFEST, _SIGNATURE, _BLOBS = "manifest.jsonl", "signature", "blobs/"
 _SIGNED = b"cellist bundle, version 1\n"
 _DIGEST = re.compile(r"[0-9a-f]{64}")

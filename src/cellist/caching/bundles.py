@@ -9,19 +9,15 @@ Nothing here raises for what is in a file: a bundle that cannot be used is one w
 """
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cellist.caching import trust
-from cellist.caching.bundle_file import SUFFIX, BundleFile, Line
 from cellist.caching.envelope import Bytes, Header
-from cellist.caching.foreign import decode_foreign
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.found import Found, Missing, undecodable
 from cellist.caching.memory import Entry
@@ -29,7 +25,18 @@ from cellist.caching.reasons import Known
 from cellist.caching.shown import only_safe, pack, split, unpack
 from cellist.caching.signing import Signer, user_signer
 from cellist.exceptions import BundleError
-from cellist.model.locations import DIRECTORY
+from cellist.model.later import later
+from cellist.model.locations import DIRECTORY, SUFFIX
+
+if TYPE_CHECKING:
+    import shlex
+
+    from cellist.caching import bundle_file, foreign, trust
+else:
+    shlex = later("shlex", globals())
+    bundle_file = later("cellist.caching.bundle_file", globals())
+    foreign = later("cellist.caching.foreign", globals())
+    trust = later("cellist.caching.trust", globals())
 
 _LOOK_SECONDS = 2.0  # how late a bundle that is added or replaced may be noticed
 Warn = Callable[[str], object]
@@ -66,12 +73,12 @@ class _Attached:
     """One bundle in use, and whether its pickles may be loaded."""
 
     def __init__(self, path: Path, signer: Signer) -> None:
-        self.file = BundleFile(path, signer)
+        self.file = bundle_file.BundleFile(path, signer)
         self.name = path.name
         self.is_trusted = self.file.is_own or trust.is_trusted(self.file.digest)
         self._known: dict[str, list[Known]] | None = None
 
-    def header(self, line: Line) -> Header:
+    def header(self, line: "bundle_file.Line") -> Header:
         """Return what is to be kept of the result's header, with the bundle it came in."""
         header: Any = {**line.header, "bundle": [self.name, self.file.digest]}
         if not self.is_trusted:
@@ -169,7 +176,7 @@ class Bundles:
             self._warned.clear()
             self._look_again = 0.0
 
-    def _having(self, key: str) -> Iterator[tuple[_Attached, Line]]:
+    def _having(self, key: str) -> "Iterator[tuple[_Attached, bundle_file.Line]]":
         if key in self._forgotten:
             return
         for bundle in self._current():
@@ -259,7 +266,9 @@ class Bundles:
             self._tell(message)
 
 
-def _take(store: Target | None, bundle: _Attached, line: Line, in_memory: bool) -> Found | Missing:
+def _take(
+    store: Target | None, bundle: _Attached, line: "bundle_file.Line", in_memory: bool
+) -> Found | Missing:
     """Copy a result into a store and return it from there, or as it is if that does not keep it."""
     header = bundle.header(line)
     parts = bundle.file.parts(line)
@@ -270,7 +279,7 @@ def _take(store: Target | None, bundle: _Attached, line: Line, in_memory: bool) 
         expires = header.get("expires")
         entry: Entry | str = Entry(line.key, header, None, encoded, encoded.size, expires)
     else:
-        value, blob = decode_foreign(line.format, line.meta, own), _safe(blob)
+        value, blob = foreign.decode_foreign(line.format, line.meta, own), _safe(blob)
         header.pop("shown", None)
         entry = store.seal(line.key, value, header, at_once=True, shown=blob) if store else ""
     if store is not None and isinstance(entry, Entry):

@@ -5,14 +5,19 @@ its own; `cellist.declarations` has those types. The text of such a component is
 few words (`12 bytes`, `missing`), and below that line, if it is short, what it holds.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from cellist.model.later import later
 from cellist.model.previews import short
 from cellist.model.reasons import CODE_KINDS, Component
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = later("difflib", globals())
 
 CONTENT_KINDS = frozenset({"file", "folder"})
 """Kinds of components that are more than their text tells."""

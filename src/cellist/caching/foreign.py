@@ -18,7 +18,7 @@ from cellist.caching.envelope import Bytes
 from cellist.caching.formats import DATA_ONLY, decode
 from cellist.exceptions import SerializationError
 
-_DTYPE = re.compile(r"[<>|]([biufc]\d{1,2}|[SU]\d+|[Mm]8(\[\d*\w+\])?)")
+_DTYPE = r"[<>|]([biufc]\d{1,2}|[SU]\d+|[Mm]8(\[\d*\w+\])?)"
 _ARROW = b"ARROW1\0\0"
 _MAX_CHARACTER = 0x10FFFF
 
@@ -43,7 +43,7 @@ def _check_array(meta: Any, part: Bytes) -> None:
     """Raise `SerializationError` unless the bytes are an array as described."""
     numpy: Any = import_module("numpy")
     name, shape = meta["dtype"], meta["shape"]
-    if not isinstance(name, str) or not _DTYPE.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_DTYPE, name):
         message = "its type of elements is not one of plain data"
         raise SerializationError(message)
     dtype = numpy.dtype(name)

@@ -23,7 +23,7 @@ _LOCAL_FUSE = {  # file systems of this machine that happen to be served by a pr
     *("fuse.mergerfs", "fuse.ntfs", "fuse.ntfs-3g", "fuse.overlayfs", "fuse.unionfs"),
     *("fuse.cryfs", "fuse.exfat", "fuse.zfs"),
 }
-_ESCAPED = re.compile(r"\\([0-7]{3})")
+_ESCAPED = r"\\([0-7]{3})"
 
 
 def file_system_of(path: Path, table: str) -> str:
@@ -39,7 +39,7 @@ def file_system_of(path: Path, table: str) -> str:
         fields = line.split()
         if len(fields) < 3:
             continue
-        point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), fields[1])
+        point = re.sub(_ESCAPED, lambda octal: chr(int(octal[1], 8)), fields[1])
         parts = len(Path(point).parts)
         if parts >= depth and path.is_relative_to(point):
             found, depth = fields[2], parts

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from cellist.caching.parsing import parse
 
-_MENTIONED = re.compile(r"@([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_MENTIONED = r"@([^\W\d]\w*(?:\.[^\W\d]\w*)*)"
 
 
 def names_in_query(node: ast.AST) -> Iterator[tuple[str, ...]]:
     """Yield the dotted names behind an `@` in a text, which may be built around fields."""
     for part in ast.walk(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            for name in _MENTIONED.findall(part.value):
+            for name in re.findall(_MENTIONED, part.value):
                 yield tuple(name.split("."))
 
 

@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from cellist.caching.envelope import Bytes
 
-_NUMBERS = re.compile(r"[<|=](b1|[iu][1248]|f[48])")
-_TIMES = re.compile(r"<[Mm]8\[(s|ms|us|ns)\]")
+_NUMBERS = r"[<|=](b1|[iu][1248]|f[48])"
+_TIMES = r"<[Mm]8\[(s|ms|us|ns)\]"
 
 
 class _NotExact(Exception):
@@ -104,9 +104,9 @@ def _convert(dtype: Any, column: Any, arrays: list[Any]) -> dict[str, Any]:
     """Add the column to the arrays and return what restores it."""
     pa: Any = import_module("pyarrow")
     text = getattr(dtype, "str", "")
-    if isinstance(text, str) and (_NUMBERS.fullmatch(text) or _TIMES.fullmatch(text)):
+    if isinstance(text, str) and (re.fullmatch(_NUMBERS, text) or re.fullmatch(_TIMES, text)):
         values = column.to_numpy()
-        raw = values.view("i8") if _TIMES.fullmatch(text) else values
+        raw = values.view("i8") if re.fullmatch(_TIMES, text) else values
         arrays.append(pa.array(raw, from_pandas=False))  # NaN stays the number it is
         return {"dtype": text}
     if type(dtype).__name__ == "StringDtype":

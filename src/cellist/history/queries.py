@@ -1,12 +1,11 @@
 """Questions to the history, answered from connections of their own."""
 
-import difflib
 import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist.exceptions import ObjectNotFound
 from cellist.history import database
@@ -14,6 +13,12 @@ from cellist.history.decisions import Decision
 from cellist.history.frames import comparison, frame_of
 from cellist.history.records import RunRecord, ValueSource
 from cellist.history.related import Related
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = later("difflib", globals())
 
 _DEFAULT_LIMIT = 1000
 _NEAR = 5

@@ -21,9 +21,9 @@ class _Later:
 
     __slots__ = ("_called", "_namespace", "_path")
 
-    def __init__(self, path: str, namespace: dict[str, Any]) -> None:
+    def __init__(self, path: str, namespace: dict[str, Any], called: str) -> None:
         self._path = path
-        self._called = path.rpartition(".")[2]
+        self._called = called
         self._namespace = namespace
 
     def __getattr__(self, name: str) -> Any:
@@ -32,6 +32,9 @@ class _Later:
         return getattr(module, name)
 
 
-def later(path: str, namespace: dict[str, Any]) -> Any:
-    """Return what stands for a module in a namespace, under the last part of its name."""
-    return _Later(path, namespace)
+def later(path: str, namespace: dict[str, Any], called: str | None = None) -> Any:
+    """Return what stands for a module in a namespace, by default under the last part of its name.
+
+    The namespace is that of the module which asks, and the name the one it gives to what it gets.
+    """
+    return _Later(path, namespace, called or path.rpartition(".")[2])

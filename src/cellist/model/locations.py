@@ -17,6 +17,8 @@ from pathlib import Path
 from cellist.model.environment import inherited
 
 DIRECTORY = ".cellist"
+SUFFIX = ".cellist"
+"""How the names of bundles end."""
 
 
 def home(start: Path | None = None) -> Path:

@@ -1,7 +1,14 @@
 """Text that becomes part of HTML, of XML or of what a terminal shows."""
 
-import html
 import re
+from typing import TYPE_CHECKING
+
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    import html
+else:
+    html = later("html", globals())
 
 _NOT_PRINTABLE = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 

@@ -1,11 +1,16 @@
 """Why a task run was a hit or a miss: the named parts of a cache key, and what is said of them."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cellist.model.later import later
 from cellist.model.reason_text import html_of, text_of
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = later("difflib", globals())
 
 
 class Component(NamedTuple):

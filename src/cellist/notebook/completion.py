@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cellist.caching.bundle_file import SUFFIX
 from cellist.flows import Flow
+from cellist.model.locations import SUFFIX
 from cellist.notebook.commands import COMMANDS
 from cellist.session import get_session
 from cellist.tasks import Task

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple, cast
 
 from cellist import api
 from cellist.caching import trust as trusted
-from cellist.caching.bundle_file import SUFFIX, BundleFile, Line, write
+from cellist.caching.bundle_file import BundleFile, Line, write
 from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.formats import DATA_ONLY, Encoded
 from cellist.caching.signing import user_signer
 from cellist.caching.store import ResultStore
 from cellist.exceptions import BundleError, ObjectNotFound
 from cellist.history.records import RunRecord
+from cellist.model.locations import SUFFIX
 from cellist.model.runs import Run
 from cellist.session import get_session
 
