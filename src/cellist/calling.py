@@ -88,8 +88,10 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
         plan, keeping = inherit(plan, keeping)
     x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
     x.keeping = keeping
-    if plan.is_flow or plan.log_prints is not False:
-        _inherit(x)
+    if plan.log_prints is None:
+        x.log_prints = _logs_prints() if parent is None else parent.log_prints
+    if x.log_prints or plan.is_flow:
+        _equip(x)
     if plan.transacts or scope.get() is not None:
         join(x)
     run.call = (args, kwargs)
@@ -102,24 +104,30 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
             _note_inputs(x, wait_for, origins)
     services.live[run.number] = x
     if parent is None:
-        try:
-            services.on_root_run(cell, run)
-        except Exception as error:
-            services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
+        _show_root(x)
     run.enter(PENDING)
     return x
 
 
-def _inherit(x: Execution) -> None:
-    """Settle what depends on the run around this one: logged prints, what a retry may reuse."""
-    parent = x.parent
-    if x.plan.log_prints is None:
-        inherited = settings.active().logging_log_prints if parent is None else parent.log_prints
-        x.log_prints = inherited
+def _logs_prints() -> bool | None:
+    """Whether prints are logged where no run around says so."""
+    return settings.active().logging_log_prints
+
+
+def _equip(x: Execution) -> None:
+    """Give a run what most have no need of: a function that logs what it prints, a memory."""
     if x.log_prints:
         x.fn = logging_prints(x.fn)
     if isinstance(x, FlowExecution):
         _inherit_memory(x)
+
+
+def _show_root(x: Execution) -> None:
+    """Have a run that no run called shown."""
+    try:
+        x.services.on_root_run(x.run.cell, x.run)
+    except Exception as error:
+        x.services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
 
 
 def _inherit_memory(x: FlowExecution) -> None:
@@ -178,7 +186,7 @@ def submit(
 
 def begin(x: Execution, runner: Any = None) -> PrefectFuture[Any]:
     """Start an execution where submitted runs are carried out, and return its future."""
-    future = PrefectFuture[Any](x.run)
+    future: PrefectFuture[Any] = PrefectFuture(x.run)  # `PrefectFuture[Any](…)` takes much longer
     future.execution = x
     if not x.services.watchdog.is_on:
         x.services.watchdog.begin()

@@ -267,7 +267,7 @@ class Decorated(ABC, Generic[P, R_co]):
         failed.
         """
         __tracebackhide__ = True
-        return_state, wait_for = take_call_options(kwargs)
+        return_state, wait_for = take_call_options(kwargs) if kwargs else (False, None)
         if self.isgenerator:
             return call_stream(self, args, kwargs, wait_for, return_state)
         if self.isasync:

@@ -154,8 +154,8 @@ class PrefectFuture(Promise, Generic[R_co]):
     def __await__(self) -> Generator[Any, Any, R_co]:
         if self.outcome is None:
             check_not_inside(self)
-        with stoppable([self], asyncio.current_task()):
-            yield from settled(self).__await__()
+            with stoppable([self], asyncio.current_task()):
+                yield from settled(self).__await__()
         return self.result()
 
     def __reduce__(self) -> Any:

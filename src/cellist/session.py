@@ -332,7 +332,7 @@ _PLACED = {
 def _moved(before: Session) -> Session:
     """Return a session in the directory of now that knows all else that the one before knew."""
     after = Session()
-    after.sinks += [sink for sink in before.sinks if sink != before.history.sink]
+    after.sinks += [sink for sink in before.sinks if sink is not before.history.sink]
     shared = after.limits.shared
     vars(after).update({name: it for name, it in vars(before).items() if name not in _PLACED})
     if shared is not None:

@@ -213,7 +213,7 @@ class Task(Decorated[P, R_co], Explained, Deferring):
         Futures among the arguments are waited for without holding a thread. `wait_for=` takes
         more of them. With `return_state=True` the call waits and returns the final state.
         """
-        return_state, wait_for = take_call_options(kwargs)
+        return_state, wait_for = take_call_options(kwargs) if kwargs else (False, None)
         future = submit(self, args, kwargs, wait_for)
         if return_state:
             future.wait()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections import deque
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ import pytest
 
 from cellist.exceptions import ObjectNotFound
 from cellist.history import History, database, rows
-from cellist.history.log import sink_into
-from cellist.model.events import LogWritten
+from cellist.model.events import Journal, StateChanged
 from cellist.model.reasons import Change, Reason
 from cellist.model.runs import ErrorInfo, FlowRun, TaskRun
 from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
@@ -57,10 +55,13 @@ def finish(run: TaskRun) -> TaskRun:
 
 
 def test_a_run_pays_one_append_per_event() -> None:
-    queue: deque[Any] = deque()
-    run = finish(TaskRun(Definition("step"), None, None, [sink_into(queue)], frozenset()))
+    journal, events = Journal(), list[Any]()
+    sinks = [journal, events.append]
+    run = finish(TaskRun(Definition("step"), None, None, sinks, frozenset()))
     run.log(20, "said")
-    assert list(queue) == [run, run, run, LogWritten(run, queue[-1].at, 20, "said")]
+    run.announce("name")
+    assert [StateChanged(run, position) for position in range(3)] == events[:3]
+    assert list(journal) == [run, run, run, events[3], run]
 
 
 def test_runs_can_be_read_after_a_flush_newest_first(history: History) -> None:

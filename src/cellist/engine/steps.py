@@ -42,7 +42,7 @@ from cellist.engine.errors import (
 )
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.far import conclude_far, take_inputs
-from cellist.engine.inputs import check_arguments, find_upstream, resolve
+from cellist.engine.inputs import ATOMS, check_arguments, find_upstream, resolve
 from cellist.engine.pausing import Suspension
 from cellist.engine.retrying import wants_retry
 from cellist.engine.reuse import find, store
@@ -113,7 +113,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                 type(outcome) is Ok
                 and not plan.is_flow
                 and not x.cancelling
-                and not is_special(outcome.value)
+                and (outcome.value.__class__ in ATOMS or not is_special(outcome.value))
                 and x.transaction is None
             ):
                 if plan.cache.__class__ is not Reason or x.recalls is not None:

@@ -24,7 +24,7 @@ from cellist.history.decisions import Decision
 from cellist.history.pace import Pace
 from cellist.history.queries import Reader
 from cellist.history.rows import Rows, storable
-from cellist.model.events import Event, LogWritten
+from cellist.model.events import Journal, LogWritten
 from cellist.model.ids import as_hex
 from cellist.model.locations import ensure
 from cellist.model.runs import Run
@@ -55,8 +55,7 @@ class History(Reader):
         self.path = path
         self._warn_with = on_warning
         self._warned: set[str] = set()
-        self._queue: deque[Run | LogWritten] = deque()
-        self.sink: Callable[[Event], object] = sink_into(self._queue)
+        self._queue = self.sink = Journal()
         self._memory = f"file:cellist-{id(self)}-{next(_memory_names)}?mode=memory&cache=shared"
         self._connection: sqlite3.Connection | None = None
         self._session = 0
@@ -357,19 +356,6 @@ class History(Reader):
                 self._warn_with(message)
             except Exception:
                 time.sleep(0)  # warnings turned into errors must not end this thread
-
-
-def sink_into(queue: "deque[Run | LogWritten]") -> Callable[[Event], object]:
-    """Return a sink that keeps what is written of an event: of most only whose it is.
-
-    So an event lives for a moment, and the garbage collector has less to look at.
-    """
-    append = queue.append
-
-    def sink(event: Event) -> None:
-        append(event if event.__class__ is LogWritten else event[0])  # pyright: ignore[reportArgumentType] - told by its class
-
-    return sink
 
 
 def _one_of_each(runs: list[Run]) -> list[Run]:

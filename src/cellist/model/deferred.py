@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from cellist.model.events import StateChanged
+from cellist.model.events import StateChanged, publish
 from cellist.model.ids import as_hex
 from cellist.model.runs import Entry, TaskRun
 from cellist.model.states import FINAL, NO_DATA, RUNNING, State, StateType
@@ -54,7 +54,7 @@ class MirrorRun(DeferredRun):
 
     def publish(self) -> None:
         """Announce the run by its present state."""
-        self._publish(StateChanged(self, sum(1 for _ in self.entries()) - 1))
+        publish(StateChanged(self, sum(1 for _ in self.entries()) - 1))
 
     def adopt(self, rows: Sequence[Sequence[Any]], *, final: bool) -> None:
         """Take over what became of the run elsewhere and publish it.

@@ -1,6 +1,7 @@
 """What is told of runs while they go on: each event goes to all sinks, in order."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,7 +44,31 @@ class RunUpdated(NamedTuple):
 
 Event = StateChanged | LogWritten | RunUpdated
 Sink = Callable[[Event], object]
+
+
+class Journal(deque["Run | LogWritten"]):
+    """A sink for who reads later: which runs have changed, and what they logged, in order.
+
+    It wants no event for a change of state, so none is made if it is the only sink.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        self.append(event if isinstance(event, LogWritten) else event.run)
+
+
 _faulty: set[str] = set()
+
+
+def publish(event: Event) -> None:
+    """Tell the sinks of the event's run. A fault of one of them must not fail the run."""
+    for sink in event.run.sinks:
+        try:
+            sink(event)
+        except Exception:
+            report_fault(sink)
 
 
 def report_fault(sink: Sink) -> None:

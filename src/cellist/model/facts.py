@@ -1,6 +1,6 @@
 """What a run tells about itself as values of their own."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 
@@ -37,3 +37,12 @@ class ErrorInfo(NamedTuple):
     type: str
     message: str
     traceback: str
+
+
+def policy_of(definition: Any) -> RunPolicy:
+    """Return how the runs of a definition are retried, by its options and the settings of now."""
+    plan = getattr(definition, "plan", None)
+    if plan is None:
+        return RunPolicy(0, 0.0, None)
+    now = plan()
+    return RunPolicy(now.retries, now.delays, now.jitter)

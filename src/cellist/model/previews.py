@@ -6,7 +6,7 @@ nothing is imported, nothing large is walked. Types of libraries are known by na
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 LIMIT = 80
 """No preview is longer, in characters."""
@@ -18,10 +18,10 @@ _SHOWN_ITEMS = 3
 _ITEM_LIMIT = 20
 
 
-def short(value: object) -> str:
+def short(value: Any) -> str:
     """Return what a value looks like in at most 80 characters of one line. Never raises."""
     kind = _type_of(value)
-    if kind in _BRIEF or (kind is int and -_LARGE < cast("int", value) < _LARGE):
+    if kind in _BRIEF or (kind is int and -_LARGE < value < _LARGE):
         return repr(value)  # most arguments, and these forms are always short
     try:
         return _trim(_short(value), LIMIT)
