@@ -9,6 +9,8 @@ thousand runs take a few kilobytes.
 from collections.abc import Sequence
 from typing import Any
 
+from cellist.board.folds import WIDTH as FOLD
+from cellist.board.folds import Fold, Scale
 from cellist.board.graph import graph_of
 from cellist.board.groups import Group
 from cellist.board.palette import LOOKS, MUTED, OVER, PAPER, RULE, TEXT, TROUBLE
@@ -102,8 +104,7 @@ def _timeline(view: View, groups: Sequence[Group], top: float) -> tuple[str, flo
     rows = [row for group in groups for row in group.rows if row.sent and row.lane is not None]
     begin = min((row.run.first_running for row in rows), default=0) // 1_000_000
     end = max((_last(row, view) for row in rows), default=begin)
-    span = max(end - begin, 1)
-    per_ms = (WIDTH - _LABEL - 16) / span
+    scale = Scale(begin, end, view.gaps(), _LABEL, WIDTH - _LABEL - 16)
     y = top + 10
     parts: list[str] = []
     for group in groups:
@@ -115,14 +116,25 @@ def _timeline(view: View, groups: Sequence[Group], top: float) -> tuple[str, flo
             f'<path d="M{_LABEL} {y + height - 2:.0f}H{WIDTH - 12}" stroke="{RULE}" '
             'stroke-width="0.5"/>'
         )
-        parts += _bars(group, view, begin, per_ms, y + 2)
+        parts += _bars(group, view, scale, y + 2)
         y += height
+    parts += [_fold(fold, top + 10, y) for fold in scale.folds]
     parts.append(
         f'<text x="{_LABEL}" y="{y + 12:.0f}" fill="{MUTED}" font-size="11">0</text>'
         f'<text x="{WIDTH - 12}" y="{y + 12:.0f}" fill="{MUTED}" font-size="11" '
-        f'text-anchor="end">{duration(span / 1000)}</text>'
+        f'text-anchor="end">{duration(max(end - begin, 1) / 1000)}</text>'
     )
     return ("".join(parts), y + 20 - top) if rows else ("", 0.0)
+
+
+def _fold(fold: Fold, top: float, foot: float) -> str:
+    """Return where time is folded: two edges, and below them how long it was."""
+    edges = "".join(f"M{x:.0f} {top:.0f}V{foot:.0f}" for x in (fold.x, fold.x + FOLD))
+    return (
+        f'<path d="{edges}" stroke="{MUTED}" stroke-width="0.7" stroke-dasharray="2 3"/>'
+        f'<text x="{fold.x + FOLD / 2:.0f}" y="{foot + 12:.0f}" fill="{MUTED}" font-size="11" '
+        f'font-style="italic" text-anchor="middle">{fold.text}</text>'
+    )
 
 
 def _last(row: Row, view: View) -> int:
@@ -132,7 +144,7 @@ def _last(row: Row, view: View) -> int:
     return view.latest // 1_000_000
 
 
-def _bars(group: Group, view: View, begin: int, per_ms: float, top: float) -> list[str]:
+def _bars(group: Group, view: View, scale: Scale, top: float) -> list[str]:
     """Return the bars of a group, one path for each look and shade."""
     paths: dict[tuple[str, bool], list[str]] = {}
     thick = min(group.pitch - 1, 11)
@@ -141,8 +153,8 @@ def _bars(group: Group, view: View, begin: int, per_ms: float, top: float) -> li
             continue
         y = top + row.lane * group.pitch
         for look, start, end in row.bars():
-            x = _LABEL + (start - begin) * per_ms
-            width = max(1.5, ((end or _last(row, view)) - start) * per_ms)
+            x = scale.x(start)
+            width = max(1.5, scale.x(end or _last(row, view)) - x)
             line = (
                 f"M{x:.0f} {y + thick / 2:.1f}h{width:.0f}"
                 if look == "waiting"

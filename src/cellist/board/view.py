@@ -199,7 +199,7 @@ class View:
             "end": milliseconds(end) if end else None,
             "took": took,
             "usual": usual_text(self.usual, (end - begin) / 1e9 if end else None),
-            "idle": self._activity.gaps(),
+            "idle": self.gaps(),
             "runs": amount(total, "run"),
             "counts": ordered(self.counts),
             "saved": saved,
@@ -211,6 +211,10 @@ class View:
                 self.title, word, self.counts, [saved, f"It took {took}" if took else None]
             ),
         }
+
+    def gaps(self) -> list[tuple[int, int | None]]:
+        """Return when all that had begun only waited, in milliseconds; a last one may go on."""
+        return self._activity.gaps()
 
     def _overall(self) -> tuple[str, str]:
         """Return look and word of the board: of its only flow, or of all it holds."""

@@ -6,6 +6,7 @@ import { makeArc, paintArc } from "./arc.js";
 import { h, keyed, s, setAttr, setText } from "./dom.js";
 import { showDone } from "./progress.js";
 import { rove } from "./roving.js";
+import { Sight } from "./sight.js";
 
 const LEAST_SCALE = 0.75;
 /** Of the panel in the stylesheet, above and below. */
@@ -30,6 +31,7 @@ export function makeGraph(store, selection, open) {
   const lines = new Map();
   /** Which version of its group a node shows. @type {WeakMap<Element, number>} */
   const painted = new WeakMap();
+  const sight = new Sight((place) => fill(/** @type {HTMLElement} */ (place)));
   /** @type {import("./types.js").Drawing | null} */
   let drawing = null;
   let drawn = "";
@@ -52,7 +54,9 @@ export function makeGraph(store, selection, open) {
       h("span", { class: "cellist-node-state" }));
     button.addEventListener("click", () => open(id));
     selection.attach(button, id);
-    return h("div", { role: "listitem", class: "cellist-place", "data-group": id }, button);
+    const place = h("div", { role: "listitem", class: "cellist-place", "data-group": id }, button);
+    sight.watch(place);
+    return place;
   }
 
   /**
@@ -60,9 +64,15 @@ export function makeGraph(store, selection, open) {
    * @param {[number, number, number]} at
    */
   function updateNode(place, [id, x, y]) {
-    const group = store.groups.get(id);
+    const version = store.groups.get(id)?.version;
     const transform = `translate(${x}px, ${y}px)`;
     if (place.style.transform !== transform) place.style.transform = transform;
+    if (version !== painted.get(place) && (!painted.has(place) || sight.takes(place))) fill(place);
+  }
+
+  /** Show a group in its node. @param {HTMLElement} place */
+  function fill(place) {
+    const group = store.groups.get(Number(place.getAttribute("data-group")));
     if (!group || painted.get(place) === group.version) return;
     painted.set(place, group.version);
     const button = /** @type {HTMLElement} */ (place.firstElementChild);
@@ -116,6 +126,7 @@ export function makeGraph(store, selection, open) {
     el,
     paint() {
       if (!store.graph) return;
+      sight.begin(store.goesOn);
       keyed(nodes, made, layOut(store.graph).nodes, ([id]) => id, makeNode, updateNode);
       settle();
     },
@@ -132,6 +143,9 @@ export function makeGraph(store, selection, open) {
     },
     focus(group) {
       /** @type {HTMLElement | null | undefined} */ (made.get(group)?.querySelector("button"))?.focus();
+    },
+    stop() {
+      sight.stop();
     },
   };
 }

@@ -4,6 +4,7 @@
 // of which one cell at a time can be chosen.
 
 import { h, setAttr, setText } from "./dom.js";
+import { number } from "./numbers.js";
 
 const MARKED = new Set(["failed", "crashed"]);
 /** Left padding of the group's body in the stylesheet. */
@@ -37,7 +38,7 @@ export function makeGrid(store, id, selection, inks, open) {
   /** @param {number} index */
   function nameOf(index) {
     const row = store.byGroup.get(id)?.get(index);
-    return row ? `${row.name}: ${row.word}` : `run ${(index + 1).toLocaleString("en")}: ${store.word(store.lookOf[cells()[index]])}`;
+    return row ? `${row.name}: ${row.word}` : `run ${number(index + 1)}: ${store.word(store.lookOf[cells()[index]])}`;
   }
 
   /** @param {MouseEvent} event */

@@ -3,6 +3,8 @@
 // same words as `wording` in Python, worked out here so that a change of state costs a few bytes
 // on the way and nothing where nobody looks: a test compares them.
 
+import { number } from "./numbers.js";
+
 /** @typedef {import("./store.js").Store} Store */
 
 const WHILE_ACTIVE = ["cancelling", "running", "waiting", "paused"];
@@ -11,9 +13,6 @@ const WHEN_OVER = ["failed", "crashed", "cancelled", "skipped", "completed", "ca
 const TROUBLE = ["failed", "crashed"];
 
 let changes = 0;
-
-/** @param {number} n */
-const number = (n) => n.toLocaleString("en");
 
 export class Group {
   /**
@@ -45,8 +44,8 @@ export class Group {
     this.over = 0;
     /** How many runs have a look. @type {Map<string, number>} */
     this.numbers = new Map();
-    /** @type {{version: number, counts: [string, number][], look: string, label: string}} */
-    this.said = { version: -1, counts: [], look: "pending", label: "" };
+    /** @type {{version: number, counts: [string, number][], look: string}} */
+    this.said = { version: -1, counts: [], look: "pending" };
   }
 
   /** Note that something is different. */
@@ -111,9 +110,7 @@ export class Group {
   /** What was worked out from the cells, anew if they changed. */
   get words() {
     if (this.said.version !== this.version) {
-      const counts = ordered(this.numbers, this.store.order);
-      const label = counts.map(([look, n]) => `${number(n)} ${this.store.word(look)}`).join(", ");
-      this.said = { version: this.version, counts, look: lookOfMany(this.numbers), label: `${this.name}: ${label}` };
+      this.said = { version: this.version, counts: ordered(this.numbers, this.store.order), look: lookOfMany(this.numbers) };
     }
     return this.said;
   }
@@ -128,7 +125,7 @@ export class Group {
   }
 
   get label() {
-    return this.words.label;
+    return `${this.name}: ${this.counts.map(([look, n]) => `${number(n)} ${this.store.word(look)}`).join(", ")}`;
   }
 
   get word() {

@@ -2,6 +2,7 @@
 // The lines above the tabs: state, title, time, counts, what reuse saved, the next retry.
 
 import { h, keyed, setAttr, setText } from "./dom.js";
+import { number } from "./numbers.js";
 import { growing } from "./time.js";
 
 const SPEAK_EVERY = 5000;
@@ -80,7 +81,7 @@ export function makeHeader(store, commands, card, unfold, filter) {
           chip.addEventListener("click", () => filter(look));
           return chip;
         },
-        (chip, [look, n]) => setText(chip, `${store.icon(look)} ${n.toLocaleString("en")} ${store.word(look)}`));
+        (chip, [look, n]) => setText(chip, `${store.icon(look)} ${number(n)} ${store.word(look)}`));
       setAttr(bar, "data-empty", total ? null : "");
       setText(why, header.why ?? "");
       setAttr(why, "title", header.why);

@@ -7,7 +7,9 @@ import { h, keyed, setAttr, setText } from "./dom.js";
 import { Filter } from "./filter.js";
 import { makeGrid } from "./grid.js";
 import { showDone } from "./progress.js";
+import { number } from "./numbers.js";
 import { rove } from "./roving.js";
+import { Sight } from "./sight.js";
 import { countdown, growing } from "./time.js";
 import { makeToolbar } from "./toolbar.js";
 
@@ -41,7 +43,15 @@ export function makeList(store, commands, pane, selection, inks, want) {
   /** How many runs of a group are listed; only open groups are here.
    * @type {Map<number, number>} */
   const opened = new Map();
-  let width = 0;
+  /** What shows a time that goes on. @type {Set<Element>} */
+  const ticking = new Set();
+  const sight = new Sight((el) => {
+    const part = parts.get(Number(el.getAttribute("data-group")));
+    const group = part && store.groups.get(part.id);
+    if (part && group) updateGroup(part, group, true);
+  });
+  /** What all lines depend on, besides their groups. */
+  let around = "";
 
   /** The parts of a line that opens. @param {string} kind */
   function makeLine(kind) {
@@ -83,10 +93,11 @@ export function makeList(store, commands, pane, selection, inks, want) {
     const note = h("p", { class: "cellist-more" });
     body.append(grid.el, rows, more, note);
     const buttons = h("span", { class: "cellist-buttons" });
-    const el = h("div", { class: "cellist-group", role: "listitem" }, h("div", { class: "cellist-run-head" }, line, buttons), body);
+    const el = h("div", { class: "cellist-group", role: "listitem", "data-group": id }, h("div", { class: "cellist-run-head" }, line, buttons), body);
     /** @type {Map<string, Element>} */
     const known = new Map();
-    return { el, line, buttons, body, grid, rows, more, note, known, painted: -1, key: "" };
+    sight.watch(el);
+    return { id, el, line, buttons, body, grid, rows, more, note, known, painted: -1, around: "", shown: /** @type {number | undefined} */ (0) };
   }
 
   /**
@@ -163,14 +174,17 @@ export function makeList(store, commands, pane, selection, inks, want) {
   /**
    * @param {ReturnType<typeof makeParts>} part
    * @param {Group} group
+   * @param {boolean} [isSeen]
    */
-  function updateGroup(part, group) {
-    const fitting = filter.active ? filter.pick(group, inOrder(group.id)) : null;
-    const isOpen = !group.run && (opened.has(group.id) || (fitting !== null && group.total > 1));
-    const key = `${isOpen} ${opened.get(group.id)} ${filter.version} ${store.closed} ${inks.version} ${width} ${pane.run()}`;
-    if (part.painted === group.version && part.key === key) return;
+  function updateGroup(part, group, isSeen = false) {
+    const shown = opened.get(group.id);
+    const isSame = part.around === around && part.shown === shown;
+    if (isSame && (part.painted === group.version || !(isSeen || sight.takes(part.el)))) return;
     part.painted = group.version;
-    part.key = key;
+    part.around = around;
+    part.shown = shown;
+    const fitting = filter.active ? filter.pick(group, inOrder(group.id)) : null;
+    const isOpen = !group.run && (shown !== undefined || (fitting !== null && group.total > 1));
     const [, name, state, detail, took, why] = part.line.children;
     setAttr(part.line, "aria-expanded", String(isOpen || (group.run !== null && group.run === pane.run())));
     setAttr(part.line, "style", `--depth:${Math.min(group.depth, 6)}`);
@@ -203,7 +217,7 @@ export function makeList(store, commands, pane, selection, inks, want) {
     keyed(part.rows, part.known, shown, (row) => row.id, makeRow, updateRow);
     const rest = !store.closed && !filter.active && all.length < group.total;
     part.more.hidden = shown.length >= all.length && !rest;
-    setText(part.more, `Show more of ${(fitting ? all.length : group.total).toLocaleString("en")}`);
+    setText(part.more, `Show more of ${number(fitting ? all.length : group.total)}`);
     part.note.hidden = !store.closed || !group.more;
     setText(part.note, group.more ?? "");
   }
@@ -240,6 +254,8 @@ export function makeList(store, commands, pane, selection, inks, want) {
     setText(name, row.name);
     setText(detail, row.attempt ?? "");
     setAttr(took, "data-run", row.took ? null : row.id);
+    if (row.took) ticking.delete(took);
+    else ticking.add(took);
     setText(took, row.took ?? "");
     setText(why, row.doing?.[1] ?? row.error ?? row.why ?? "");
     showDone(line, row.doing);
@@ -252,7 +268,9 @@ export function makeList(store, commands, pane, selection, inks, want) {
   }
 
   function paint() {
-    width = lines.clientWidth; // once: asked for between two writes, it would lay out everything again
+    const width = lines.clientWidth; // once: asked for between two writes, it would lay out everything again
+    around = `${filter.version} ${store.closed} ${inks.version} ${width} ${pane.run()}`;
+    sight.begin(store.goesOn);
     toolbar.paint();
     let fit = 0;
     const groups = [...store.groups.values()].filter((group) => {
@@ -292,13 +310,17 @@ export function makeList(store, commands, pane, selection, inks, want) {
     },
     tick(now) {
       if (store.closed) return;
-      for (const cell of el.querySelectorAll("[data-run]")) {
+      for (const cell of ticking) {
+        if (!lines.contains(cell)) ticking.delete(cell);
         const row = store.rows.get(cell.getAttribute("data-run") ?? "");
         if (!row) continue;
         const last = row.bars?.[row.bars.length - 1];
         if (row.due) setText(cell, countdown(row.due - now));
         else if (last && last[2] === null) setText(cell, growing(now - last[1]));
       }
+    },
+    stop() {
+      sight.stop();
     },
     mark() {
       for (const [id, part] of parts) {

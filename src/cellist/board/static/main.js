@@ -178,7 +178,7 @@ function start(model, el) {
     model.off("msg:custom", receive);
     leave(ident, view);
     resized.disconnect();
-    timeline.stop?.();
+    for (const painter of [graph, timeline, list]) painter.stop?.();
     commands.stop();
     detail.stop();
     forms.stop();

@@ -37,6 +37,11 @@ export class Store {
     this.byGroup = new Map();
   }
 
+  /** Whether more is to come. */
+  get goesOn() {
+    return !this.closed && !this.header?.end;
+  }
+
   /** The kernel's time now, in milliseconds. */
   now() {
     return Date.now() + this.skew;

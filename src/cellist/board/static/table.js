@@ -27,8 +27,17 @@ export function makeTable(store) {
         if (URGENT.has(row.look)) lines.push([row.name, row.word, row.attempt ?? "", row.took ?? "", row.error ?? row.why ?? ""]);
       }
     }
-    body.replaceChildren(...lines.slice(0, MOST).map(([name, ...rest]) => h("tr", {},
-      h("th", { scope: "row" }, name), ...rest.map((text) => h("td", {}, text)))));
+    fit(lines.slice(0, MOST));
+  }
+
+  /** Write the lines over those there are: to make hundreds of cells anew costs a frame. @param {string[][]} lines */
+  function fit(lines) {
+    while (body.children.length > lines.length) body.lastElementChild?.remove();
+    lines.forEach((texts, place) => {
+      const line = body.children[place] ?? body.appendChild(
+        h("tr", {}, ...texts.map((_, i) => (i ? h("td", {}) : h("th", { scope: "row" })))));
+      texts.forEach((text, i) => setText(line.children[i], text));
+    });
   }
 
   return {

@@ -4,12 +4,17 @@
 
 import { PACE_HEIGHT, paintBars, paintFolds, paintPace, rowAt } from "./bars.js";
 import { h, keyed, setAttr, setText } from "./dom.js";
+import { number } from "./numbers.js";
 import { lineUp, rove } from "./roving.js";
 import { makeScale } from "./scale.js";
+import { Sight } from "./sight.js";
+
+/** Milliseconds until what runs is drawn longer. */
+const GROWTH = 90;
 
 /** @typedef {import("./types.js").Group} Group */
-/** @typedef {{el: HTMLElement, label: HTMLElement, canvas: HTMLCanvasElement, seen: boolean,
- *   group: Group | null, version: number, key: string}} Band */
+/** @typedef {{el: HTMLElement, label: HTMLElement, canvas: HTMLCanvasElement,
+ *   group: Group, version: number, key: string, at: number}} Band */
 
 /**
  * @param {import("./store.js").Store} store
@@ -28,25 +33,22 @@ export function makeTimeline(store, selection, inks, open) {
   /** @type {Map<number, Band>} */
   const parts = new Map();
   const settle = rove(bands, ".cellist-band-name", lineUp);
-  const sight = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      const band = parts.get(Number(entry.target.getAttribute("data-group")));
-      if (!band) continue;
-      band.seen = entry.isIntersecting;
-      if (band.seen) draw(band);
-    }
+  const sight = new Sight((el) => {
+    const band = parts.get(Number(el.getAttribute("data-group")));
+    if (!band) return;
+    name(band);
+    draw(band, store.now());
   });
   let width = 0;
   let scale = makeScale(0, 1, false, [], 600);
 
-  const goesOn = () => !store.closed && !store.header?.end;
   const rows = (/** @type {number} */ group) => [...(store.byGroup.get(group)?.values() ?? [])];
 
   /** @param {number} now */
   function rescale(now) {
     const header = store.header;
     const begin = header?.start ?? now;
-    const next = makeScale(begin, header?.end ?? now, goesOn(), header?.idle ?? [], width);
+    const next = makeScale(begin, header?.end ?? now, store.goesOn, header?.idle ?? [], width);
     if (next.key === scale.key) return;
     scale = next;
     axis.replaceChildren(
@@ -73,8 +75,8 @@ export function makeTimeline(store, selection, inks, open) {
     canvas.addEventListener("pointermove", (event) => selection.point(id, at(event)?.id));
     canvas.addEventListener("pointerleave", () => selection.leave());
     canvas.addEventListener("click", (event) => open(id, at(event)?.id));
-    parts.set(id, { el: band, label, canvas, seen: false, group: null, version: -1, key: "" });
-    sight.observe(band);
+    parts.set(id, { el: band, label, canvas, group, version: -1, key: "", at: 0 });
+    sight.watch(band);
     return band;
   }
 
@@ -95,36 +97,45 @@ export function makeTimeline(store, selection, inks, open) {
   }
 
   /**
-   * @param {Element} _el
+   * @param {Element} el
    * @param {Group} group
    */
-  function updateBand(_el, group) {
+  function updateBand(el, group) {
     const band = parts.get(group.id);
     if (!band) return;
-    if (band.group !== group || band.version !== group.version) {
-      band.group = group;
-      band.version = group.version;
-      band.key = "";
-      const many = group.total > 1 ? ` ×${group.total.toLocaleString("en")}` : "";
-      setText(band.label, `${store.icon(group.look)} ${group.name}${many}`);
-      setAttr(band.label, "class", `cellist-band-name is-${group.look}`);
-      setAttr(band.label, "style", `--depth:${Math.min(group.depth, 6)}`);
-      setAttr(band.label, "aria-description", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
-      const height = heightOf(group);
-      if (band.canvas.style.height !== `${height}px`) band.canvas.style.height = `${height}px`;
-    }
-    if (band.seen) draw(band);
+    band.group = group;
+    if (band.version !== group.version && (band.version < 0 || sight.takes(el))) name(band);
   }
 
-  /** @param {Band} band */
-  function draw(band) {
+  /** Say beside a band what it is. @param {Band} band */
+  function name(band) {
+    const group = band.group;
+    if (band.version === group.version) return;
+    band.version = group.version;
+    const many = group.total > 1 ? ` ×${number(group.total)}` : "";
+    setText(band.label, `${store.icon(group.look)} ${group.name}${many}`);
+    setAttr(band.label, "class", `cellist-band-name is-${group.look}`);
+    setAttr(band.label, "style", `--depth:${Math.min(group.depth, 6)}`);
+    setAttr(band.label, "aria-description", `${group.label}${group.took ? `, took ${group.took}` : ""}`);
+    const height = heightOf(group);
+    if (band.canvas.style.height !== `${height}px`) band.canvas.style.height = `${height}px`;
+  }
+
+  /**
+   * Paint a band if it would look different: what runs grows with time, the rest stays.
+   * @param {Band} band
+   * @param {number} now
+   */
+  function draw(band, now) {
     const { group, canvas } = band;
     const pen = canvas.getContext("2d");
-    if (!group || !pen || width <= 0) return;
+    if (!pen || width <= 0) return;
     const marked = selection.group === group.id ? selection.run : "";
-    const key = `${scale.key}|${inks.version}|${marked}|${window.devicePixelRatio}`;
-    if (key === band.key && !(goesOn() && group.over < group.total)) return;
+    const key = `${scale.key}|${inks.version}|${marked}|${window.devicePixelRatio}|${group.version}`;
+    const grows = store.goesOn && group.over < group.total && now - band.at >= GROWTH;
+    if (key === band.key && !grows) return;
     band.key = key;
+    band.at = now;
     const height = heightOf(group);
     const ratio = window.devicePixelRatio || 1;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -134,39 +145,43 @@ export function makeTimeline(store, selection, inks, open) {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     if (scale.folds.length) paintFolds(pen, scale, height, inks.get("rule"));
-    const how = { scale, pitch: group.pitch, width, now: store.closed ? scale.time(width) : store.now(), marked, inks };
+    const how = { scale, pitch: group.pitch, width, now: store.closed ? scale.time(width) : now, marked, inks };
     if (group.pace) paintPace(pen, group.pace, how);
     else paintBars(pen, rows(group.id), how);
   }
 
-  function drawAll() {
-    for (const band of parts.values()) if (band.seen) draw(band);
+  /** @param {number} now */
+  function drawAll(now) {
+    for (const band of parts.values()) if (sight.seen.has(band.el)) draw(band, now);
   }
 
   return {
     el,
     paint() {
       width = axis.clientWidth;
-      rescale(store.now());
+      const now = store.now();
+      rescale(now);
+      sight.begin(store.goesOn);
       const groups = [...store.groups.values()].filter((group) => group.lanes > 0);
       keyed(bands, made, groups, (group) => group.id, makeBand, updateBand);
       for (const id of parts.keys()) if (!made.has(id)) parts.delete(id);
       settle();
+      drawAll(now);
     },
     tick(now) {
-      if (!goesOn()) return;
+      if (!store.goesOn) return;
       rescale(now);
-      drawAll();
+      drawAll(now);
     },
     mark() {
       for (const [id, band] of parts) setAttr(band.el, "data-marked", id === selection.group ? "" : null);
-      drawAll();
+      drawAll(store.now());
     },
     focus(group) {
       parts.get(group)?.label.focus();
     },
     stop() {
-      sight.disconnect();
+      sight.stop();
     },
   };
 }

@@ -2,6 +2,7 @@
 // Above the list: search, and a switch for each state and each tag there is.
 
 import { h, keyed, setAttr, setText } from "./dom.js";
+import { number } from "./numbers.js";
 
 /**
  * @param {import("./store.js").Store} store
@@ -52,10 +53,10 @@ export function makeToolbar(store, filter, changed) {
       const counts = new Map(store.header?.counts);
       for (const look of filter.looks) if (!counts.has(look)) counts.set(look, 0);
       keyed(looks, lookButtons, counts, ([look]) => look, ([look]) => makeSwitch(filter.looks, look),
-        (button, [look, number]) => {
+        (button, [look, n]) => {
           setAttr(button, "class", `cellist-switch is-${look}`);
           setAttr(button, "aria-pressed", String(filter.looks.has(look)));
-          setText(button, `${store.icon(look)} ${store.word(look)} ${number.toLocaleString("en")}`);
+          setText(button, `${store.icon(look)} ${store.word(look)} ${number(n)}`);
         });
       const known = new Set([...store.groups.values()].flatMap((group) => group.tags ?? []).concat(...filter.tags));
       keyed(tags, tagButtons, [...known].sort(), (tag) => tag, (tag) => makeSwitch(filter.tags, tag),
@@ -70,7 +71,6 @@ export function makeToolbar(store, filter, changed) {
      * @param {number} all
      */
     tell(shown, listed, all) {
-      const number = (/** @type {number} */ n) => n.toLocaleString("en");
       setText(found, filter.active
         ? `${number(shown)} of ${number(listed)}${listed < all ? " listed" : ""} runs`
         : "");
