@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import threading
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import (
     CancelledRun,
     ConfigurationError,
+    CrashedRun,
     MissingResult,
     ObjectNotFound,
     ParameterBindError,
@@ -32,6 +34,7 @@ from cellist.settings import temporary_settings
 from cellist.states import Completed
 from cellist.task_worker import BackgroundWorker, read_parameters
 from cellist.tasks import Task
+from cellist.worker import database, watching
 from cellist.worker.floor import Floor
 from cellist.worker.futures import watcher_here
 from cellist.worker.losses import here
@@ -327,6 +330,87 @@ class TestResults:
         assert record.result == "8"
 
 
+class TestTheQueueGoesAway:
+    @pytest.mark.parametrize("replaced", [False, True])
+    @pytest.mark.parametrize("by_id", [False, True])
+    def test_who_waits_is_told(self, queue, replaced, by_id, monkeypatch):
+        monkeypatch.setattr(watching, "GONE_SECONDS", 0.2)
+        future = double.delay(1)
+        if by_id:
+            future = PrefectDistributedFuture(future.task_run_id)
+            assert future.state.is_scheduled()
+        caught = []
+
+        def wait_for_ever():
+            try:
+                future.result()
+            except Exception as error:
+                caught.append(error)
+
+        waiting = threading.Thread(target=wait_for_ever)
+        waiting.start()
+        until(lambda: watcher_here()._awaited)
+        take_away(queue)
+        if replaced:
+            queue.last_change()
+        waiting.join(30)
+        assert not waiting.is_alive()
+        (error,) = caught
+        assert isinstance(error, CrashedRun)
+        for part in ("is not known", str(queue.path), "deleted or replaced", "again"):
+            assert part in str(error)
+        assert future.state.is_crashed()
+
+    def test_who_waits_is_told_if_it_cannot_be_made_again(self, queue, monkeypatch):
+        monkeypatch.setattr(watching, "GONE_SECONDS", 0.2)
+        future = double.delay(1)
+        watcher_here().await_end(future)
+        monkeypatch.setattr(database, "ensure", Mock(side_effect=PermissionError("read-only")))
+        take_away(queue)
+        until(lambda: future.outcome is not None)
+        with pytest.raises(CrashedRun, match="deleted or replaced"):
+            future.result(timeout=30)
+
+    def test_one_that_comes_back_in_time_is_no_loss(self, queue):
+        future = double.delay(1)
+        watcher_here().await_end(future)
+        aside = queue.path.with_name("aside")
+        queue.close()
+        watcher_here().queue.close()
+        aside.mkdir()
+        for part in queue.path.parent.glob("queue.sqlite*"):
+            part.rename(aside / part.name)
+        watcher_here()._bell.ring()
+        for part in aside.iterdir():
+            part.replace(queue.path.parent / part.name)
+        with BackgroundWorker(double):
+            assert future.result(timeout=30) == 2
+
+    def test_a_worker_goes_on_with_the_new_one(self, queue, caplog):
+        began, go = threading.Event(), threading.Event()
+
+        @plain
+        def hold():
+            began.set()
+            go.wait(30)
+
+        with BackgroundWorker(hold, double):
+            first = hold.delay()
+            assert began.wait(30)
+            take_away(queue)
+            second = double.delay(2)  # with the number in the new file that the first had
+            assert second.result(timeout=30) == 4
+            go.set()
+            until(lambda: "not in the queue any more" in caplog.text)
+            assert double.delay(3).result(timeout=30) == 6
+        assert cellist.run(first.task_run_id).state == "Completed"
+
+
+def take_away(queue):
+    for part in queue.path.parent.glob("queue.sqlite*"):
+        part.unlink()
+
+
 class TestUnknown:
     def test_says_that_there_is_no_such_run(self):
         future = PrefectDistributedFuture(task_run_id=UUID(int=5))
@@ -446,7 +530,7 @@ class TestCancel:
 
         def begin_late(self, job, data):
             claimed.set()
-            until(lambda: job.seq in self.cancelled)
+            until(lambda: job.id in self.cancelled)
             begin(self, job, data)
 
         monkeypatch.setattr(floor, "_begin", begin_late)

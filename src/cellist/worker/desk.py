@@ -44,7 +44,7 @@ class Desk:
     """Deals with the queue for one worker, whose `tasks` are names by keys.
 
     `take` gets each run that was claimed, `room` says how many more may be, `lost` gets the runs
-    of dead workers, and `cancel` the numbers of runs somebody asked to cancel. They are called in
+    of dead workers, and `cancel` the ids of runs somebody asked to cancel. They are called in
     the desk's thread.
     """
 
@@ -57,7 +57,7 @@ class Desk:
         take: Callable[[Job], object],
         room: Callable[[], int | None],
         lost: Callable[[list[Lost]], object],
-        cancel: Callable[[int], object],
+        cancel: Callable[[str], object],
     ) -> None:
         self.queue = Queue(path)
         self.terms = terms
@@ -65,7 +65,7 @@ class Desk:
         self._take, self._room, self._lost, self._cancel = take, room, lost, cancel
         self._bell = Bell(path)
         self._ended: deque[tuple[Ended, Callable[[bool], object]]] = deque()
-        self._noted: dict[int, tuple[float, Callable[[], list[StateRow]]]] = {}
+        self._noted: dict[str, tuple[float, Callable[[], list[StateRow]]]] = {}
         self.skipped: set[str] = set()
         """Runs that this worker could not read and that it leaves to others."""
         self._lock = threading.Lock()
@@ -78,13 +78,14 @@ class Desk:
         """Whether a round failed, so that its news may not have been looked at."""
         self._beat_at = self._lost_at = self._worked_at = 0.0
         self._complained = False
-        self.owner = 0
+        self.owner = self._opened = 0
         self._enter()
         self._thread = threading.Thread(target=self._serve, name="cellist-desk", daemon=True)
         self._thread.start()
 
     def _enter(self) -> None:
         self.owner = self.queue.enter(self.terms.client, this_process(), self.tasks)
+        self._opened = self.queue.opened
 
     def open(self) -> None:
         """Begin to claim runs."""
@@ -98,14 +99,14 @@ class Desk:
     def end(self, ended: Ended, told: Callable[[bool], object]) -> None:
         """Acknowledge a run. `told` hears whether that was taken, once it is on the disk."""
         with self._lock:
-            self._noted.pop(ended.job.seq, None)
+            self._noted.pop(ended.job.id, None)
             self._ended.append((ended, told))
         self._bell.ring()
 
     def note(self, job: Job, rows: Callable[[], list[StateRow]]) -> None:
         """Write the states of a run soon, unless it has ended by then."""
         with self._lock:
-            self._noted[job.seq] = time.monotonic() + _NOTE_AFTER, rows
+            self._noted[job.id] = time.monotonic() + _NOTE_AFTER, rows
 
     def close(self) -> None:
         """Acknowledge what has ended, give back what has not, and end the thread."""
@@ -152,27 +153,29 @@ class Desk:
 
     def _round(self, rung: bool) -> None:
         now = time.monotonic()
-        if now >= self._beat_at:
+        has_news = self.queue.has_changed() or rung or self._has_missed
+        is_new = self.queue.opened != self._opened  # the file was deleted or replaced
+        if now >= self._beat_at or is_new:
             self._beat_at = now + min(5.0, self.terms.lease / 6)
             if not self.queue.beat(self.owner):
                 self._enter()
+            self._opened = self.queue.opened
         if now >= self._lost_at:
             self._lost_at = now + _LOOK_FOR_LOST
             found = settle_lost(self.queue, self.terms.lease)
             if found:
                 self._lost(found)
-        has_news = self.queue.has_changed() or rung or self._has_missed
         if has_news:
-            for seq in self.queue.cancels(self.owner):
-                self._cancel(seq)
+            for run_id in self.queue.cancels(self.owner):
+                self._cancel(run_id)
         self._exchange(now, has_news)
         self._take_claimed()
 
     def _exchange(self, now: float, has_news: bool) -> None:
         ended = [self._ended[index] for index in range(len(self._ended))]
         with self._lock:
-            due = [seq for seq, (at, _) in self._noted.items() if at <= now]
-            noted = [(seq, self._noted.pop(seq)[1]()) for seq in due]
+            due = [run_id for run_id, (at, _) in self._noted.items() if at <= now]
+            noted = [(run_id, self._noted.pop(run_id)[1]()) for run_id in due]
         most = self._places() if self._is_open else 0
         claims = most > 0 and (has_news or self._may_have_more or bool(ended))
         if not (ended or noted or claims):
@@ -188,8 +191,8 @@ class Desk:
         if claims:
             self._may_have_more = len(jobs) == most
         if jobs and not self._is_open:  # told to stop while it claimed
-            seqs = [job.seq for job in jobs]
-            self.queue.release(self.owner, seqs, "Its worker stopped first.", begun=False)
+            ids = [job.id for job in jobs]
+            self.queue.release(self.owner, ids, "Its worker stopped first.", begun=False)
             jobs = []
         if jobs or ended:
             self._worked_at = now

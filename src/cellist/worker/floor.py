@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from cellist import settings
+from cellist.exceptions import QueueError
 from cellist.future import PrefectFuture
 from cellist.model.deferred import DeferredRun
 from cellist.model.ids import as_uuid
@@ -43,12 +45,12 @@ class Floor:
         self.in_flight: dict[str, dict[UUID, datetime]] = defaultdict(dict)
         self.finished: dict[str, int] = defaultdict(int)
         self._lock = threading.RLock()
-        self.busy: dict[int, Job] = {}
-        """Claimed runs that have not ended, by their numbers in the queue."""
-        self._futures: dict[int, PrefectFuture[Any]] = {}
-        self.cancelled: set[int] = set()
+        self.busy: dict[str, Job] = {}
+        """Claimed runs that have not ended, by their ids."""
+        self._futures: dict[str, PrefectFuture[Any]] = {}
+        self.cancelled: set[str] = set()
         """Claimed runs that somebody asked to cancel, maybe before they have begun."""
-        self._told: dict[int, Callable[[], object]] = {}
+        self._told: dict[str, Callable[[], object]] = {}
         """Whom to tell that a run is acknowledged."""
         self._hinted: set[str] = set()
         self._desk: Desk | None = None
@@ -105,8 +107,8 @@ class Floor:
         if left:
             names = ", ".join(f"{job.task} ({_id(job)})" for job in left.values())
             _log.warning("Given back to the queue, as it did not end in time: %s", names)
-        for seq in left:
-            self._cancel(seq)
+        for run_id in left:
+            self._cancel(run_id)
         for call in told.values():  # nobody else will
             call()
 
@@ -128,7 +130,7 @@ class Floor:
         job = self.desk.queue.claim_one(self.desk.owner, run_id)
         if job is None:
             return False
-        self._told[job.seq] = told
+        self._told[job.id] = told
         self._take(job)
         return True
 
@@ -139,7 +141,7 @@ class Floor:
         """
         sealed = self.desk.queue.payload(job.parameters)
         with self._lock:
-            self.busy[job.seq] = job
+            self.busy[job.id] = job
             self.in_flight[job.key][_id(job)] = datetime.now(UTC)
         name = job.about.get("run") or job.task
         _log.log(self.tells, "Received task run: %s - %s", _id(job), name)
@@ -156,7 +158,7 @@ class Floor:
 
     def _begin(self, job: Job, data: dict[str, Any]) -> None:
         desk = self._desk
-        if desk is None or job.seq not in self.busy:
+        if desk is None or job.id not in self.busy:
             return  # it was given back meanwhile
         task = self._tasks[job.key]
         try:
@@ -168,9 +170,9 @@ class Floor:
         if other is not None:
             future.run.log(logging.WARNING, other)
             self._hint(other)
-        self._futures[job.seq] = future
+        self._futures[job.id] = future
         future.on_settled(partial(self._ended, desk, job))
-        if job.seq in self.cancelled:
+        if job.id in self.cancelled:
             future.cancel()
 
     def _ended(self, desk: Desk, job: Job, future: Any) -> None:
@@ -179,28 +181,34 @@ class Floor:
         outcome = seal(outcome_of(job.id), pack_outcome(job.task, future.outcome))
         ended = Ended(job, run.rows(), facts_of(run), outcome)
         with self._lock:
-            self._futures.pop(job.seq, None)
-            if job.seq not in self.busy:
+            self._futures.pop(job.id, None)
+            if job.id not in self.busy:
                 return  # it was given back to the queue
         desk.end(ended, partial(self._acknowledged, job))
 
     def _acknowledged(self, job: Job, was_taken: bool) -> None:
         if not was_taken:
-            _log.warning(
-                "Task run %s ended here after it was taken for lost and given to another worker; "
-                "what it gave here is dropped.",
-                _id(job),
-            )
+            _log.warning("Task run %s %s; what it gave here is dropped.", _id(job), self._why(job))
         self._put_down(job)
+
+    def _why(self, job: Job) -> str:
+        """Return why the end of a run was not taken."""
+        with suppress(QueueError):
+            if self._desk is not None and self._desk.queue.find(job.id) is None:
+                return (
+                    f"ended here, but is not in the queue any more: the file "
+                    f"{self._desk.queue.path} was deleted or replaced"
+                )
+        return "ended here after it was taken for lost and given to another worker"
 
     def _put_down(self, job: Job) -> None:
         """Note that a run is over."""
         with self._lock:
-            self.busy.pop(job.seq, None)
-            self.cancelled.discard(job.seq)
+            self.busy.pop(job.id, None)
+            self.cancelled.discard(job.id)
             self.in_flight[job.key].pop(_id(job), None)
             self.finished[job.key] += 1
-            told = self._told.pop(job.seq, None)
+            told = self._told.pop(job.id, None)
         if told is not None:
             told()
 
@@ -213,12 +221,12 @@ class Floor:
             record_lost([lost] if lost is not None else [])
         else:
             desk.skipped.add(job.id)
-            desk.queue.release(desk.owner, [job.seq], why, begun=False)
+            desk.queue.release(desk.owner, [job.id], why, begun=False)
         self._put_down(job)
 
-    def _cancel(self, seq: int) -> None:
-        self.cancelled.add(seq)
-        future = self._futures.get(seq)
+    def _cancel(self, run_id: str) -> None:
+        self.cancelled.add(run_id)
+        future = self._futures.get(run_id)
         if future is not None:
             future.cancel()
 

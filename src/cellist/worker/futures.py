@@ -65,7 +65,8 @@ class PrefectDistributedFuture(PrefectFuture[R_co], Generic[R_co]):
         if job is None:
             message = (
                 f"No deferred run has the id {self.run.id}: it is not in the queue "
-                f"{self._watcher.queue.path}, or ended more than a week ago."
+                f"{self._watcher.queue.path}, which may have been deleted or replaced, or it "
+                "ended more than a week ago."
             )
             raise ObjectNotFound(message)
         return job
@@ -92,6 +93,18 @@ class PrefectDistributedFuture(PrefectFuture[R_co], Generic[R_co]):
         run.adopt(job.states, final=outcome is not None)
         if outcome is not None:
             self.settle(_settled_by(run, outcome))
+
+    @property
+    def was_queued(self) -> bool:
+        """Whether the run is known to have been in the queue."""
+        return self.run.definition is not _UNKNOWN
+
+    def lose(self, message: str) -> None:
+        """Take the run for lost: its queue is gone."""
+        if self.outcome is None:
+            if not self.run.is_final:
+                self.run.enter(CRASHED, None, message)
+            self.settle(Err(state_exception(self.run.public_state())))
 
     @property
     def state(self) -> State:

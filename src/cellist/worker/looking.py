@@ -27,6 +27,8 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
         self._version = -1
+        self.opened = 0
+        """How often another file than before was found in its place, also the first time."""
         self.watch = Watch()
 
     @contextmanager
@@ -49,9 +51,15 @@ class Reader:
         """Return the connection, a new one if the file was taken away."""
         if self._connection is not None and self._identity() == self._inode:
             return self._connection
-        self.close()
-        self._connection = connect(self.path)
-        self._inode = self._identity()
+        before, self._connection = self._connection, None
+        try:
+            self._connection = connect(self.path)
+            inode = self._identity()
+        finally:
+            if before is not None:
+                before.close()  # only now, or the new file may have the number of the old one
+        self.opened += inode != self._inode
+        self._inode = inode
         self._version = -1
         return self._connection
 
@@ -95,11 +103,11 @@ class Reader:
             for row in found
         ]
 
-    def cancels(self, owner: int) -> list[int]:
+    def cancels(self, owner: int) -> list[str]:
         """Return the runs of a worker that somebody asked to cancel."""
         with self.reading() as connection:
             rows = connection.execute(
-                "SELECT seq FROM jobs WHERE owner = ? AND status = 'taken' AND cancel", (owner,)
+                "SELECT id FROM jobs WHERE owner = ? AND status = 'taken' AND cancel", (owner,)
             ).fetchall()
         return [row[0] for row in rows]
 

@@ -77,8 +77,8 @@ def lose(
     `most` is how often a run may be delivered; `None`: the delivery going on is not counted. With
     `owner`, `None` is returned and nothing changed if it no longer is that worker's.
     """
-    row = connection.execute("SELECT owner, cancel FROM jobs WHERE seq = ?", (job.seq,)).fetchone()
-    if owner is not None and row[0] != owner:
+    row = connection.execute("SELECT owner, cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    if row is None or (owner is not None and row[0] != owner):
         return None
     cancelled = cancelled or bool(row[1])
     is_free = most is None or (job.delivery != AT_MOST_ONCE and job.deliveries < most)

@@ -8,6 +8,7 @@ state and its outcome are written, in one transaction; a worker that was taken f
 back finds that the run is no longer its own, and what it has to say is not taken.
 """
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from cellist.worker.looking import Reader
 from cellist.worker.losses import Lost, lose, satisfy
 
 _LAST = 2000
+_OWNER_BITS = 52
 _DELIVERIES = Job._fields.index("deliveries")
 _KEEP_SECONDS = 7 * 86_400.0
 """How long the outcome of a run is kept for those who ask for it by its id."""
@@ -63,14 +65,14 @@ class Queue(Reader):
 
     def enter(self, client: str, process: tuple[str, int, float], tasks: dict[str, str]) -> int:
         """Enter a worker with the names of its tasks by their keys, and return its number."""
+        number = 1 + secrets.randbits(_OWNER_BITS)  # unlike those of a file that was here before
         with self.writing() as (connection, _):
             _prune(connection, time.time())
-            number = connection.execute(
-                "INSERT INTO workers (client, host, pid, started, tasks, since)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (client, *process, as_json(tasks), time.time()),
-            ).lastrowid
-        assert number is not None
+            connection.execute(
+                "INSERT INTO workers (id, client, host, pid, started, tasks, since)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (number, client, *process, as_json(tasks), time.time()),
+            )
         return number
 
     def beat(self, owner: int) -> bool:
@@ -93,7 +95,7 @@ class Queue(Reader):
         owner: int,
         *,
         ended: Sequence[Ended] = (),
-        noted: Sequence[tuple[int, list[StateRow]]] = (),
+        noted: Sequence[tuple[str, list[StateRow]]] = (),
         keys: Iterable[str] = (),
         most: int = 0,
         without: Iterable[str] = (),
@@ -105,11 +107,11 @@ class Queue(Reader):
         """
         with self.writing() as (connection, number):
             late = [one for one in ended if not _acknowledge(connection, owner, one, number)]
-            for seq, states in noted:
+            for run_id, states in noted:
                 connection.execute(
                     "UPDATE jobs SET states = ?, changed = ?"
-                    " WHERE seq = ? AND owner = ? AND status = 'taken'",
-                    (as_json(states), number, seq, owner),
+                    " WHERE id = ? AND owner = ? AND status = 'taken'",
+                    (as_json(states), number, run_id, owner),
                 )
             claimed = _claim(connection, owner, keys, most, without, number) if most else []
         return claimed, late
@@ -122,15 +124,15 @@ class Queue(Reader):
             found = _take(connection, owner, rows, number)
         return found[0] if found else None
 
-    def release(self, owner: int, seqs: Iterable[int] | None, why: str, *, begun: bool) -> None:
+    def release(self, owner: int, run_ids: Iterable[str] | None, why: str, *, begun: bool) -> None:
         """Put runs of a worker, by default all, back into the queue; that is no new delivery.
 
         What has `begun` and may run at most once becomes a dead letter.
         """
         with self.writing() as (connection, number):
-            chosen = None if seqs is None else set(seqs)
+            chosen = None if run_ids is None else set(run_ids)
             for job in _taken(connection, owner):
-                if chosen is None or job.seq in chosen:
+                if chosen is None or job.id in chosen:
                     is_spent = begun and job.delivery == AT_MOST_ONCE
                     lose(connection, job, number, why, most=1 if is_spent else None)
 
@@ -247,10 +249,10 @@ def _acknowledge(connection: sqlite3.Connection, owner: int, one: Ended, number:
     job = one.job
     taken = connection.execute(
         "UPDATE jobs SET status = 'done', states = ?, facts = ?, ended = ?,"
-        " changed = ? WHERE seq = ? AND owner = ? AND deliveries = ? AND status = 'taken'",
+        " changed = ? WHERE id = ? AND owner = ? AND deliveries = ? AND status = 'taken'",
         (
             *(as_json(one.states), as_json(one.facts), time.time(), number),
-            *(job.seq, owner, job.deliveries),
+            *(job.id, owner, job.deliveries),
         ),
     ).rowcount
     if not taken:

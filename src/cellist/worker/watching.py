@@ -24,9 +24,16 @@ from cellist.worker.queue import Queue
 from cellist.worker.recording import settle_lost
 
 _log = logging.getLogger("cellist")
+GONE_SECONDS = 3.0
+"""How long a run must be missing in the queue before it is given up: the file may come back."""
 _EAGER, _BUSY, _IDLE = 0.003, 0.02, 0.25
 _EAGER_SECONDS = 30.0
 """How long after somebody began to wait the thread looks most often."""
+_LOST = (
+    "What became of `{name}` is not known: it is not in the queue {path} any more, which was "
+    "deleted or replaced meanwhile. If a worker had the run, `cellist.run(...)` may tell its end. "
+    "Queue it again, or put the file back and make its future anew by the id."
+)
 _LINGER = 2.0
 _LOST_EVERY = 1.0
 
@@ -37,8 +44,17 @@ class Watched(Protocol):
     run: Any
     outcome: Any
 
+    @property
+    def was_queued(self) -> bool:
+        """Whether the run is known to have been in the queue."""
+        ...
+
     def learn(self, job: Job, outcome: Any, problem: str | None) -> None:
         """Take over what is known of the run; `outcome` is `None` while it goes on."""
+        ...
+
+    def lose(self, message: str) -> None:
+        """Take the run for lost."""
         ...
 
 
@@ -59,6 +75,10 @@ class Watcher:
         self._waited_at = -_EAGER_SECONDS
         self._thread: threading.Thread | None = None
         self._seen = 0
+        self._opened = 0
+        """Which of the files that were found in its place that was."""
+        self._missing: dict[str, float] = {}
+        """Since when runs that were queued are not in the file."""
         self._changed: set[str] = set()
         """Runs that have changed, and whose futures are not told yet."""
         self._is_behind = False
@@ -102,8 +122,14 @@ class Watcher:
                     look_at = now + _LOST_EVERY
                     settle_lost(self.queue, self._lease)
                     self._forget()
+                self._give_up(now)
             except QueueError:
-                time.sleep(_IDLE)  # who waits goes on waiting: the file may be back
+                time.sleep(_IDLE)  # who waits goes on waiting: it may be locked or full
+                if not self.queue.path.exists():  # nor could it be made again
+                    self._missing.update(
+                        {one: now for one in self._known if one not in self._missing}
+                    )
+                    self._give_up(now)
             with self._lock:
                 if self._known:
                     left_at = now
@@ -127,6 +153,9 @@ class Watcher:
     def _look(self) -> None:
         """Tell futures what has changed. What cannot be read now is told the next time."""
         last = self.queue.last_change()
+        if self.queue.opened != self._opened:  # its numbers are not those of the file before
+            self._opened, self._seen = self.queue.opened, 0
+            self._changed.update(self._known)
         if not self._seen:
             self._seen = last
         self._changed.update(run_id for _, run_id in self.queue.changed_since(self._seen))
@@ -140,12 +169,36 @@ class Watcher:
                 self._tell(run_id)
             self._changed.discard(run_id)
 
+    def _give_up(self, now: float) -> None:
+        """End the futures of runs that are missing for too long: nobody will say what they gave."""
+        for run_id, since in list(self._missing.items()):
+            if now - since < GONE_SECONDS:
+                continue
+            del self._missing[run_id]
+            if not self._is_gone(run_id):
+                continue
+            with self._lock:
+                futures = [one() for one in self._known.get(run_id, ())]
+            for future in futures:
+                if future is not None:
+                    future.lose(_LOST.format(path=self.queue.path, name=future.run.name))
+            self._drop(run_id, {id(future) for future in futures})
+
+    def _is_gone(self, run_id: str) -> bool:
+        try:
+            return self.queue.find(run_id) is None
+        except QueueError:
+            return not self.queue.path.exists()
+
     def _tell(self, run_id: str) -> None:
         job = self.queue.find(run_id)
-        if job is None:
-            return
         with self._lock:
             futures = [one() for one in self._known.get(run_id, ())]
+        if job is None:
+            if any(one is not None and one.was_queued for one in futures):
+                self._missing.setdefault(run_id, time.monotonic())
+            return
+        self._missing.pop(run_id, None)
         outcome, problem = self.end_of(job) if job.is_over else (None, None)
         for future in futures:
             try:
