@@ -1,5 +1,6 @@
 """Settings: sources, order, text, and what is wrong with them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,48 @@ def test_own_variable_wins_and_old_names_count(monkeypatch: pytest.MonkeyPatch) 
     assert get_current_settings().tasks_default_retries == 3
 
 
-@pytest.mark.parametrize(
-    ("variable", "text"),
-    [
-        ("CELLIST_TASKS_REFRESH_CACHE", "perhaps"),
-        ("CELLIST_TASKS_DEFAULT_RETRIES", "x"),
-    ],
-)
-def test_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
+BAD = {
+    "CELLIST_TASKS_REFRESH_CACHE": ("perhaps", "expected one of 1, 0, true"),
+    "CELLIST_TASKS_DEFAULT_RETRIES": ("x", "expected a whole number of 0 or more"),
+    "CELLIST_TASKS_MAX_DELIVERIES": ("-1", "expected a whole number of 0 or more"),
+    "CELLIST_TASKS_DEFAULT_RETRY_DELAY_SECONDS": ("1,soon", "expected seconds, as a number"),
+    "CELLIST_WORKER_LEASE_SECONDS": ("nan", "expected seconds, as a number of 0 or more"),
+    "CELLIST_TASKS_DELIVERY": ("twice", "expected one of at_least_once, at_most_once"),
+    "CELLIST_CACHE": ("of", "expected one of on, refresh, readonly, off"),
+    "CELLIST_UI": ("fancy", "expected one of auto, widget, html, text, off"),
+    "CELLIST_REPLAY": ("maybe", "expected one of auto, on, off"),
+    "CELLIST_STORE": ("sqlite", "expected one of auto, index, files"),
+    "CELLIST_RESULTS_BUDGET": ("much", "expected a size such as 500MB"),
+    "CELLIST_LOGGING_LEVEL": ("loud", "expected a level such as DEBUG"),
+}
+
+
+@pytest.mark.parametrize("variable", BAD)
+def test_a_bad_variable_is_named_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    text, allowed = BAD[variable]
     monkeypatch.setenv(variable, text)
-    with pytest.raises(ConfigurationError, match=f"{variable}='{text}'"):
+    message = f"The environment variable {variable}={text!r} is not usable: {allowed}"
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
         get_current_settings()
+    monkeypatch.delenv(variable)
+    with pytest.raises(ConfigurationError, match=f"setting '{variable}' cannot be {text!r}"):
+        temporary_settings({variable: text}).__enter__()
 
 
-def test_a_bad_ui_warns_and_keeps_nobody_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_variable_is_told_at_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLIST_UI", "fancy")
-    with pytest.warns(UserWarning, match="CELLIST_UI='fancy' is not one of auto"):
-        assert get_current_settings().ui == "auto"
+    with pytest.raises(ConfigurationError, match="CELLIST_UI='fancy' is not usable"):
+        task(lambda: 1)()
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_what_is_empty_is_the_default(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    for name in ("UI", "STORE", "REPLAY", "CACHE", "RESULTS_BUDGET", "TASKS_DELIVERY"):
+        monkeypatch.setenv(f"CELLIST_{name}", text)
+    now = get_current_settings()
+    assert now == settings.Settings()
 
 
 @pytest.mark.parametrize(
@@ -70,21 +96,16 @@ def test_sizes(monkeypatch: pytest.MonkeyPatch, text: str, value: int) -> None:
     assert get_current_settings().results_budget == value
 
 
-@pytest.mark.parametrize("text", ["", "much", "-1", "5 XB", "1.2.3"])
-def test_a_bad_size_warns_and_keeps_nobody_from_running(
-    monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
+@pytest.mark.parametrize("text", ["much", "-1", "5 XB", "1.2.3"])
+def test_bad_sizes(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("CELLIST_RESULTS_BUDGET", text)
-    with pytest.warns(UserWarning, match="the default is used"):
-        assert get_current_settings().results_budget is None
+    with pytest.raises(ConfigurationError, match="expected a size"):
+        get_current_settings()
 
 
-def test_a_bad_store_warns_and_keeps_nobody_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLIST_STORE", "Files")
     assert get_current_settings().store == "files"
-    monkeypatch.setenv("CELLIST_STORE", "sqlite")
-    with pytest.warns(UserWarning, match="CELLIST_STORE='sqlite' is not one of auto, index, files"):
-        assert get_current_settings().store == "auto"
 
 
 def test_a_budget_set_in_a_later_cell_counts_at_once(

@@ -1,13 +1,12 @@
 """What the values of settings' variables mean: each function reads one kind of text.
 
-They raise `ValueError` saying what was expected. What is only about how things are shown or kept
-must not keep anybody's code from running: there a wrong text is a warning, and the default is used.
+They raise `ValueError` saying what was expected, whatever the setting is about: what runs with
+another value than was meant may look right. For words and sizes an empty text is the default.
 """
 
 import logging
 import os
 import re
-import warnings
 
 from cellist.caching.packages import OTHERS, Versions, versions_of
 
@@ -28,12 +27,27 @@ def flag(text: str) -> bool:
 
 def delays(text: str) -> float | list[float]:
     """Read seconds, or a list of them."""
-    numbers = [float(part) for part in text.strip().strip("[]").split(",") if part.strip()]
+    numbers = [seconds(part) for part in text.strip().strip("[]").split(",") if part.strip()]
     return numbers if "," in text else numbers[0] if numbers else 0.0
+
+
+def seconds(text: str) -> float:
+    """Read a duration."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not number >= 0.0:
+        message = "expected seconds, as a number of 0 or more"
+        raise ValueError(message)
+    return number
 
 
 def whole(text: str) -> int:
     """Read a whole number."""
+    if not re.fullmatch(r"\s*\+?\d+\s*", text):
+        message = "expected a whole number of 0 or more"
+        raise ValueError(message)
     return int(text)
 
 
@@ -77,27 +91,25 @@ def versions(text: str) -> Versions:
 
 
 def size(text: str) -> int | None:
-    """Read a number of bytes such as `500MB`; `None` for what is no size."""
+    """Read a number of bytes such as `500MB`; `None` for an empty text."""
+    if not text.strip():
+        return None
     found = re.fullmatch(r"(\d+\.?\d*)\s*([kmgt]?)(i?)b?", text.strip().lower())
     if found is None:
-        _complain(f"CELLIST_RESULTS_BUDGET={text!r} is no size such as 500MB; the default is used.")
-        return None
+        message = "expected a size such as 500MB or 2GiB"
+        raise ValueError(message)
     number, prefix, binary = found.groups()
     return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix or " "))
 
 
 def store(text: str) -> str:
     """Read the kind of store."""
-    return _choice("CELLIST_STORE", text, ("auto", "index", "files"))
+    return _choice(text, ("auto", "index", "files"))
 
 
 def delivery(text: str) -> str:
     """Read how often a deferred run may be carried out."""
-    word = text.strip().lower()
-    if word in {"at_least_once", "at_most_once"}:
-        return word
-    message = "expected at_least_once or at_most_once"
-    raise ValueError(message)
+    return _choice(text, ("at_least_once", "at_most_once"))
 
 
 def paths(text: str) -> tuple[str, ...]:
@@ -107,23 +119,18 @@ def paths(text: str) -> tuple[str, ...]:
 
 def ui(text: str) -> str:
     """Read how boards are shown."""
-    return _choice("CELLIST_UI", text, ("auto", "widget", "html", "text", "off"))
+    return _choice(text, ("auto", "widget", "html", "text", "off"))
 
 
-def _choice(variable: str, text: str, words: tuple[str, ...]) -> str:
-    """Return the word, or the first with a warning."""
-    word = text.strip().lower()
+def _choice(text: str, words: tuple[str, ...]) -> str:
+    """Return the word, of an empty text the first."""
+    word = text.strip().lower() or words[0]
     if word in words:
         return word
-    _complain(f"{variable}={text!r} is not one of {', '.join(words)}; {words[0]} is used.")
-    return words[0]
-
-
-def _complain(message: str) -> None:
-    """Warn: how things are shown or kept must not keep anybody's code from running."""
-    warnings.warn(message, stacklevel=3)
+    message = f"expected one of {', '.join(words)}"
+    raise ValueError(message)
 
 
 def replay(text: str) -> str:
     """Read whether reused runs show again what they showed."""
-    return _choice("CELLIST_REPLAY", text, ("auto", "on", "off"))
+    return _choice(text, ("auto", "on", "off"))
