@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import re
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -118,6 +119,38 @@ def test_what_does_not_fit_is_told_by_field(texts: dict[str, Any], name: str, sa
     assert isinstance(caught.value, ParameterTypeError)
 
 
+PLAIN: list[tuple[Any, Any, str, str]] = [
+    (int, {"value": "many"}, "A whole number is wanted, such as 3, not 'many'.", "help"),
+    (int, {"value": "1.5"}, "A whole number is wanted, such as 3, not 1.5.", "help"),
+    (int, {}, "A whole number is wanted, such as 3.", "help"),
+    (int | None, {"value": "many"}, "A whole number is wanted, such as 3, not 'many'.", "help"),
+    (float, {"value": "x"}, "A number is wanted, such as 2.5, not 'x'.", "help"),
+    (dt.date, {"value": "x"}, "A date is wanted, such as 2030-01-31, not 'x'.", "help"),
+    (str, {}, "A text is wanted.", ""),
+    (Annotated[int, pydantic.Field(ge=2)], {"value": "1"}, "greater than or equal to 2", "help"),
+]
+
+
+@pytest.mark.parametrize(("kind", "texts", "says", "told"), PLAIN)
+def test_a_plain_type_says_what_is_wanted(kind: Any, texts: Any, says: str, told: str) -> None:
+    wanted = Wanted(kind)
+    with pytest.raises(InvalidInput) as caught:
+        wanted.from_page(texts)
+    assert says in caught.value.errors["value"]
+    assert (told in wanted.fields()[0]) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [("x", ", not 'x'"), (1.5, ", not 1.5"), (None, ""), ({"val": 1}, ", not {'val': 1}")],
+)
+def test_code_that_gives_no_whole_number_is_told_so(given: Any, got: str) -> None:
+    message = re.escape(f"value: A whole number is wanted, such as 3{got}.")
+    with pytest.raises(InvalidInput, match=message):
+        Wanted(int).from_code(given)
+    assert Wanted(int).from_code(3) == Wanted(int).from_code({"value": 3}) == 3
+
+
 def test_a_check_of_the_whole_is_told_of_the_whole() -> None:
     class Range(pydantic.BaseModel):
         low: int
@@ -135,7 +168,7 @@ def test_a_check_of_the_whole_is_told_of_the_whole() -> None:
 
 
 def test_empty_text_is_no_answer_where_one_is_required() -> None:
-    with pytest.raises(InvalidInput, match="Field required"):
+    with pytest.raises(InvalidInput, match="A text is wanted"):
         Wanted(str).from_page({"value": ""})
     assert Wanted(str | None).from_page({"value": ""}) is None
     assert Wanted(bool).from_page({}) is False

@@ -7,8 +7,10 @@ written as JSON. pydantic is imported when the first question is asked.
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from importlib import import_module
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from cellist.exceptions import ParameterTypeError
 from cellist.model.previews import short
@@ -20,6 +22,15 @@ _KINDS = {"integer": "integer", "number": "number", "boolean": "bool", "string":
 _FORMATS = {"date": "date", "date-time": "datetime", "time": "time", "password": "secret"}
 _BOUNDS = {"minimum": "min", "maximum": "max", "minLength": "shortest", "maxLength": "longest"}
 _LONG_TEXT = 80
+_PLAIN: dict[Any, tuple[str, str, str]] = {
+    int: ("a whole number", "3", "3"),
+    float: ("a number", "2.5", "2.5"),
+    bool: ("yes or no", "True", ""),
+    str: ("a text", "'some text'", ""),
+    date: ("a date", "'2030-01-31'", "2030-01-31"),
+    datetime: ("a date and time", "'2030-01-31T12:00'", "2030-01-31T12:00"),
+}
+"""What plain types are called, with an example for code and one for a form."""
 
 
 class InvalidInput(ParameterTypeError):
@@ -44,6 +55,12 @@ class Wanted:
         else:
             self.model = kind
         self.title: str = self.model.__name__
+        words = _PLAIN.get(_bare(kind)) if self.is_plain else None
+        self.hint: str | None = words[0] if words else None
+        """What is wanted, in words, if it is one value of a usual type."""
+        self.example = words[1] if words else "..." if self.is_plain else "{...}"
+        """How code may give it."""
+        self._for_page = words[2] if words else ""
         told = getattr(self.model, "_description", None)
         doc: Any = None if self.is_plain or told else self.model.__dict__.get("__doc__")
         self.description: str | None = told if isinstance(told, str) else doc
@@ -58,10 +75,13 @@ class Wanted:
             schema = {"properties": {name: {} for name in names}, "required": names}
         required = set(schema.get("required", ()))
         definitions = schema.get("$defs", {})
-        return [
+        fields = [
             _field(name, told, definitions, name in required)
             for name, told in schema.get("properties", {}).items()
         ]
+        if self._for_page:
+            fields[0].setdefault("help", f"{_begun(self.hint)}, such as {self._for_page}.")
+        return fields
 
     def from_page(self, texts: Mapping[str, Any]) -> Any:
         """Return the input for what was filled in. Raises `InvalidInput`."""
@@ -78,7 +98,9 @@ class Wanted:
                 values[name] = value
         if errors:
             raise InvalidInput(_sentence(errors), errors)
-        return self._validated(lambda: self.model.model_validate_json(json.dumps(values)))
+        return self._validated(
+            lambda: self.model.model_validate_json(json.dumps(values)), self._for_page
+        )
 
     def from_code(self, given: Any) -> Any:
         """Return the input for what a program gives. Raises `InvalidInput`.
@@ -88,19 +110,19 @@ class Wanted:
         if isinstance(given, self._pydantic.BaseModel) and not isinstance(given, self.model):
             given = given.model_dump()
         values: Any = {} if given is None else self._wrapped(given)
-        return self._validated(lambda: self.model.model_validate(values))
+        return self._validated(lambda: self.model.model_validate(values), self.example)
 
     def from_file(self, given: Any) -> Any:
         """Return the input for a value from a JSON file. Raises `InvalidInput`."""
         text = json.dumps(self._wrapped(given))
-        return self._validated(lambda: self.model.model_validate_json(text))
+        return self._validated(lambda: self.model.model_validate_json(text), self.example)
 
     def _wrapped(self, given: Any) -> Any:
         """Return a value of a plain type as its field, unless it was given so."""
         keys: list[Any] = list(given) if hasattr(given, "keys") else []
         return {PLAIN: given} if self.is_plain and keys != [PLAIN] else given
 
-    def _validated(self, validate: Callable[[], Any]) -> Any:
+    def _validated(self, validate: Callable[[], Any], example: str) -> Any:
         try:
             made = validate()
         except self._pydantic.ValidationError as error:
@@ -108,17 +130,44 @@ class Wanted:
             for one in error.errors():
                 where = [str(part) for part in one["loc"]]
                 name, inner = (where[0], where[1:]) if where else ("", [])
-                text = one["msg"].removeprefix("Value error, ")
+                text = self._told(one, example) or one["msg"].removeprefix("Value error, ")
                 place = f"{'.'.join(inner)}: " if inner else ""
                 errors.setdefault(name, f"{place}{text}")
             raise InvalidInput(_sentence(errors), errors) from None
         return getattr(made, PLAIN) if self.is_plain else made
+
+    def _told(self, error: Mapping[str, Any], example: str) -> str | None:
+        """Say what is wanted where not even the type fits; `None` if something else is wrong."""
+        kind: str = error["type"]
+        if self.hint is None or not (kind == "missing" or kind.endswith(_NOT_OF_TYPE)):
+            return None
+        such = f", such as {example}" if example else ""
+        got = "" if kind == "missing" else f", not {short(error['input'])}"
+        return f"{_begun(self.hint)} is wanted{such}{got}."
 
     def shown(self, value: Any) -> dict[str, str]:
         """Return short forms of an answer by field, for the history."""
         if self.is_plain:
             return {PLAIN: short(value)}
         return {name: short(getattr(value, name)) for name in self.model.model_fields}
+
+
+_NOT_OF_TYPE = ("_type", "_parsing", "_from_float", "_from_datetime_parsing")
+
+
+def _bare(kind: Any) -> Any:
+    """Return a type without what is said about it, and without `None` beside it."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    several = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) in (Union, UnionType) and len(several) == 1:
+        return _bare(several[0])
+    return kind
+
+
+def _begun(words: str | None) -> str:
+    """Return words as the beginning of a sentence."""
+    return f"{(words or '')[:1].upper()}{(words or '')[1:]}"
 
 
 _LEFT_OUT: Any = object()

@@ -208,12 +208,13 @@ def _asks(pause: FlowPause) -> str:
     if pause.wanted is None:
         return "Waits to be resumed."
     names = ", ".join(f"`{field['name']}`" for field in pause.wanted.fields())
-    return f"Waits for input {names}."
+    hint = f" ({pause.wanted.hint})" if pause.wanted.hint else ""
+    return f"Waits for input {names}{hint}."
 
 
 def _how(pause: FlowPause) -> str:
     run: FlowRun = pause.flow.flow_run
-    what = "" if pause.wanted is None else ", run_input={...}"
+    what = "" if pause.wanted is None else f", run_input={pause.wanted.example}"
     return f"Resume it by cellist.resume_flow_run({str(run.id)!r}{what})."
 
 

@@ -196,7 +196,7 @@ def test_a_suspended_flow_is_listed_until_it_is_resumed(ipython: Shell) -> None:
     said = ipython.run("%cellist status").out
     assert "flow publish" in said
     assert "Suspended since " in said
-    assert "Waits for input `value`." in said
+    assert "Waits for input `value` (a whole number)." in said
     ipython.run("resume_flow_run('publish', 4)")
     assert "Nothing is running." in ipython.run("%cellist status").out
     assert ipython.run("%%flow publish\nsuspend_flow_run(wait_for_input=int)").result == 4
