@@ -39,7 +39,7 @@ PURE = {  # the life of a run decides and never does: no clock, no thread, no di
 }  # fmt: skip
 HEAVY = {
     "pandas", "numpy", "IPython", "ipywidgets", "anywidget", "pydantic", "pyarrow",
-    "dask", "ray", "distributed", "matplotlib", "asyncio",
+    "dask", "ray", "distributed", "matplotlib", "asyncio", "email",
 }  # fmt: skip
 HOOKS = {"load_ipython_extension", "unload_ipython_extension"}  # called by IPython, not by users
 MAX_LINES = 400

@@ -238,7 +238,6 @@ class TaskSource(CachePolicy):
         return with_texts(opened, "default", default_values(request.fn))
 
 
-@dataclass
 class FlowParameters(CachePolicy):
     """The parameters of the enclosing flow run, and which task is called; no key outside a flow."""
 
@@ -253,7 +252,6 @@ class FlowParameters(CachePolicy):
         return with_texts(components, "flow parameter", request.flow_parameters or {})
 
 
-@dataclass
 class RunId(CachePolicy):
     """The enclosing flow run and which task is called: nothing is shared between flow runs."""
 
@@ -287,7 +285,6 @@ class CacheKeyFnPolicy(CachePolicy):
         return [Component("policy", "cache_key_fn", digest_value(key), key)]
 
 
-@dataclass
 class _NoCache(CachePolicy):
     """No caching; adds nothing to other policies."""
 

@@ -17,7 +17,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from cellist import settings
-from cellist.caching.by_name import OwnCode
 from cellist.engine.execution import (
     Execution,
     FlowExecution,
@@ -38,9 +37,11 @@ from cellist.session import get_session
 if TYPE_CHECKING:
     import asyncio
 
+    from cellist.caching import by_name
     from cellist.runners.parcels import Tell
 else:
     asyncio = later("asyncio", globals())
+    by_name = later("cellist.caching.by_name", globals())
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -228,9 +229,9 @@ class Passage:
         }
 
     @staticmethod
-    def code_of(execution: Execution, is_sent_along: bool) -> OwnCode:
+    def code_of(execution: Execution, is_sent_along: bool) -> "by_name.OwnCode":
         """Return what takes note of the user's code that another process is left to find."""
-        return OwnCode(execution.definition.fn, is_sent_along)
+        return by_name.OwnCode(execution.definition.fn, is_sent_along)
 
     @staticmethod
     def prepare() -> None:

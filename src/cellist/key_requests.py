@@ -42,7 +42,7 @@ class Terms(NamedTuple):
 PLAIN = Terms()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class KeyRequest:
     """One call that needs a key: what it calls, with what, inside which run."""
 

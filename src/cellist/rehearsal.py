@@ -27,7 +27,7 @@ from cellist.persistence import inherit
 from cellist.placeholders import Origin, Placeholder, element_of, origin_of
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """One call that was noted."""
 

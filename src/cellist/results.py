@@ -7,7 +7,6 @@ its records. Whatever the place, what is stored is digested and signed, and noth
 """
 
 import os
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from cellist.caching.serializers import PickleSerializer, Serializer, serializer
 from cellist.caching.stores import AnyStore, place_of
 from cellist.engine.execution import FlowExecution, current
 from cellist.exceptions import ObjectNotFound, SerializationError
+from cellist.model.host import host_name
 from cellist.model.isolation import IsolationLevel
 from cellist.model.later import later
 from cellist.persistence import CachePlan, Keeping, Storage
@@ -225,7 +225,7 @@ class ResultStore:
     @staticmethod
     def generate_default_holder() -> str:
         """Return who holds a lock taken without saying who: this thread of this process."""
-        return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+        return f"{host_name()}:{os.getpid()}:{threading.get_ident()}"
 
     def acquire_lock(
         self, key: str, holder: str | None = None, timeout: float | None = None

@@ -8,7 +8,6 @@ holder is the process that started this one.
 
 import dis
 import os
-import socket
 from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -20,6 +19,7 @@ from cellist.caching.stores import AnyStore, Stores
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import Flight, Flights, has_lock
+from cellist.model.host import host_name
 from cellist.model.ids import as_hex
 from cellist.model.isolation import IsolationLevel
 from cellist.persistence import CachePlan
@@ -82,7 +82,7 @@ class Turns:
             if not is_asked_for and (is_quick or not store.is_writable):
                 return None
             manager = self._stores.locks_of(store)
-        holder = f"{socket.gethostname()}:{os.getpid()}:{as_hex(x.run.number)}"
+        holder = f"{host_name()}:{os.getpid()}:{as_hex(x.run.number)}"
         try:
             is_ours, lease = _attempt(manager, key, holder)
         except BaseException as error:

@@ -10,9 +10,9 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
-from importlib import import_module, metadata, util
+from importlib import import_module, util
 from types import FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cellist.caching.body_imports import MISSING, attribute_of
 from cellist.caching.closures import Builder
@@ -22,6 +22,12 @@ from cellist.caching.packages import distribution_of, home_of_module, version_fo
 from cellist.caching.reach import Reference, resolve
 from cellist.caching.source import digest_of_own
 from cellist.caching.watch import Unchanged, watch
+from cellist.model.later import later
+
+if TYPE_CHECKING:
+    from importlib import metadata
+else:
+    metadata = later("importlib.metadata", globals())
 
 Place = tuple[str, tuple[str, ...]]
 """A module and the attributes that lead from it to something."""

@@ -25,9 +25,9 @@ DECLARED_KINDS = CONTENT_KINDS | {"environment variable"}
 _MOST_NAMED = 3
 _MOST_LISTED = 100
 _WIDTH = 60
-_SECRET = re.compile(
-    r"secret|token|passw|credential|private|api_?key|(?:^|_)(?:key|pwd)$|\.(?:pem|key|p12|pfx)$",
-    re.IGNORECASE,
+_CONFIDENTIAL = (
+    r"(?i)secret|token|passw|credential|private|api_?key"
+    r"|(?:^|_)(?:key|pwd)$|\.(?:pem|key|p12|pfx)$"
 )
 
 
@@ -63,24 +63,24 @@ def declared_in(components: Iterable[Component]) -> set[tuple[str, str]]:
         if one.kind in DECLARED_KINDS:
             found.add((one.kind, one.name))
         elif one.kind not in CODE_KINDS:
-            found.update(_DECLARED.findall(one.text))
+            found.update(re.findall(_DECLARED, one.text))
     return found
 
 
 def is_declared(component: Component) -> bool:
     """Whether a component tells of something outside the program, by itself or as a value."""
     return component.kind in DECLARED_KINDS or bool(
-        component.kind not in CODE_KINDS and _DECLARED.match(component.text)
+        component.kind not in CODE_KINDS and re.match(_DECLARED, component.text)
     )
 
 
-_DECLARED = re.compile(f"^({'|'.join(sorted(DECLARED_KINDS))}) `(.+)`$", re.MULTILINE)
+_DECLARED = f"(?m)^({'|'.join(sorted(DECLARED_KINDS))}) `(.+)`$"
 
 
 def may_be_secret(name: str) -> bool:
     """Whether what goes by this name should not be shown or written down."""
     last = re.split(r"[/\\]", name)[-1]
-    return last.startswith(".") or _SECRET.search(last) is not None
+    return last.startswith(".") or re.search(_CONFIDENTIAL, last) is not None
 
 
 def change_of(kind: str, label: str, before: str, after: str) -> str | None:

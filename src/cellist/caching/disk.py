@@ -12,9 +12,8 @@ import secrets
 import sqlite3
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
 
@@ -26,8 +25,7 @@ _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
 _TEMPORARY = re.compile(r"[0-9a-f]{28}\.val\.tmp")
 
 
-@dataclass(slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A row of the index: a whole envelope, or the head of one whose file has all of it."""
 
     blob: bytes

@@ -18,9 +18,8 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from cellist.caching import pickles, tables
 from cellist.caching.envelope import Bytes, parse_json
@@ -36,8 +35,7 @@ _MAX_INT = 2**63
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A value as bytes: the name of its format, what else decoding needs, and the parts."""
 
     format: str

@@ -1,13 +1,13 @@
 """What looking up a result gives: the value and what is known of it, or why there is none."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cellist.caching.envelope import Bytes, Header
 from cellist.exceptions import SerializationError
 
 
-@dataclass(slots=True)  # not frozen: that triples the cost of making one, at every hit
+@dataclass(slots=True, eq=False, repr=False)  # not frozen: that triples the cost of making one
 class Found:
     """A hit: a value no other caller holds, what is known of it, and `memory` or `disk`."""
 
@@ -20,8 +20,7 @@ class Found:
     """What its run showed (see `shown`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """A miss. `code` is absent, expired, unreadable or foreign; expired ones keep their header."""
 
     code: str

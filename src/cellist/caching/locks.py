@@ -72,7 +72,7 @@ def not_held(key: str, holder: str) -> ValueError:
     return ValueError(f"No lock on {key!r} is held by {holder!r}.")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Held:
     """A lock in force: whose, until when, and whom to wake when it is free."""
 

@@ -23,7 +23,7 @@ _REREAD_SECONDS = 60.0
 _OVERHEAD = 600  # about what a header and the bookkeeping take
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Entry:
     """One result: its value if that is immutable, else its bytes, as they are stored or not yet."""
 

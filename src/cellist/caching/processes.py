@@ -1,11 +1,12 @@
 """Which process is which: among those of this machine, and told from those of others."""
 
 import os
-import socket
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from cellist.model.host import host_name
 
 
 @cache
@@ -15,7 +16,7 @@ def this_host() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         boot = ""
-    return f"{socket.gethostname()} {boot}"
+    return f"{host_name()} {boot}"
 
 
 def started(pid: int) -> float | None:

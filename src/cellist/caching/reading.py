@@ -2,8 +2,7 @@
 
 import errno
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cellist.caching.disk import REFUSED, Stored
 from cellist.caching.envelope import BadEntry, Bytes, Sealed, file_parts, inline_parts, open_head
@@ -13,8 +12,7 @@ from cellist.caching.listing import Place
 from cellist.caching.signing import Signer
 
 
-@dataclass(slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """An entry read from disk and proven whole; `parts` is None if it has expired."""
 
     sealed: Sealed

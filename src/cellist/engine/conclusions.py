@@ -31,7 +31,7 @@ _CONTAINERS = (list, tuple, set, dict)
 _BAD = {CANCELLED, FAILED, CRASHED}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Conclusion:
     """The state a run is to enter, what its caller gets, and what the state carries."""
 

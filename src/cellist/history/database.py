@@ -9,7 +9,6 @@ what is left of one is filled with NULLs, which are not written.
 """
 
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from cellist.model.host import host_name
 
 COLUMNS = (
     "id",
@@ -150,7 +151,7 @@ def open_session(connection: sqlite3.Connection, count: Count | None = None) -> 
     mark_crashed(connection, count)
     cursor = connection.execute(
         "INSERT INTO sessions (pid, host, boot, born, started) VALUES (?, ?, ?, ?, ?)",
-        (os.getpid(), socket.gethostname(), boot_id(), born(os.getpid()), time.time_ns()),
+        (os.getpid(), host_name(), boot_id(), born(os.getpid()), time.time_ns()),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -222,7 +223,7 @@ def beat(connection: sqlite3.Connection, session: int) -> None:
 def _is_silent(connection: sqlite3.Connection, session: tuple[Any, ...]) -> bool:
     """Whether a process of another machine, such as a container that is gone, is not heard of."""
     number, _, host = session[:3]
-    if host == socket.gethostname():
+    if host == host_name():
         return False
     row = connection.execute("SELECT at FROM beats WHERE session = ?", (number,)).fetchone()
     return row is not None and row[0] < time.time_ns() - _SILENT_NS
@@ -230,7 +231,7 @@ def _is_silent(connection: sqlite3.Connection, session: tuple[Any, ...]) -> bool
 
 def is_alive(pid: int, host: str, boot: str, birth: str) -> bool:
     """Whether that very process still runs; a process of another machine is taken to."""
-    if host != socket.gethostname():
+    if host != host_name():
         return True
     if boot != boot_id():
         return False
