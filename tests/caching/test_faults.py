@@ -349,8 +349,7 @@ def test_an_index_damaged_while_open_does_not_stop_the_session(
     store.entries()
     store.stats()
     assert all(store.get(f"k{number}").value == {"n": [number]} for number in range(5))
-    # Who reads and who writes may each meet the damage first, and see another side of it.
-    assert len(warnings) == len(set(warnings)) <= 3
+    assert len(warnings) == 1
     store.close()
     later = open_store()
     check_recovers(later, "after", [1])

@@ -1,6 +1,7 @@
 """Which fault of the disk an exception stands for, and what the user is told of faults."""
 
 import errno
+import sqlite3
 from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -15,6 +16,14 @@ def is_full(error: Exception) -> bool:
 def is_read_only(error: Exception) -> bool:
     """Whether something may not be written."""
     return (isinstance(error, OSError) and error.errno in _READ_ONLY) or "readonly" in str(error)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a database is not what was written: cut short, emptied or overwritten."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return isinstance(error, sqlite3.DatabaseError)
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_IOERR_SHORT_READ or "no such table" in str(error)
 
 
 def short(error: Exception) -> str:

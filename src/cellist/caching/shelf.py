@@ -22,7 +22,7 @@ from cellist.caching.envelope import (
     padded,
     seal,
 )
-from cellist.caching.faults import is_full, is_read_only, short
+from cellist.caching.faults import is_damage, is_full, is_read_only, short
 from cellist.caching.filestore import Replaced
 from cellist.caching.index import put_aside
 from cellist.caching.listing import Listed, Place, Row, Tag
@@ -62,6 +62,8 @@ class Shelf:
         self._default_budget = collector.MOST
         self._warn = warn
         self._index: Place | None = None
+        self._given_up: Place | None = None
+        """The one that was put aside last, because it was damaged."""
         self._signer: Signer | None = None
         self._lock = Lock()
         self._retry_at = self._fresh_until = 0.0
@@ -178,7 +180,7 @@ class Shelf:
             if index.is_current:
                 self._fresh_until = time.monotonic() + self.trust
                 return index
-            if not index.is_read_only:
+            if not index.is_read_only and index is not self._given_up:
                 self._warn("moved", faults.moved(self.directory))
             self._drop(index)
         if time.monotonic() < self._retry_at:
@@ -214,11 +216,10 @@ class Shelf:
         if isinstance(error, sqlite3.ProgrammingError):  # another thread closed it
             self._drop(index)
             return "the index of results was closed", True
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
-            error, sqlite3.OperationalError
-        ):
+        if is_damage(error):
             with self._lock:
                 if self._index is index and index.is_current and not self._guest:
+                    self._given_up = index  # before others see that it is gone
                     put_aside(self.directory)
             self._drop(index)
             self._warn_damaged()
