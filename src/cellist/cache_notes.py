@@ -16,11 +16,11 @@ class Note:
     __slots__ = (
         "components",
         "differs",
-        "digests",
         "found",
         "ident",
         "is_alone",
         "is_compared",
+        "is_plain",
         "key",
         "recorder",
         "request",
@@ -37,14 +37,16 @@ class Note:
         components: list[Component],
         request: KeyRequest,
         store: AnyStore,
+        *,
+        is_plain: bool = False,
     ) -> None:
         self.key = key
         self.ident = ident
         """What tells the key from the same one in another store."""
         self.components = components
         """What is stored beside the result, with texts once it is known to be a miss."""
-        self.digests: dict[tuple[str, str], str] = {}
-        """What the key was made of, by kind and name."""
+        self.is_plain = is_plain
+        """Whether nothing can change the arguments, and the rest of the key is known code."""
         self.request = request
         self.store = store
         self.found: Missing | None = None

@@ -21,8 +21,8 @@ from cellist.model.runs import TaskRun
 from cellist.model.states import PENDING
 from cellist.persistence import CachePlan, inherit
 from cellist.result_cache import Foreseen
+from cellist.returning import gives_result
 from cellist.session import get_session
-from cellist.turns import gives_result
 
 _FORETOLD = (
     ("ran: ", "would run: "),

@@ -17,7 +17,7 @@ from cellist.persistence import CachePlan
 class Keyed:
     """A call with its key. `key` is `None` if the policy gave none."""
 
-    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key")
+    __slots__ = ("_known", "_plan", "_request", "_x", "components", "is_plain", "key")
 
     def __init__(
         self,
@@ -32,6 +32,8 @@ class Keyed:
         self._plan = plan
         self._known = known
         self._request = request
+        self.is_plain = known is not None
+        """Whether nothing can change the arguments, and the rest of the key is known code."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -82,9 +84,11 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
             return Keyed(x, plan, *found)
     request = RunRequest(x, plan.fn, plan.identity, plan.terms)
     made = _make(plan, request)
+    new = Keyed(x, plan, made, None, request)
     if call is not None and (x.kwargs or call_of(request.arguments.values()) is not None):
         keys.add(plan.fn, call, request, made)
-    return Keyed(x, plan, made, None, request)
+        new.is_plain = True
+    return new
 
 
 def _make(plan: CachePlan, request: KeyRequest) -> Made:

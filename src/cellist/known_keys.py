@@ -5,7 +5,7 @@ its source, and nothing else, keeps in mind which keys it had. Only arguments th
 change are compared, with their types: `1`, `True` and `1.0` are equal, but not the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from cellist import settings
@@ -74,6 +74,16 @@ class KnownKeys:
             return None
         made = known.made.get(call)
         return (made, known) if made is not None and self._holds(known, fn) else None
+
+    def stands(self, fn: Any, closures: Mapping[str, Any]) -> bool:
+        """Whether the code is still what it was when a key was made with these closures.
+
+        `False` says nothing.
+        """
+        known = self._standing
+        return (
+            known is not None and known.kept.closure.digest in closures and self._holds(known, fn)
+        )
 
     def _holds(self, known: Standing, fn: Any) -> bool:
         """Whether all is as it was; the policy may have been changed as well as the code."""

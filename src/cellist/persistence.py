@@ -14,6 +14,7 @@ from cellist.key_requests import PLAIN, Terms
 from cellist.known_keys import KnownKeys
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Reason
+from cellist.returning import gives_result
 
 
 class Storage(NamedTuple):
@@ -57,6 +58,7 @@ class CachePlan:
     """How one task caches: its policy and options, resolved."""
 
     __slots__ = (
+        "_gives",
         "expiration",
         "explicit",
         "fn",
@@ -127,8 +129,18 @@ class CachePlan:
         """Whether results are looked up but not kept."""
         self.replay = replay
         """Whether what a run shows is shown again on a hit; `None` is as the setting says."""
+        self._gives: tuple[Any, bool] | None = None
         self.keys = KnownKeys.of(policy, terms, version) if storage_key is None else None
         """The keys of earlier calls, if they can be known."""
+
+    @property
+    def gives_result(self) -> bool:
+        """Whether the function may return something other than `None`."""
+        code = getattr(self.fn, "__code__", None)
+        told = self._gives
+        if told is None or told[0] is not code or code is None:  # code is dear to look up by
+            told = self._gives = code, gives_result(self.fn)
+        return told[1]
 
     @property
     def is_special(self) -> bool:

@@ -24,7 +24,6 @@ from cellist.engine.execution import Execution
 from cellist.persistence import CachePlan
 from cellist.recording import Recorder, record, unrecorded
 from cellist.runlogs import log_again
-from cellist.turns import gives_result
 
 MARK = "↺"
 _GREY, _PLAIN = "\x1b[38;5;243m", "\x1b[0m"  # readable on white and on black
@@ -90,8 +89,7 @@ class Replay:
 
     def begin(self, x: Execution, plan: CachePlan, note: Note) -> None:
         """Begin to record a miss, unless its result will not be kept."""
-        is_kept = not plan.readonly and (plan.explicit or gives_result(plan.fn))
-        if not (is_kept and self.is_on(plan)):
+        if plan.readonly or not self.is_on(plan) or not (plan.explicit or plan.gives_result):
             return
         recorder = note.recorder = Recorder()
         front = self.owner.front

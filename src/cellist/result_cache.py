@@ -37,7 +37,7 @@ from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.replaying import Owner, Replay
 from cellist.result_keeping import DURABLE_AFTER, Keeper
-from cellist.turns import Turn, Turns, gives_result
+from cellist.turns import Turn, Turns
 
 
 class Foreseen(NamedTuple):
@@ -131,7 +131,9 @@ class Cache:
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
                 return self.replay.hit(plan, found)
-        note = x.cache_note = Note(key, ident, call.components, call.request, store)
+        note = x.cache_note = Note(
+            key, ident, call.components, call.request, store, is_plain=call.is_plain
+        )
         note.found = found
         return self._take_turn(x, plan, note, landings)
 
@@ -222,7 +224,6 @@ class Cache:
         except Exception:
             note.request.notes.append("a fault kept its cache policy from describing the key")
         x.asked = False  # by functions that name the run or make its key
-        note.digests = {(one.kind, one.name): one.digest for one in note.components}
         x.run.why = self._miss(note, known, tried)
 
     def _tries(
@@ -249,7 +250,7 @@ class Cache:
             return True
         if plan.refresh or plan.readonly or plan.identity in self.flights.solo:
             return False
-        return plan.explicit or gives_result(plan.fn)  # by default `None` is not kept
+        return plan.explicit or plan.gives_result  # by default `None` is not kept
 
     def _hit(self, x: Execution, plan: CachePlan, note: Note, found: Found) -> Ok:
         x.cache_note = None

@@ -158,10 +158,12 @@ class Keeper:
         if plan.storage_key is not None:
             return False
         try:
+            if note.is_plain and plan.keys and plan.keys.stands(plan.fn, note.request.closures):
+                return False
             now = plan.policy.recheck(note.request)
         except Exception:
             return True
-        before = note.digests
+        before = {(one.kind, one.name): one.digest for one in note.components}
         return any(before.get((one.kind, one.name), one.digest) != one.digest for one in now)
 
     def _culprit(self, plan: CachePlan, note: Note) -> str:

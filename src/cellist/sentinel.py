@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 from cellist import settings
 from cellist.cache_notes import Note
@@ -37,6 +37,7 @@ from cellist.sentinel_texts import Habits, habits_of
 _QUICK = 0.002
 """Seconds: of a task that took less, the generators are only looked at if its text names them."""
 _MOST = 3
+_MOST_KNOWN = 500
 _CODE = (".py", ".pyc", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/")
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -68,14 +69,17 @@ class Seen:
         self.written: set[str] = set()
         self.was_alone = True
         """Whether no other run is watched meanwhile, which may have drawn as well."""
-        for other in list(_watched):
+        for key, reference in list(_watched.items()):
+            other = reference()
             # A run that fails is not told of here, nor one whose session is over.
-            if other.session is self.session and not other.run.is_final:
+            if other is None:
+                _watched.pop(key, None)
+            elif other.session is self.session and not other.run.is_final:
                 self.was_alone = other.was_alone = False
-        _watched.add(self)
+        _watched[id(self)] = ref(self)
 
 
-_watched: "WeakSet[Seen]" = WeakSet()
+_watched: "dict[int, ref[Seen]]" = {}
 _is_listening = False
 
 
@@ -85,7 +89,7 @@ def watch(x: Execution, note: Note, known: list[Known]) -> None:
         return
     with suppress(Exception):  # such as NumPy half imported by another thread
         _listen()
-        habits = _habits(note.components)
+        habits = _habits(note)
         is_quick = bool(known) and (known[0].header.get("seconds") or 0.0) < _QUICK
         is_random = habits.draws or not (is_quick or habits.seeds)
         note.seen = Seen(x, habits, _states() if is_random and not habits.seeds else None)
@@ -97,7 +101,7 @@ def tell(x: Execution, note: Note) -> list[str]:
     if seen is None:
         return []
     note.seen = None
-    _watched.discard(seen)
+    _watched.pop(id(seen), None)
     hints = [*seen.habits.hints, *seen.reused]
     with suppress(Exception):  # such as a working directory that is gone
         hints += _observed(seen, note)
@@ -138,7 +142,25 @@ def pass_on(x: Execution, hints: Iterable[str]) -> None:
 # -- what the code says --
 
 
-def _habits(components: Collection[Component]) -> Habits:
+def _habits(note: Note) -> Habits:
+    """Return what the code says; it is the same for all calls with plain arguments."""
+    closures = note.request.closures
+    if not note.is_plain or len(closures) != 1:
+        return _habits_in(note.components)
+    digest = next(iter(closures))
+    known = _known_habits.get(digest)
+    if known is None:
+        if len(_known_habits) > _MOST_KNOWN:
+            _known_habits.clear()
+        known = _known_habits[digest] = _habits_in(note.components)
+    return known
+
+
+_known_habits: dict[str, Habits] = {}
+"""By the digest of the closure of the code."""
+
+
+def _habits_in(components: Collection[Component]) -> Habits:
     texts = tuple(one.text for one in components if one.kind in CODE_KINDS)
     declared = declared_in(components)
     variables = frozenset(name for kind, name in declared if kind == "environment variable")
