@@ -26,22 +26,25 @@ from cellist.engine.execution import (
 )
 from cellist.engine.plan import Plan, Shape
 from cellist.engine.streams import consume, is_generator
-from cellist.model.events import LogWritten
+from cellist.model.events import LogWritten, RunUpdated
 from cellist.model.later import later
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import StateType
 from cellist.prints import unlogged
 from cellist.runlogs import only_recorded
 from cellist.session import get_session
+from cellist.tqdm_loops import watch as watch_tqdm
 
 if TYPE_CHECKING:
     import asyncio
 
     from cellist.caching import by_name
+    from cellist.runners import loops_told
     from cellist.runners.parcels import Tell
 else:
     asyncio = later("asyncio", globals())
     by_name = later("cellist.caching.by_name", globals())
+    loops_told = later("cellist.runners.loops_told", globals())
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -237,6 +240,7 @@ class Passage:
     def prepare() -> None:
         """Make what the first call in a process would make."""
         get_session()
+        watch_tqdm()
 
     def call(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tell: "Tell"
@@ -249,8 +253,12 @@ class Passage:
         def pass_on(event: Any) -> None:
             if isinstance(event, LogWritten):
                 tell(("log", event.level, event.message))
+            elif isinstance(event, RunUpdated) and event.run is own and event.what == "progress":
+                loops.begin()
 
         with _inside(self._data, [pass_on]) as execution:
+            own: Any = execution.run if execution is not None else None
+            loops = loops_told.Teller(own, tell)
             if isinstance(execution, CarriedTask):
                 execution.fn, execution.args, execution.kwargs = fn, args, kwargs
             with only_recorded():
@@ -258,6 +266,8 @@ class Passage:
                     fine, value = True, _completed(fn(*args, **kwargs))
                 except BaseException as error:
                     fine, value = False, error
+                finally:
+                    loops.end()
             return fine, value, execution is not None and execution.asked
 
     @staticmethod

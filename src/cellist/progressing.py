@@ -4,8 +4,8 @@ The board, the text board and the record show it with the run whose code loops: 
 and time left. An item costs well under a microsecond, because it is only counted; see
 `model.progress`. Loops of tqdm are shown alike (`tqdm_loops`).
 
-Code that runs in another process (a process pool, Dask, Ray) may loop with it too, but what it
-counts stays in that process: the board shows the run as running, without a bar.
+Code that runs in another process (a process pool, Dask, Ray) may loop with it too: how far it is
+comes here a few times a second.
 """
 
 import threading
@@ -170,8 +170,8 @@ def progress(
             bar.update(len(chunk))
     ```
 
-    Of nested loops each is shown, the outermost first. What code counts in another process stays
-    there. Raises `TypeError` for something that cannot be iterated over.
+    Of nested loops each is shown, the outermost first. Raises `TypeError` for something that cannot
+    be iterated over.
     """
     if iterable is not None and not any(hasattr(iterable, name) for name in _ITERABLE):
         message = (

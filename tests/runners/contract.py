@@ -316,6 +316,49 @@ class RunnerContract:
         f()
         assert capsys.readouterr().out == "after\n"
 
+    @pytest.mark.parametrize("kind", ["cellist", "tqdm"])
+    def test_loops_are_shown_while_they_go_on(
+        self, recorder: Recorder, tmp_path: Path, kind: str
+    ) -> None:
+        if self.at_once:
+            return
+        gate = tmp_path / "gate"
+
+        @task(**quick)
+        def count(kind, path):
+            import io
+
+            import cellist
+
+            if kind == "tqdm":
+                from tqdm import tqdm
+
+                loop: Any = tqdm(range(5), "rows", file=io.StringIO())
+            else:
+                loop = cellist.progress(range(5), description="rows")
+            for number in loop:
+                for _ in cellist.progress(range(number)):
+                    pass
+                while number == 3 and not Path(path).exists():
+                    time.sleep(0.005)
+
+        def seen(run):
+            loops = run.progress.look(run.attempts) if run.progress is not None else []
+            return [(one.description, one.done, one.total, one.is_over) for one in loops]
+
+        @flow(task_runner=self.make())
+        def f():
+            future = count.submit(kind, str(gate))
+            done = 3 if kind == "cellist" else 0  # tqdm counts where it draws
+            try:
+                until(lambda: seen(future.run)[:1] == [("rows", done, 5, False)])
+            finally:
+                gate.touch()
+            future.wait()
+            return seen(future.run)
+
+        assert f()[0] == ("rows", 5, 5, True)
+
     def test_coroutines_and_generators(self, recorder: Recorder) -> None:
         @task(**quick)
         async def later(x):

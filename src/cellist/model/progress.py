@@ -109,6 +109,11 @@ class Bars:
         self._bars: tuple[Bar, ...] = ()
         self._attempt = 0
 
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """Those loops."""
+        return self._bars
+
     def begin(self, bar: Bar, attempt: int) -> None:
         """Add a loop that begins; those of earlier attempts are gone, however they ended."""
         with _lock:

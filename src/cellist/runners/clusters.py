@@ -26,6 +26,7 @@ from cellist.exceptions import CancelledRun, CellistError, CrashedRun, Serializa
 from cellist.model.ids import as_hex, new_id
 from cellist.model.references import Reference
 from cellist.runners.far_side import NEAR
+from cellist.runners.loops_told import Mirror
 from cellist.runners.parcels import Packing, note_facts, open_answer
 from cellist.runners.processes import write
 from cellist.runners.threads import ThreadPool
@@ -54,7 +55,7 @@ UNKNOWN = Facts(None, None, True, True, "")
 class ClusterCall(FarCall):
     """A call on a cluster, and what is heard of it."""
 
-    __slots__ = ("_ending", "_heard", "_lock", "context", "pool", "task")
+    __slots__ = ("_ending", "_heard", "_lock", "_loops", "context", "pool", "task")
 
     def __init__(self, pool: "ClusterPool", work: Work, command: Invoke) -> None:
         super().__init__(work.x, command, as_hex(new_id()))
@@ -65,6 +66,7 @@ class ClusterCall(FarCall):
         self._lock = threading.Lock()
         self._heard = 0
         self._ending: tuple[int, Outcome] | None = None
+        self._loops = Mirror(work.x.run)
 
     def end(self) -> None:
         """Have the cluster stop the code."""
@@ -90,6 +92,8 @@ class ClusterCall(FarCall):
     def _show(self, kind: str, rest: Sequence[Any]) -> None:
         if kind == "log":
             self.x.services.tell_carried(self.x, *rest)
+        elif kind == "loops":
+            self._loops.hear(*rest)
         else:
             write(*rest)
 

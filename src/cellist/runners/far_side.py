@@ -118,6 +118,7 @@ def carry_out(
     unfit = ""
     try:
         (passage, fn, args, kwargs), unfit = unpack(parcel, values)
+        passage.prepare()
         home = NEAR.get(number)
         if home is not None:
             fine, value, asked = home.copy().run(passage.call_at_home, fn, args, kwargs)

@@ -23,6 +23,7 @@ from cellist.engine.scheduler import Work
 from cellist.engine.threads import Worker, run_in_thread
 from cellist.exceptions import CancelledRun, CrashedRun
 from cellist.runners.child import Start, main
+from cellist.runners.loops_told import Mirror
 from cellist.runners.parcels import Packing, note_facts, open_answer
 from cellist.runners.threads import ThreadPool
 
@@ -171,12 +172,15 @@ class ProcessPool(ThreadPool):
 
     def _answer(self, call: "Call", work: Work) -> Any:
         """Pass on what the code says until it has ended, and return what it gave."""
+        loops = Mirror(work.x.run)
         while True:
             kind, *rest = self._receive(call, work)
             if kind == "log":
                 work.x.services.tell_carried(work.x, *rest)
             elif kind == "out":
                 write(*rest)
+            elif kind == "loops":
+                loops.hear(*rest)
             else:
                 return open_answer(rest[0])
 
