@@ -9,6 +9,8 @@ It can also be used directly:
 Coroutine functions run on the event loop, except on a cluster (`cellist.dask`, `cellist.ray`).
 """
 
+import difflib
+import inspect
 import logging
 import sys
 from collections.abc import Iterable
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cellist import settings
 from cellist.carried import Passage
 from cellist.engine.execution import current, enclosing_flow
+from cellist.exceptions import ConfigurationError
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.model.later import later
 from cellist.runners.inline import InlinePool
@@ -35,6 +38,11 @@ class TaskRunner:
 
     takes_coroutines = False
     """Whether coroutine functions run where other tasks do, and not on the event loop."""
+
+    def __new__(cls, *_args: Any, **options: Any) -> Self:
+        """Make a runner. Raises `TypeError` for an option it does not have, naming the nearest."""
+        _check_options(cls, options)
+        return super().__new__(cls)
 
     def __init__(self) -> None:
         self._pool: Any = None
@@ -115,6 +123,21 @@ class TaskRunner:
 
     def __hash__(self) -> int:
         return hash(type(self))
+
+
+def _check_options(kind: type, options: Iterable[str]) -> None:
+    """Raise `TypeError` for options that `kind` does not take, naming the nearest it has."""
+    code: Any = getattr(kind.__init__, "__code__", None)
+    if not options or code is None or code.co_flags & inspect.CO_VARKEYWORDS:
+        return
+    known: tuple[str, ...] = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            others = f"Its options are {', '.join(known)}." if known else "It has none."
+            message = f"{kind.__name__} has no option {name!r}.{hint} {others}"
+            raise TypeError(message)
 
 
 def check_workers(value: Any, owner: str) -> int | None:
@@ -219,8 +242,24 @@ class ProcessPoolTaskRunner(TaskRunner):
         return f"ProcessPoolTaskRunner(max_workers={self._workers})"
 
 
+class PrefectTaskRunner(TaskRunner):
+    """Prefect's runner that gives tasks to task workers; here a task does so itself.
+
+    Raises `ConfigurationError` saying what to use instead.
+    """
+
+    def __init__(self) -> None:
+        message = (
+            "cellist has no PrefectTaskRunner: a run is handed to a worker by `task.delay(...)`, "
+            "many are by `task.map(..., deferred=True)`, and `cellist serve module:task` or "
+            "`task.serve()` carries them out, whatever the flow's task runner is."
+        )
+        raise ConfigurationError(message)
+
+
 __all__ = [
     "ConcurrentTaskRunner",
+    "PrefectTaskRunner",
     "ProcessPoolTaskRunner",
     "SequentialTaskRunner",
     "TaskRunner",

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from cellist.dask import DaskTaskRunner
+from cellist.exceptions import ConfigurationError
 from cellist.ray import RayTaskRunner
 from cellist.task_runners import (
     ConcurrentTaskRunner,
+    PrefectTaskRunner,
     ProcessPoolTaskRunner,
     SequentialTaskRunner,
     ThreadPoolTaskRunner,
@@ -73,6 +75,34 @@ class TestRay(RunnerContract):
 
     def make(self):
         return RayTaskRunner()
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "words"),
+    [
+        (ThreadPoolTaskRunner, "max_worker", "Did you mean 'max_workers'\\?"),
+        (ProcessPoolTaskRunner, "initargz", "Did you mean 'initargs'\\?"),
+        (DaskTaskRunner, "cluster_kwarg", "Did you mean 'cluster_kwargs'\\?"),
+        (RayTaskRunner, "adress", "Did you mean 'address'\\?"),
+        (SequentialTaskRunner, "max_workers", "no option 'max_workers'. It has none"),
+    ],
+)
+def test_misspelled_options(kind: Any, option: str, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        kind(**{option: 2})
+
+
+def test_options_of_a_subclass() -> None:
+    class Mine(ThreadPoolTaskRunner):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(max_workers=options["most"])
+
+    assert Mine(most=3).max_workers == 3
+
+
+def test_what_stands_for_the_runner_of_task_workers() -> None:
+    with pytest.raises(ConfigurationError, match=r"`task.delay\(...\)`"):
+        PrefectTaskRunner()
 
 
 def test_the_old_name_of_threads() -> None:
