@@ -9,7 +9,6 @@ It can also be used directly:
 Coroutine functions run on the event loop, except on a cluster (`cellist.dask`, `cellist.ray`).
 """
 
-import difflib
 import inspect
 import logging
 import sys
@@ -26,8 +25,11 @@ from cellist.runners.inline import InlinePool
 from cellist.runners.threads import ThreadPool
 
 if TYPE_CHECKING:
+    import difflib
+
     from cellist.runners import processes
 else:
+    difflib = later("difflib", globals())
     processes = later("cellist.runners.processes", globals())
 
 _log = logging.getLogger("cellist.task_runners")
