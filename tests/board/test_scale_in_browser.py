@@ -54,7 +54,7 @@ def test_ten_thousand_runs_stay_smooth(open_board, capsys, groups, width):
         assert half < 50, "half of all updates"
     mean = sum(sizes) / len(sizes)
     say(capsys, f"an update of 150 runs: {mean:,.0f} bytes, {mean / 150:.0f} for each")
-    assert mean < 60_000
+    assert mean < 20_000
     done = len(tabs) * UPDATES * 150
     assert f"✓ {done:,} completed" in live.page.locator(".cellist-counts").inner_text()
 
@@ -70,9 +70,9 @@ class Counting(Screen):
         self.size += len(json.dumps(message))
 
 
-@pytest.mark.parametrize("groups", [1, 100])
+@pytest.mark.parametrize("groups", [1, 100, 500])
 def test_five_thousand_changes_a_second_leave_the_kernel_to_its_user(capsys, groups):
-    rate, seconds = 5_000, 4
+    rate, early, seconds = 5_000, 2, 6
     feed, cell, screen = Feed(), Cell("1"), Counting()
     board = Board("crawl", control=lambda *_: None, ui="widget", screen=screen)
     board.show()
@@ -84,27 +84,32 @@ def test_five_thousand_changes_a_second_leave_the_kernel_to_its_user(capsys, gro
     flow.enter(RUNNING)
     thread = next(one for one in threading.enumerate() if one is feed._thread)
     clock = time.pthread_getcpuclockid(thread.ident or 0)
-    before, begin, made, going = time.clock_gettime(clock), time.monotonic(), 0, []
-    while (spent := time.monotonic() - begin) < seconds:
-        while made < spent * rate:
-            run = story.task(f"task {made % groups}", flow)
-            run.enter(PENDING)
-            run.enter(RUNNING)
-            going.append(run)
-            made += 2
-            if len(going) > 30:
-                going.pop(0).enter(FAILED if made % 100 == 0 else COMPLETED)
-                made += 1
-        time.sleep(0.002)
-    share = (time.clock_gettime(clock) - before) / (time.monotonic() - begin)
+    taken = [time.clock_gettime(clock)]
+    begin, made, going = time.monotonic(), 0, []
+    for until in (early, seconds):
+        while (spent := time.monotonic() - begin) < until:
+            while made < spent * rate:
+                run = story.task(f"task {made % groups}", flow)
+                run.enter(PENDING)
+                run.enter(RUNNING)
+                going.append(run)
+                made += 2
+                if len(going) > 30:
+                    going.pop(0).enter(FAILED if made % 100 == 0 else COMPLETED)
+                    made += 1
+            time.sleep(0.002)
+        taken.append(time.clock_gettime(clock))
+    first, later = (taken[1] - taken[0]) / early, (taken[2] - taken[1]) / (seconds - early)
     say(
         capsys,
-        f"{made / spent:,.0f} changes/s in {groups} groups: {100 * share:.1f} % of a processor, "
+        f"{made / spent:,.0f} changes/s in {groups} groups: {100 * later:.1f} % of a processor, "
+        f"{100 * first:.1f} % in the first two seconds, when runs are listed; "
         f"{screen.sent / spent:.1f} messages/s, {screen.size / made:.1f} bytes a change",
     )
-    assert screen.sent >= 2, "it lives"
+    assert screen.sent / spent >= 2, "it lives, also on a machine that is busy"
     assert screen.sent / spent <= 21
-    assert share < 0.15, "generously: a busy machine is slower at everything"
+    assert screen.size / made < 60
+    assert later < 0.15, "generously: a busy machine is slower at everything"
     for run in going:
         run.enter(COMPLETED)
     flow.enter(COMPLETED)

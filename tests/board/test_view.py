@@ -265,7 +265,7 @@ def test_a_patch_holds_only_what_changed(view, story):
     view.snapshot()
     story.enter(first, 2, COMPLETED)
     patch = view.changes()
-    assert patch["cells"] == [[view.groups[1].id, [0], "d"]]
+    assert patch["cells"] == [[view.groups[1].id], [0], "d"]
     assert [row["name"] for row in patch["rows"]] == [first.name]
     assert "groups" not in patch, "that follows from the cells"
     assert "graph" not in patch
@@ -282,7 +282,7 @@ def test_what_is_said_of_a_group_may_be_put_off_but_not_its_runs(view, story):
         story.enter(run, 2, COMPLETED)
     patch = view.changes(everything=False)
     assert "groups" not in patch
-    assert patch["cells"] == [[1, [0, 1, 2], "ddd"]]
+    assert patch["cells"] == [[1, 1, 1], [0, 1, 2], "ddd"]
     assert not view.is_stale
     assert view.has_put_off
     (fetch,) = view.changes()["groups"]
@@ -344,10 +344,8 @@ def test_patches_add_up_to_the_snapshot(view, story):
         for group in patch.get("groups", ()):
             known = seen["groups"].setdefault(group["id"], {"cells": []})
             known.update(group)
-        for number, places, codes in patch.get("cells", ()):
-            cells = seen["groups"][number]["cells"]
-            for index, code in zip(places, codes, strict=True):
-                cells[index : index + 1] = code
+        for number, index, code in zip(*patch.get("cells", ()), strict=True):
+            seen["groups"][number]["cells"][index : index + 1] = code
 
     runs = []
     for i in range(40):

@@ -31,9 +31,9 @@ MAX_LANES = 40
 
 _REASONS_KEPT = 50
 _TAGS_KEPT = 20
-_CODES = {key: look.code for key, look in LOOKS.items()}
+CODES = {key: look.code for key, look in LOOKS.items()}
 _FACTS = ("name", "kind", "depth", "why", "error", "lanes", "pitch", "took", "tags")
-_PENDING = _CODES["pending"]
+_PENDING = CODES["pending"]
 
 
 def definition_key(run: Run) -> tuple[str, str]:
@@ -64,7 +64,6 @@ class Group:
         self.over = 0
         """How many runs are over."""
         self.cells: list[str] = []
-        self.changed_cells: dict[int, str] = {}
         self.sent = 0
         self._told: tuple[Any, ...] = ()
         self.error: str | None = None
@@ -95,14 +94,11 @@ class Group:
             group = group.parent
 
     def add(self, run: Run) -> Row:
-        """Take in a new run."""
+        """Take in a new run; it is counted by the first `move`."""
         rows = self.rows
-        index = len(rows)
-        row = Row(run, self, index)
+        row = Row(run, self, len(rows))
         rows.append(row)
         self.cells.append(_PENDING)
-        self.changed_cells[index] = _PENDING
-        self.counts["pending"] = self.counts.get("pending", 0) + 1
         if run.tags and len(self.tags) < _TAGS_KEPT:
             self.tags |= run.tags
         return row
@@ -110,13 +106,14 @@ class Group:
     def move(self, row: Row, look: str) -> None:
         """Note that a run of the group looks different now."""
         counts, before = self.counts, row.look
-        if counts[before] == 1:
-            del counts[before]
-        else:
-            counts[before] -= 1
+        if before:
+            if counts[before] == 1:
+                del counts[before]
+            else:
+                counts[before] -= 1
         counts[look] = counts.get(look, 0) + 1
         row.look = look
-        self.cells[row.index] = self.changed_cells[row.index] = _CODES[look]
+        self.cells[row.index] = CODES[look]
         if look in OVER:
             if before not in OVER:
                 self.over += 1
@@ -127,7 +124,8 @@ class Group:
             self.over -= 1
 
     def _note_end(self, row: Row) -> None:
-        ended = row.run.ended
+        entered = row.run.entered
+        ended = row.run.ended if entered[-3] == "RolledBack" else entered[-1]
         self.ended = max(self.ended, ended)
         self.pace.note(row.look, ended // 1_000_000)
         if row.lane is not None and self.lanes[row.lane] is row:

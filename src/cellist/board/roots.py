@@ -26,11 +26,10 @@ class Roots:
         self._total = 0
 
     def add(self, row: Row) -> None:
-        """Take in a run that has just been announced."""
+        """Take in a run that has just been announced; it is counted by the first `move`."""
         row.is_root = True
         self._total += 1
         self.only = row if self._total == 1 else None
-        self.counts[row.look] = self.counts.get(row.look, 0) + 1
         self._live[row.run.number] = row
         began = row.began
         if began and (not self.began or began < self.began):
@@ -38,7 +37,8 @@ class Roots:
 
     def move(self, row: Row, look: str) -> None:
         """Note that a run looks different now. Called before the row itself is changed."""
-        self.counts[row.look] -= 1
+        if row.look:
+            self.counts[row.look] -= 1
         self.counts[look] = self.counts.get(look, 0) + 1
         if look in OVER:
             self._live.pop(row.run.number, None)

@@ -52,40 +52,27 @@ def milliseconds(nanoseconds: int) -> int:
 class Row:
     """One run on the board. `sent` rows are drawn one by one; the others are only counted."""
 
-    __slots__ = (
-        "attempt",
-        "group",
-        "index",
-        "is_root",
-        "lane",
-        "logs",
-        "look",
-        "reasoned",
-        "run",
-        "sent",
-        "shade",
-        "superseded",
-        "upstream",
-    )
+    # Of most runs of a large board these stay as they are here, and take neither time nor memory.
+    look = ""
+    """How it looks; empty until it was read for the first time."""
+    attempt = 0
+    """In which attempt a flow was when it was last looked at."""
+    superseded = False
+    """Whether it failed in an attempt of its flow that was retried."""
+    lane: int | None = None
+    logs: deque[str] | None = None
+    is_root = False
+    sent = False
+    shade = False
+    """Neighbours in a lane differ in shade, or they would look like one bar."""
+    reasoned = False
+    """Whether the group has counted why it ran."""
+    upstream: Any = None
 
     def __init__(self, run: Run, group: "Group", index: int) -> None:
         self.run = run
         self.group = group
         self.index = index
-        self.look = "pending"
-        self.attempt = 0
-        """In which attempt a flow was when it was last looked at."""
-        self.superseded = False
-        """Whether it failed in an attempt of its flow that was retried."""
-        self.lane: int | None = None
-        self.logs: deque[str] | None = None
-        self.is_root = False
-        self.sent = False
-        self.shade = False
-        """Neighbours in a lane differ in shade, or they would look like one bar."""
-        self.reasoned = False
-        """Whether the group has counted why it ran."""
-        self.upstream: Any = None
 
     @property
     def hex(self) -> str:

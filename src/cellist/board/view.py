@@ -17,7 +17,7 @@ from cellist.board.activity import Activity
 from cellist.board.attention import NEEDY, Attention
 from cellist.board.glance import at_a_glance
 from cellist.board.graph import drawn_groups, find_order, graph_of
-from cellist.board.groups import Group, definition_key
+from cellist.board.groups import CODES, Group, definition_key
 from cellist.board.listed import Listed
 from cellist.board.palette import LOOKS, OVER
 from cellist.board.progress import doing
@@ -79,6 +79,8 @@ class View:
         self._changed_groups: dict[int, Group] = {}
         self._put_off: dict[int, Group] = {}
         """Groups whose cells were told, but not yet what is said of them as a whole."""
+        self._moved: dict[int, Row] = {}
+        """Runs that look different now."""
         self._changed_rows: dict[int, Row] = {}
         self._graph: dict[str, Any] | None = None
         self._structure_changed = False
@@ -136,13 +138,13 @@ class View:
         """
         self.read()
         patch: dict[str, Any] = {"header": self.header()}
-        changed = self._changed_groups
-        self._put_off.update(changed)
-        if changed:
+        self._put_off.update(self._changed_groups)
+        if self._moved:
+            rows = self._moved.values()
             patch["cells"] = [
-                [group.id, list(cells), "".join(cells.values())]
-                for group in changed.values()
-                if (cells := group.changed_cells)
+                [row.group.id for row in rows],
+                [row.index for row in rows],
+                "".join([CODES[row.look] for row in rows]),
             ]
         facts = self._facts(everything=everything)
         if facts:
@@ -268,8 +270,6 @@ class View:
         row = self.rows[run.number] = group.add(run)
         if caller_row is None:
             self._roots.add(row)
-        if run.kind != "flow":
-            self.counts["pending"] = self.counts.get("pending", 0) + 1
         self._active += 1
         if not row.index:
             siblings = self._children.setdefault(group.parent and group.parent.id, [])
@@ -302,6 +302,7 @@ class View:
                 self._roots.move(row, look)
             self._count(row, look)
             group.move(row, look)
+            self._moved[run.number] = row
         if entered and entered[-1] > self.latest:
             self.latest = entered[-1]
         group.note(row)
@@ -328,7 +329,8 @@ class View:
         before = row.look
         if row.run.kind != "flow":
             counts = self.counts
-            counts[before] -= 1
+            if before:
+                counts[before] -= 1
             counts[look] = counts.get(look, 0) + 1
         if look in OVER:
             self._active -= before not in OVER
@@ -363,8 +365,7 @@ class View:
         self._forget_told()
 
     def _forget_told(self) -> None:
-        for group in self._changed_groups.values():
-            group.changed_cells.clear()
+        self._moved.clear()
         self._changed_groups.clear()
         self._changed_rows.clear()
 

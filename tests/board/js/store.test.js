@@ -28,7 +28,7 @@ test("a patch before any snapshot paints nothing and asks for everything", () =>
 
 test("patches that follow each other are merged, cell by cell", () => {
   store.receive(message("snapshot", 1, { groups: [{ id: 0, cells: "prr" }], rows: [{ id: "a", g: 0, i: 0 }] }));
-  assert.equal(store.receive(message("patch", 2, { cells: [[0, [1, 3], "dp"]] })), true);
+  assert.equal(store.receive(message("patch", 2, { cells: [[0, 0], [1, 3], "dp"] })), true);
   assert.deepEqual(store.groups.get(0)?.cells, ["p", "d", "r", "p"]);
   assert.deepEqual(store.rowsOf(0).map((row) => row.id), ["a"]);
 });
@@ -42,7 +42,7 @@ test("what is said of a group follows from its cells, also after patches", () =>
   const group = store.groupOf(0);
   assert.deepEqual([group.total, group.over, group.look, group.detail], [2, 1, "running", "1 of 2"]);
   const before = group.version;
-  store.receive(message("patch", 2, { cells: [[0, [1, 2], "fd"]] }));
+  store.receive(message("patch", 2, { cells: [[0, 0], [1, 2], "fd"] }));
   assert.notEqual(group.version, before);
   assert.deepEqual(group.counts, [["failed", 1], ["completed", 2]]);
   assert.deepEqual([group.look, group.word, group.detail], ["failed", "failed", "3 runs · 1 failed"]);
@@ -55,7 +55,7 @@ test("the only run of a group lends it its words", () => {
     rows: [{ id: "a", g: 0, i: 0, look: "running", word: "retrying", node: "42 %" }] }));
   const group = store.groupOf(0);
   assert.deepEqual([group.run, group.word, group.detail, group.took], ["a", "retrying", "42 %", null]);
-  store.receive(message("patch", 2, { cells: [[0, [0], "f"]],
+  store.receive(message("patch", 2, { cells: [[0], [0], "f"],
     rows: [{ id: "a", g: 0, i: 0, look: "failed", word: "timed out", took: "3.0 s" }] }));
   assert.deepEqual([group.word, group.detail, group.took], ["timed out", "timed out · 3.0 s", "3.0 s"]);
 });

@@ -86,10 +86,8 @@ export class Store {
       this.graphVersion += 1;
     }
     for (const facts of message.groups ?? []) this.groupOf(facts.id).take(facts);
-    for (const [id, places, codes] of message.cells ?? []) {
-      const group = this.groupOf(id);
-      for (let i = 0; i < places.length; i += 1) group.setCell(places[i], codes[i]);
-    }
+    const [groups, places, codes] = message.cells ?? [[], [], ""];
+    for (let i = 0; i < groups.length; i += 1) this.groupOf(groups[i]).setCell(places[i], codes[i]);
     for (const row of message.rows ?? []) {
       this.rows.set(row.id, row);
       let rows = this.byGroup.get(row.g);

@@ -51,7 +51,7 @@
  * @property {string} [cells]  The state of each run, as its letter.
  * @property {Pace} [pace]
  *
- * @typedef {[group: number, places: number[], codes: string]} Cells  Runs of a group whose state changed.
+ * @typedef {[groups: number[], places: number[], codes: string]} Cells  The runs whose state changed.
  *
  * @typedef {[place: number, look: string, number: number]} Part  Of a column.
  *
@@ -133,7 +133,7 @@
  * @property {Record<string, [string, string, string, boolean]>} [looks]
  * @property {Header} [header]
  * @property {Facts[]} [groups]
- * @property {Cells[]} [cells]
+ * @property {Cells} [cells]
  * @property {Row[]} [rows]
  * @property {Graph} [graph]
  * @property {boolean} [closed]
