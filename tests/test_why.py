@@ -22,12 +22,12 @@ from cellist.cache_policies import (
     CachePolicy,
 )
 from cellist.exceptions import ObjectNotFound, ParameterBindError, UnfinishedRun
-from cellist.futures import new_future
+from cellist.futures import PrefectFuture
 from cellist.model.reasons import Change, Reason
 from cellist.model.states import COMPLETED
 from cellist.session import CellistWarning
 from cellist.settings import temporary_settings
-from tests.sessions import Recorder
+from tests.sessions import Recorder, recorded_session
 
 HOSTILE = "<script>alert(1)</script>\"'&\x00"
 numbers = itertools.count()
@@ -312,7 +312,7 @@ def test_futures_among_the_arguments_are_their_values_once_they_have_one() -> No
 def test_what_is_not_there_yet_is_not_waited_for(recorder: Recorder) -> None:
     one = task(add)
     one(1)
-    pending = new_future(recorder.one("add"))
+    pending = PrefectFuture(recorder.one("add"))
     reason = one.why(pending)
     assert reason.sentence == (
         "would run: its input `add` is not there yet, so its key is not known"
@@ -394,6 +394,39 @@ def test_never_run_is_not_said_of_what_has_run(recorder: Recorder) -> None:
     ]
     cellist.cache.clear()
     assert str(one.why(1)) == "would run: no earlier result is kept"
+
+
+@pytest.mark.parametrize("how", ["failed", "completed", "another task"])
+def test_a_later_session_knows_how_the_last_run_ended(how: str, tmp_path: Path) -> None:
+    fails = [how != "completed"]
+
+    @task(cache_policy=INPUTS)
+    def shaky(x: int) -> int:
+        if fails[-1]:
+            raise ValueError(x)
+        return x
+
+    @task(name="shaky", cache_policy=INPUTS)
+    def other(x: int) -> int:
+        return x
+
+    with recorded_session(tmp_path / "s") as before:
+        assert shaky(1, return_state=True).is_failed() == fails[-1]
+        before.session.store.clear()
+    fails.append(False)
+    with recorded_session(tmp_path / "s") as after:
+        one = other if how == "another task" else shaky
+        for x in range(2):
+            one(x)
+        said = [str(run.why) for run in after.of("shaky")]
+        assert after.session.history.flush(10)
+        assert cellist.run(after.of("shaky")[0].id).why.sentence == said[0]
+    expected = {
+        "failed": r"ran: ran before, but failed \(\d\d:\d\d\)",
+        "completed": "ran: no earlier result is kept",
+        "another task": "ran: never run before",
+    }
+    assert re.fullmatch(expected[how], said[0]), said
 
 
 def test_methods_have_their_instance() -> None:

@@ -19,7 +19,6 @@ from cellist.future import PrefectFuture, block_on, stoppable
 from cellist.model.annotations import BaseAnnotation
 from cellist.model.display import mimebundle
 from cellist.model.later import later
-from cellist.model.runs import Run
 from cellist.model.states import State
 
 if TYPE_CHECKING:
@@ -220,11 +219,6 @@ def resolve_futures_to_results(expr: Any) -> Any:
 
 def _plain(expr: Any) -> Any:
     return [*cast("list[Any]", expr)] if isinstance(expr, PrefectFutureList) else expr
-
-
-def new_future(run: Run) -> PrefectFuture[Any]:
-    """Return the future of a run that is about to be submitted."""
-    return PrefectFuture(run)
 
 
 def __getattr__(name: str) -> Any:

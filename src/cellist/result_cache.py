@@ -22,6 +22,7 @@ from cellist.caching.reasons import Known, explain, reused, seconds_text
 from cellist.caching.store import ResultStore
 from cellist.caching.stores import AnyStore, Stores
 from cellist.caching.upgrades import upgrades
+from cellist.earlier_runs import EarlierRuns, Ending
 from cellist.engine.commands import Err, Ok
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
@@ -32,7 +33,6 @@ from cellist.keyed_calls import Keyed, keyed, known_call
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
-from cellist.model.states import StateType
 from cellist.overruled import Overruled
 from cellist.persistence import CachePlan
 from cellist.replaying import Owner, Replay
@@ -64,8 +64,7 @@ class Cache:
         self.show = self.replay.show
         keeper = Keeper(self.flights, self._land, owner, self.replay)
         self.remember, self.seal = keeper.remember, keeper.seal
-        self._tried: dict[str, Run] = {}
-        """The last run here of tasks of which nothing is kept, to tell its end."""
+        self._earlier = EarlierRuns(owner)
 
     def recall(self, x: Execution) -> Ok | None:
         """Return the result of a call like an earlier one, if memory has it; the run says why.
@@ -166,7 +165,7 @@ class Cache:
                 return Foreseen(reused(found.header, tuple(request.notes)), ident, found)
             note.found = found
         known = self._known(plan, note)
-        self._explain(x, plan, note, known, self._tries(plan, known))
+        self._explain(x, plan, note, known)
         return Foreseen(x.run.why, ident)
 
     def _look_again(self, x: Execution, plan: CachePlan, note: Note) -> Ok | Flight | float | None:
@@ -204,7 +203,7 @@ class Cache:
             if isinstance(found, Found):
                 return self._hit(x, plan, note, found)
             note.found = found
-        self._explain(x, plan, note, known, self._tries(plan, known, x.run))
+        self._explain(x, plan, note, known, x.run)
         self.overruled.note_miss(plan, x.definition.name, note.request)
         sentinel.watch(x, note, known)
         self.replay.begin(x, plan, note)
@@ -216,29 +215,19 @@ class Cache:
         plan: CachePlan,
         note: Note,
         known: list[Known],
-        tried: StateType | None,
+        run: Run | None = None,
     ) -> None:
-        """Say why the call is a miss, and keep what is to be stored beside its result."""
+        """Say why the call is a miss, and keep what is to be stored beside its result.
+
+        `run` is the one that computes now.
+        """
+        tried = None if known else self._earlier.of(plan.identity, x.definition.name, run)
         try:
             note.components = plan.policy.describe(note.request, note.components)
         except Exception:
             note.request.notes.append("a fault kept its cache policy from describing the key")
         x.asked = False  # by functions that name the run or make its key
         x.run.why = self._miss(note, known, tried)
-
-    def _tries(
-        self, plan: CachePlan, known: list[Known], run: Run | None = None
-    ) -> StateType | None:
-        """Return how the last run here of a task ended, if nothing is kept of any.
-
-        `run` is one that begins now, and is the last one from now on.
-        """
-        if known:
-            return None
-        former = self._tried.get(plan.identity)
-        if run is not None:
-            self._tried[plan.identity] = run
-        return former.state_type if former is not None else None
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""
@@ -326,7 +315,7 @@ class Cache:
         except Exception:
             return []
 
-    def _miss(self, note: Note, known: list[Known], tried: StateType | None) -> Reason:
+    def _miss(self, note: Note, known: list[Known], tried: Ending | None) -> Reason:
         found = note.found
         if found is None or found.code == "refreshed":
             notes = tuple(note.request.notes)
@@ -368,12 +357,12 @@ def _explained(
     components: list[Component],
     known: list[Known],
     notes: tuple[str, ...],
-    tried: StateType | None,
+    tried: Ending | None,
 ) -> Reason:
     try:
-        return explain(components, known, notes, tried)
+        return explain(components, known, notes, tried() if tried is not None else None)
     except Exception:
-        return explain(components, [], notes, tried)
+        return explain(components, [], notes)
 
 
 _NO_KEY = Reason("off", "no_key", "ran: the cache policy gave no key for this call")

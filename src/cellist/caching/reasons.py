@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from cellist.caching.declared import change_of, line_changed
 from cellist.caching.envelope import Header
@@ -86,7 +86,7 @@ def explain(
     components: Sequence[Component],
     earlier: Sequence[Known],
     notes: tuple[str, ...] = (),
-    tried: StateType | None = None,
+    tried: "Tried | None" = None,
 ) -> Reason:
     """Return why a call with these components found no entry, given the earlier ones.
 
@@ -108,13 +108,22 @@ def explain(
     return Reason("miss", "changed", f"ran: {said}", tuple(changes), recorded_at, None, notes)
 
 
-def _with_nothing(tried: StateType | None) -> tuple[str, str]:
+class Tried(NamedTuple):
+    """How a run ended of which no entry is there; before this session: when, since the epoch."""
+
+    state: StateType | None
+    at: float | None = None
+
+
+def _with_nothing(tried: Tried | None) -> tuple[str, str]:
     """Return code and sentence for a task of which no entry is there."""
-    if tried is None or tried not in FINAL:
+    if tried is None or tried.state not in FINAL:
         return "first_run", "never run before"
-    if tried is COMPLETED:
+    if tried.state is COMPLETED:
         return "nothing_kept", "no earlier result is kept"
-    return "nothing_kept", f"never completed before, its last run {_ENDED[tried]}"
+    if tried.at is not None:
+        return "nothing_kept", f"ran before, but {_ENDED[tried.state]} ({time_of(tried.at)})"
+    return "nothing_kept", f"never completed before, its last run {_ENDED[tried.state]}"
 
 
 _ENDED = {FAILED: "failed", CANCELLED: "was cancelled", CRASHED: "crashed"}

@@ -22,6 +22,7 @@ else:
 
 _DEFAULT_LIMIT = 1000
 _NEAR = 5
+_LOOKED_AT = 20_000
 
 
 class Reader(Related):
@@ -193,6 +194,18 @@ class Reader(Related):
             [name, kind, limit],
         )
         return [(row["ended"] - row["started"]) / 1e9 for row in rows if row["ended"]]
+
+    def endings(self, name: str, key: str, before: str) -> list[dict[str, Any]]:
+        """Return how the latest runs of a task ended, newest first; `before` the run of an id.
+
+        `key` is the identity of the task. Only the latest runs of all are looked at.
+        """
+        return self._read(
+            "SELECT state_type, ended FROM (SELECT * FROM runs WHERE id < ? ORDER BY id DESC "
+            "LIMIT ?) WHERE definition = ? AND kind = 'task' AND ended IS NOT NULL "
+            "AND json_extract(doc, '$.key') = ? LIMIT 100",
+            [before, _LOOKED_AT, name, key],
+        )
 
     def counts(self, flow: str) -> dict[str, int]:
         """Return how many runs inside a flow run are in which state, by the name of the state."""
