@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cellist
 from cellist import flow, get_run_logger, task
 from cellist.board import previews
 from cellist.board.bounded import within
@@ -109,6 +110,28 @@ def test_attempts_are_told_one_by_one(recorder: Recorder):
     words = [row[3] for row in sections["States"]["rows"]]
     assert [word for word in words if "attempt" in word] == ["attempt 1", "attempt 2", "attempt 3"]
     assert "Traceback" not in sections
+    assert sections["Attempt 1"]["head"] == "ConnectionError: 503"
+    assert [one["name"] for one in sections["Attempt 2"]["frames"]] == ["flaky"]
+
+
+def test_each_attempt_keeps_its_traceback(recorder: Recorder):
+    calls = []
+
+    @task(retries=12, cache_policy=NO_CACHE)
+    def flaky():
+        calls.append(1)
+        raise ConnectionError(str(len(calls)))
+
+    flaky(return_state=True)
+    _, _, sections = told(recorder.one("flaky"))
+    assert sections["Traceback"]["head"] == "ConnectionError: 13"
+    heads = [one["head"] for title, one in sections.items() if title.startswith("Attempt")]
+    kept = (1, 2, 7, 8, 9, 10, 11, 12)
+    assert heads == [f"ConnectionError: {number}" for number in kept]
+    record = cellist.run(recorder.one("flaky").id)
+    assert [attempt.error is not None for attempt in record.attempts] == [
+        number in (*kept, 13) for number in range(1, 14)
+    ]
 
 
 def test_code_that_loads_values_runs(recorder: Recorder):

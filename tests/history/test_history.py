@@ -123,6 +123,7 @@ def test_a_record_tells_the_whole_story(history: History) -> None:
     run.enter(PENDING)
     run.enter(RUNNING)
     run.log(20, "trying")
+    run.failed_attempts = [(1, ErrorInfo("OSError", "503", "First …" + 10_000 * "x"))]
     run.enter(SCHEDULED, "AwaitingRetry", "503")
     run.enter(RUNNING, "Retrying")
     run.error = ErrorInfo("ValueError", "<b>no</b>", "Traceback …")
@@ -137,6 +138,12 @@ def test_a_record_tells_the_whole_story(history: History) -> None:
         "Failed",
     ]
     assert [attempt.ended_in for attempt in record.attempts] == ["AwaitingRetry", "Failed"]
+    first, second = record.attempts
+    assert first.error is not None
+    assert first.error[:2] == ("OSError", "503")
+    assert first.error[2].startswith("First …xxx")
+    assert len(first.error[2]) < 6_100
+    assert second.error == record.error
     assert record.inputs == {"args[0]": "'http://x'", "tries": "[1, 2]"}
     assert record.why is not None
     assert "-def clean(): 1" in record.why["changes"][0]["diff"]

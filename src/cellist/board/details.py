@@ -13,7 +13,7 @@ later, each within a time limit. Words are made here; the page only paints, by `
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from keyword import iskeyword
 from typing import Any
@@ -57,13 +57,14 @@ class Details:
         record = self._record(number)
         last = record.states[-1]
         sections = [
-            self._traceback(record),
+            self._frames("Traceback", record.error),
             _inputs(record, self._links),
             _result(record),
             self._output(record),
             _logs(record),
             _why(record),
             _states(record),
+            *self._earlier(record),
             *self._family(record),
             _words("Tags", record.tags),
             _words("Ran in", [record.where] if record.where else []),
@@ -109,13 +110,19 @@ class Details:
     def _links(self, numbers: Sequence[str]) -> list[dict[str, Any]]:
         return [_link(one) for one in self._session().history.links(numbers[:_MOST_LINKS])]
 
-    def _traceback(self, record: RunRecord) -> Section | None:
-        if record.error is None:
+    def _earlier(self, record: RunRecord) -> Iterator[Section | None]:
+        """Yield what ended the attempts that were retried."""
+        for number, attempt in enumerate(record.attempts, 1):
+            if attempt.error is not None and attempt.error != record.error:
+                yield self._frames(f"Attempt {number}", attempt.error)
+
+    def _frames(self, title: str, error: tuple[str, str, str] | None) -> Section | None:
+        if error is None:
             return None
-        kind, message, text = record.error
+        kind, message, text = error
         return {
             "kind": "frames",
-            "title": "Traceback",
+            "title": title,
             "head": clipped(f"{kind}: {message}" if message else kind, 500),
             "frames": frames_of(text, self._name_cell),
             "text": text[-20_000:],

@@ -111,7 +111,7 @@ def explain(
 class Tried(NamedTuple):
     """How a run ended of which no entry is there; before this session: when, since the epoch."""
 
-    state: StateType | None
+    state: StateType
     at: float | None = None
 
 

@@ -36,7 +36,6 @@ from cellist.engine.errors import (
     describe,
     failure_message,
     one_line,
-    retry_message,
     shown,
     trim,
 )
@@ -44,7 +43,7 @@ from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.far import conclude_far, take_inputs
 from cellist.engine.inputs import ATOMS, check_arguments, find_upstream, resolve
 from cellist.engine.pausing import Suspension
-from cellist.engine.retrying import wants_retry
+from cellist.engine.retrying import announce_retry, wants_retry
 from cellist.engine.reuse import find, store
 from cellist.engine.slots import give_slots_back, take_slots
 from cellist.engine.streams import consume, is_generator, stream
@@ -57,7 +56,6 @@ from cellist.exceptions import (
 )
 from cellist.model.previews import short
 from cellist.model.reasons import Reason
-from cellist.model.retries import delay_before
 from cellist.model.states import (
     CANCELLED,
     COMPLETED,
@@ -274,10 +272,9 @@ def _failed_attempt(
         return (yield from _end(x, stop))
     message = given.message if given else failure_message(error, plan)
     if run.attempts <= plan.retries and (yield from wants_retry(x, error, given)):
-        delay = delay_before(run.attempts - 1, plan.delays, plan.jitter)
-        x.services.log(x, 20, retry_message(error, plan, run.attempts, delay))
+        delay = announce_retry(x, error)
         if delay or plan.is_flow:
-            word = yield from _wait_for_retry(x, error, delay, message)
+            word = yield from _wait_for_retry(x, delay, message)
             if isinstance(word, BaseException):
                 return (yield from _end(x, word))
             if word == "give_up":
@@ -308,14 +305,13 @@ def _begin_again(x: Execution) -> Steps[Outcome | None]:
 
 
 def _wait_for_retry(
-    x: Execution, error: BaseException, delay: float, message: str | None
+    x: Execution, delay: float, message: str | None
 ) -> Steps[str | BaseException | None]:
     """Hold the run in AwaitingRetry until it is due or somebody decides otherwise.
 
     Returns the word of who decided, and what ended the wait if the run is not to go on.
     """
     x.waker = Waker()
-    x.run.error = describe(error)  # before the time is taken: a traceback takes some to tell
     x.run.due = x.services.now() + int(delay * 1_000_000_000)
     x.run.enter(SCHEDULED, "AwaitingRetry", message)
     give_slots_back(x)

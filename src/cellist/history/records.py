@@ -23,12 +23,16 @@ class StateRecord(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One attempt of a run: when it ran, in seconds how long, and what it ended in."""
+    """One attempt of a run: when it ran, in seconds how long, and what it ended in.
+
+    `error` has type, text and traceback of what it raised, if it failed and that was kept.
+    """
 
     start: datetime
     end: datetime | None
     seconds: float | None
     ended_in: str
+    error: tuple[str, str, str] | None = None
 
 
 class LogRecord(NamedTuple):
@@ -88,6 +92,7 @@ class RunRecord:
         error: list[str] | None = row.get("error")
         self.error = (error[0], error[1], error[2]) if error else None
         """Type, text and traceback of what the run raised."""
+        self._failed: list[list[Any]] = row.get("failed") or []
         states: list[Any] = row.get("states") or []
         self.states = [
             StateRecord(name, kind, message, _time(at)) for name, kind, message, at in states
@@ -121,6 +126,9 @@ class RunRecord:
     def attempts(self) -> list[Attempt]:
         """The attempts, in order."""
         found: list[Attempt] = []
+        errors = {number: (kind, text, trace) for number, kind, text, trace in self._failed}
+        if self.error is not None:
+            errors[sum(state.type == "RUNNING" for state in self.states)] = self.error
         for index, state in enumerate(self.states):
             if state.type != "RUNNING":
                 continue
@@ -128,7 +136,10 @@ class RunRecord:
             end = following.at if following else None
             seconds = (end - state.at).total_seconds() if end else None
             found.append(
-                Attempt(state.at, end, seconds, following.name if following else "Running")
+                Attempt(
+                    *(state.at, end, seconds, following.name if following else "Running"),
+                    errors.get(len(found) + 1),
+                )
             )
         return found
 

@@ -17,6 +17,7 @@ from cellist.model.states import name_of
 
 _LONGEST = 10_000
 _MOST_INPUTS = 50
+_LONGEST_EARLIER = 6_000
 _encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
@@ -96,7 +97,8 @@ class Rows:
             text += f'"result":{quoted(run.preview)},'
         if run.where is not None:
             text += f'"where":{quoted(run.where)},'
-        if run.upstream or run.error is not None or run.tags or run.__class__ is FlowRun:
+        is_plain = run.error is None and run.attempts < 2 and run.__class__ is not FlowRun
+        if not is_plain or run.upstream or run.tags:
             text += _rarer(run)
         return text
 
@@ -139,11 +141,25 @@ def _rarer(run: Run) -> str:
         }
     if error is not None:
         found["error"] = list(error)
+    if (earlier := getattr(run, "failed_attempts", None)) is not None:
+        found["failed"] = [
+            [number, *one[:2], _ends(one.traceback)]
+            for number, one in earlier
+            if number < run.attempts or error is None
+        ]
     if run.tags:
         found["tags"] = sorted(run.tags)
     if isinstance(run, FlowRun) and run.resumed_from is not None:
         found["resumed_from"] = run.resumed_from
     return f"{_encode(found)[1:-1]}," if found else ""
+
+
+def _ends(traceback: str) -> str:
+    """Return the beginning and the end of a traceback: the last of a run is kept whole."""
+    half = _LONGEST_EARLIER // 2
+    return (
+        traceback if len(traceback) <= 2 * half else f"{traceback[:half]}\n…\n{traceback[-half:]}"
+    )
 
 
 def storable(text: str) -> str:

@@ -44,10 +44,8 @@ from cellist.model.states import (
     as_datetime,
 )
 
-_FLOWS = UUID("6e3a6a0e-52f4-5d0c-9f2f-0c4c1b6f2c57")
-"""Namespace of the ids of flows."""
-Entry = tuple[str, str | None, str | None, int]
-"""Of a state: its type, its name unless it is the usual one, its message, nanoseconds."""
+_FLOWS = UUID("6e3a6a0e-52f4-5d0c-9f2f-0c4c1b6f2c57")  # namespace of their ids
+Entry = tuple[str, str | None, str | None, int]  # a state's type, unusual name, message, time in ns
 _FIELDS = 4
 _new_tuple = cast("Callable[..., StateChanged]", getattr(tuple, "__new__"))  # noqa: B009  # its type is only partly known
 _changing = threading.RLock()
@@ -72,6 +70,7 @@ class Run:
         "due",
         "entered",
         "error",
+        "failed_attempts",
         "first_running",
         "flow",
         "inputs",
@@ -128,6 +127,7 @@ class Run:
         self.why: Any = None
         self.cache_key: str | None = None
         self.error: ErrorInfo | None = None
+        self.failed_attempts: list[tuple[int, ErrorInfo]]  # set by the first that is retried
         self.where: str | None = None
 
     def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> None:  # noqa: C901 - flat for speed: three times in each run
