@@ -101,3 +101,33 @@ def test_other_policies_make_each_key(policy: Any) -> None:
     from_policy = task(lambda x: x, cache_policy=policy).plan().cache.keys
     assert from_policy is None
     assert isinstance(task(lambda x: x).plan().cache.keys, KnownKeys)
+
+
+def test_a_key_made_of_what_is_known_is_the_one_the_policy_makes(recorder: Recorder) -> None:
+    def scaled(x, y=2.5, *, z="é"):
+        return [x, y, z, FACTOR]
+
+    def kept(calls: list[dict[str, Any]], policy: Any) -> list[Any]:
+        @task(cache_policy=policy, persist_result=True)
+        def fresh(x, y=2.5, *, z="é"):
+            return scaled(x, y, z=z)
+
+        found: list[Any] = []
+        for call in calls:
+            fresh(**call)
+            recorder.session.store.flush()
+            (header,) = (
+                one
+                for one in recorder.session.store.headers(fresh.identity)
+                if one.get("key") == recorder.of("fresh")[-1].cache_key
+            )
+            found.append((header["key"], sorted(map(tuple, header["components"]))))
+        recorder.session.store.clear()
+        return found
+
+    calls = [{"x": 1}, {"x": 2}, {"x": None, "y": True}, {"z": "a", "x": 0.0}, {"x": "text"}]
+    for policy in (DEFAULT, DEFAULT - "y"):
+        one_by_one = [kept([call], policy)[0] for call in calls]
+        assert kept(calls, policy) == one_by_one
+        assert kept(calls[::-1], policy) == one_by_one[::-1]
+        assert len({key for key, _ in one_by_one}) == len(calls)

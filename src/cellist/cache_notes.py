@@ -15,6 +15,7 @@ class Note:
 
     __slots__ = (
         "components",
+        "described",
         "differs",
         "found",
         "ident",
@@ -37,15 +38,16 @@ class Note:
         components: list[Component],
         request: KeyRequest,
         store: AnyStore,
-        *,
-        is_plain: bool = False,
+        described: list[Component] | None = None,
     ) -> None:
         self.key = key
         self.ident = ident
         """What tells the key from the same one in another store."""
         self.components = components
         """What is stored beside the result, with texts once it is known to be a miss."""
-        self.is_plain = is_plain
+        self.described = described
+        """The same as its policy would describe them, `None` if that is to be asked."""
+        self.is_plain = described is not None
         """Whether nothing can change the arguments, and the rest of the key is known code."""
         self.request = request
         self.store = store

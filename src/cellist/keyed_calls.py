@@ -10,6 +10,7 @@ from cellist.caching.digests import digest_value
 from cellist.engine.execution import Execution
 from cellist.key_requests import KeyRequest, RunRequest, join
 from cellist.known_keys import Made, Standing, call_of
+from cellist.model.previews import short
 from cellist.model.reasons import Component
 from cellist.persistence import CachePlan
 
@@ -17,7 +18,7 @@ from cellist.persistence import CachePlan
 class Keyed:
     """A call with its key. `key` is `None` if the policy gave none."""
 
-    __slots__ = ("_known", "_plan", "_request", "_x", "components", "is_plain", "key")
+    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key")
 
     def __init__(
         self,
@@ -32,8 +33,6 @@ class Keyed:
         self._plan = plan
         self._known = known
         self._request = request
-        self.is_plain = known is not None
-        """Whether nothing can change the arguments, and the rest of the key is known code."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -51,14 +50,26 @@ class Keyed:
         """The call as the policy sees it."""
         request = self._request
         if request is None:
-            plan, known = self._plan, self._known
-            request = RunRequest(self._x, plan.fn, plan.identity, plan.terms)
-            assert known is not None
-            request.is_alone = False
-            request.has_source = request.has_inputs = True
-            request.met(known.kept.closure, request.closures)
-            self._request = request
+            assert self._known is not None
+            request = self._request = _prepared(self._x, self._plan, self._known)
         return request
+
+    @property
+    def described(self) -> list[Component] | None:
+        """The components as the policy describes them, `None` if it is to be asked."""
+        known = self._known
+        if known is None:
+            return None
+        return [*known.opened, *[one for one in self.components if one.kind == "argument"]]
+
+
+def _prepared(x: Execution, plan: CachePlan, known: Standing) -> KeyRequest:
+    """Return a request as it is once a policy of inputs and source has made a key of it."""
+    request = RunRequest(x, plan.fn, plan.identity, plan.terms)
+    request.is_alone = False
+    request.has_source = request.has_inputs = True
+    request.met(known.kept.closure, request.closures)
+    return request
 
 
 def known_call(x: Execution, plan: CachePlan) -> Keyed | None:
@@ -78,17 +89,36 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
         request = RunRequest(x, plan.fn, plan.identity, plan.terms)
         return Keyed(x, plan, _make(plan, request), None, request)
     call = call_of(x.bound().values(), named=True) if x.kwargs else call_of(x.args)
-    if call is not None:
-        found = keys.find(plan.fn, call)
-        if found is not None:
-            return Keyed(x, plan, *found)
+    known = keys.standing(plan.fn) if call is not None else None
+    if call is not None and known is not None:
+        made = known.made.get(call)
+        if made is not None:
+            return Keyed(x, plan, made, known)
+        request = _prepared(x, plan, known)
+        if _are_plain(request):
+            made = _make_plainly(request, known)
+            keys.keep(known, call, made)
+            return Keyed(x, plan, made, known, request)
     request = RunRequest(x, plan.fn, plan.identity, plan.terms)
     made = _make(plan, request)
-    new = Keyed(x, plan, made, None, request)
-    if call is not None and (x.kwargs or call_of(request.arguments.values()) is not None):
+    if call is not None and _are_plain(request):
         keys.add(plan.fn, call, request, made)
-        new.is_plain = True
-    return new
+    return Keyed(x, plan, made, None, request)
+
+
+def _are_plain(request: KeyRequest) -> bool:
+    """Whether nothing can change the arguments, the defaults among them."""
+    return call_of(request.arguments.values()) is not None
+
+
+def _make_plainly(request: KeyRequest, known: Standing) -> Made:
+    """Return the key that the policy would make for plain arguments, described already."""
+    arguments = [
+        Component("argument", name, digest_value(value, name), short(value))
+        for name, value in request.counted(known.exclude).items()
+    ]
+    components = [*known.fixed, *arguments]
+    return Made(join(components), components)
 
 
 def _make(plan: CachePlan, request: KeyRequest) -> Made:

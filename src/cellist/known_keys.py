@@ -40,6 +40,10 @@ class Standing(NamedTuple):
     exclude: list[str]
     notes: tuple[str, ...]
     """What is to be said of each call."""
+    fixed: list[Component]
+    """The parts of each key besides the arguments."""
+    opened: list[Component]
+    """The same with the parts of the code in the place of its digest."""
     made: dict[Call, Made]
     """The keys of calls."""
 
@@ -75,6 +79,17 @@ class KnownKeys:
         made = known.made.get(call)
         return (made, known) if made is not None and self._holds(known, fn) else None
 
+    def standing(self, fn: Any) -> Standing | None:
+        """Return what is known of the task, if the code and all else is what it was."""
+        known = self._standing
+        return known if known is not None and self._holds(known, fn) else None
+
+    def keep(self, known: Standing, call: Call, made: Made) -> None:
+        """Keep the key of a call in mind."""
+        if len(known.made) >= _MOST:
+            known.made.clear()
+        known.made[call] = made
+
     def stands(self, fn: Any, closures: Mapping[str, Any]) -> bool:
         """Whether the code is still what it was when a key was made with these closures.
 
@@ -96,7 +111,7 @@ class KnownKeys:
         )
 
     def add(self, fn: Any, call: Call, request: KeyRequest, made: Made) -> None:
-        """Keep the key of a call in mind, unless the code has changed meanwhile."""
+        """Keep in mind what the first key that was made with some code tells of others."""
         kept = kept_closure(fn)
         if kept is None or request.closures.keys() != {kept.closure.digest}:
             return
@@ -106,10 +121,11 @@ class KnownKeys:
         if known is None or known.kept is not kept or (known.versions, *known[2:4]) != said:
             notes = tuple(notes_of(kept.closure))
             exclude = list(inputs.exclude)
-            known = self._standing = Standing(kept, versions, inputs.shared, exclude, notes, {})
-        elif len(known.made) >= _MOST:
-            known.made.clear()
-        known.made[call] = made
+            fixed = [one for one in made.components if one.kind != "argument"]
+            opened = request.opened(fixed)
+            known = Standing(kept, versions, inputs.shared, exclude, notes, fixed, opened, {})
+            self._standing = known
+        self.keep(known, call, made)
 
 
 def call_of(args: Iterable[Any], *, named: bool = False) -> Call | None:

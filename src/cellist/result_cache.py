@@ -130,9 +130,7 @@ class Cache:
                 if "hints" in found.header:
                     sentinel.pass_on(x, found.header["hints"])
                 return self.replay.hit(plan, found)
-        note = x.cache_note = Note(
-            key, ident, call.components, call.request, store, is_plain=call.is_plain
-        )
+        note = x.cache_note = Note(key, ident, call.components, call.request, store, call.described)
         note.found = found
         return self._take_turn(x, plan, note, landings)
 
@@ -223,7 +221,10 @@ class Cache:
         """
         tried = None if known else self._earlier.of(plan.identity, x.definition.name, run)
         try:
-            note.components = plan.policy.describe(note.request, note.components)
+            described = note.described
+            if described is None:
+                described = plan.policy.describe(note.request, note.components)
+            note.components = described
         except Exception:
             note.request.notes.append("a fault kept its cache policy from describing the key")
         x.asked = False  # by functions that name the run or make its key
