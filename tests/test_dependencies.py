@@ -16,6 +16,7 @@ from cellist import Env, File, flow, settings, task
 from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE, TASK_SOURCE, TaskSource
 from cellist.caching import packages, source
 from cellist.exceptions import ConfigurationError, HashError
+from cellist.known_keys import KnownKeys
 from cellist.model.events import LogWritten
 from cellist.session import CellistWarning
 from cellist.settings import CELLIST_TASKS_STRICT, temporary_settings
@@ -233,11 +234,22 @@ def library(monkeypatch: pytest.MonkeyPatch):
         return packages.Distribution(top, versions.get(top, "1.0"))
 
     monkeypatch.setattr(packages, "distribution_of", distribution_of)
+    known: list[KnownKeys] = []
+    original = KnownKeys.of
+
+    def of(*args: Any) -> KnownKeys | None:
+        made = original(*args)
+        known.extend([made] if made is not None else [])
+        return made
+
+    monkeypatch.setattr(KnownKeys, "of", staticmethod(of))
 
     def upgrade(version: str) -> None:
         versions["blake3"] = version
         source._entries.clear()  # as in a new kernel, where versions change
         source._owners.clear()
+        for one in known:
+            one._standing = None
 
     upgrade("1.2.0")
     return upgrade
