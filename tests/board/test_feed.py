@@ -9,6 +9,7 @@ import pytest
 from cellist.board import Board, Feed
 from cellist.board import live as live_module
 from cellist.board.live import Ui
+from cellist.model.reasons import Reason
 from cellist.model.states import CANCELLING, COMPLETED
 from tests.board.fakes import Cell, Screen, Story
 
@@ -269,20 +270,43 @@ def test_a_record_that_is_due_is_written_though_nothing_more_happens(feed, monke
 def test_the_history_is_asked_once_on_the_thread_of_the_feed(feed):
     asked = []
 
-    def usual():
-        asked.append(threading.current_thread().name)
+    def usual(*, reusing):
+        asked.append((threading.current_thread().name, reusing))
         return [240.0, 300.0, 360.0]
 
     shown = Shown(feed, usual=usual)
     shown.story.begin(shown.story.flow(), 0)
     wait_until(lambda: shown.screen.messages)
     feed.finish(shown.cell)
-    assert asked == ["cellist-board"]
+    assert asked == [("cellist-board", False)]
     assert shown.screen.messages[0]["header"]["usual"] == "usually 4–6 min, last 3 runs"
 
 
+def test_a_run_that_reuses_results_is_compared_with_such_runs():
+    screen = Screen()
+    board = Board(
+        "crawl",
+        control=lambda *_: None,
+        ui="widget",
+        screen=screen,
+        usual=lambda *, reusing: [20.0, 30.0] if reusing else [240.0, 360.0],
+    )
+    board.show()
+    story = Story(lambda event: board.apply((event,)))
+    flow = story.begin(story.flow(), 0)
+    board.frame()
+    assert screen.messages[-1]["header"]["usual"] == "usually 4–6 min, last 2 runs"
+    run = story.task("load", flow)
+    run.why = Reason("hit", "reused", "same inputs, same source", saved=200.0)
+    story.complete(run, 1, 1.01, "Cached")
+    board.frame()  # reads that it was reused
+    story.begin(story.task("train", flow), 2)
+    board.frame()
+    assert screen.messages[-1]["header"]["usual"] == "usually 20–30 s, last 2 runs"
+
+
 def test_a_cell_that_is_over_at_once_asks_no_history():
-    def usual():
+    def usual(*, reusing):
         raise AssertionError("nobody may wait for this")
 
     board = Board("crawl", control=lambda *_: None, ui="widget", screen=Screen(), usual=usual)

@@ -185,6 +185,26 @@ def test_durations_of_completed_runs_are_known(history: History) -> None:
     assert 0 < seconds < 5
 
 
+def test_flow_runs_are_compared_by_whether_they_reused_results(history: History) -> None:
+    for names in (["Cached", "Cached"], [None, "Cached"], [None, None], [None, None]):
+        flow = FlowRun(Definition("crawl"), None, None, [history.sink], frozenset())
+        flow.enter(PENDING)
+        flow.enter(RUNNING)
+        for name in names:
+            inside = task_run(history, flow=flow)
+            inside.enter(PENDING)
+            if name is None:
+                inside.enter(RUNNING)
+            inside.enter(COMPLETED, name)
+        flow.enter(COMPLETED)
+    history.flush(5)
+    name = "crawl"
+    assert len(history.durations(name, kind="flow")) == 3, "nothing ran in the first one"
+    assert len(history.durations(name, kind="flow", reusing=True)) == 1
+    assert len(history.durations(name, kind="flow", reusing=False)) == 2
+    assert len(history.durations(name, 1, "flow", reusing=False)) == 1
+
+
 def test_a_second_process_sees_and_adds_runs(history: History, tmp_path: Path) -> None:
     finish(task_run(history, "here"))
     history.flush(5)

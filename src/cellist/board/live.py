@@ -5,10 +5,12 @@ Protocol, custom messages only (trait changes towards the kernel get lost on ipy
     kernel → page   {kind: "snapshot", seq, now, ...}    everything
                     {kind: "patch", seq, now, ...}       what changed since seq - 1
                     {kind: "reply", token, text}         what became of a command
+                    {kind: "found", token, fit}          how many runs fit; a patch lists some
                     {kind: "detail", token, facts | values | problem}   see `details`
     page → kernel   {kind: "hello"}, {kind: "resync"}    both ask for a snapshot
                     {kind: "want", group, first, number} asks for runs that are only counted
                     {kind: "command", action, run | group, token}    see `clicks`
+                    {kind: "find", text, looks, tags, token}   asks for runs that fit, see `search`
                     {kind: "detail", run, token}
 
 Forms of pauses have messages of their own, see `forms`.
@@ -29,6 +31,7 @@ from typing import Any, Literal, Protocol
 from cellist.board.clicks import Control, answer
 from cellist.board.forms import Answer, Forms
 from cellist.board.record import SO_FAR, record_html
+from cellist.board.search import Search
 from cellist.board.view import View
 from cellist.board.widget import JupyterScreen, NoLiveBoard
 from cellist.engine.threads import run_in_thread
@@ -65,6 +68,14 @@ class Telling(Protocol):
         ...
 
 
+class Usual(Protocol):
+    """Who knows how long such runs take."""
+
+    def __call__(self, *, reusing: bool) -> Sequence[float]:
+        """Return how long the latest ones took that compare, in seconds."""
+        ...
+
+
 class Screen(Protocol):
     """Where a board is shown. The one for Jupyter is in `widget.py`; tests have their own."""
 
@@ -93,7 +104,8 @@ class Board:
     """What is shown under one cell execution.
 
     `control(action, run_id_hex)` is called for clicks, on any thread; what it returns is shown.
-    `usual()` returns how long the latest runs of this name took, in seconds; it may take a while.
+    `usual(reusing=...)` returns how long the latest runs of this name took, in seconds, of those
+    that reused some results or of those that reused none; it may take a while.
     `details` tells about a run that is opened.
     """
 
@@ -107,7 +119,7 @@ class Board:
         control: Control,
         ui: Ui,
         screen: Screen | None = None,
-        usual: Callable[[], Sequence[float]] | None = None,
+        usual: Usual | None = None,
         details: Telling | None = None,
     ) -> None:
         self.title = title
@@ -117,6 +129,8 @@ class Board:
         self._screen = screen
         self._note = ""
         self._usual = usual
+        self._compared: bool | None = None
+        """With which runs this one was compared: those that reused results, or none."""
         self._view: View | None = View(title)
         self._forms = Forms()
         self.ident = secrets.token_hex(4)
@@ -220,10 +234,18 @@ class Board:
                 self._write_record()
 
     def _ask_usual(self) -> None:
-        """Ask the history, once, on the thread of the feed, which nobody waits for."""
-        ask, self._usual = self._usual, None
-        if ask is not None and self._view is not None:
-            self._view.usual = ask()
+        """Ask the history, on the thread of the feed, which nobody waits for.
+
+        Once at the beginning, and once more when a result was reused: such runs compare only with
+        others that had less to do than all.
+        """
+        view = self._view
+        if self._usual is None or view is None or self._compared:
+            return
+        reusing = any(group.reused for group in view.groups)
+        if reusing != self._compared:
+            self._compared = reusing
+            view.usual = self._usual(reusing=reusing)
 
     def due_in(self) -> float | None:
         """Return in how many seconds a frame is wanted though nothing happens."""
@@ -310,6 +332,8 @@ class Board:
             self._answer_hello()
         elif kind == "want":
             self._answer_want(message)
+        elif kind == "find":  # this looks at all runs, and this thread may be the main one
+            run_in_thread(partial(self._find, message))
         elif kind == "command":
             text = answer(message, self._view, self._control)
             self._say({"kind": "reply", "token": message.get("token"), "text": text})
@@ -333,6 +357,17 @@ class Board:
         with self._lock:
             if self._view is not None and self._view.want(group, first, number):
                 self._send("patch", self._view.changes())
+
+    def _find(self, message: dict[str, Any]) -> None:
+        """Send runs that fit, and how many there are; nothing once the board is closed."""
+        with self._lock:
+            rows = list(self._view.rows.values()) if self._view is not None else []
+        found = Search.asked(message).among(rows)
+        with self._lock:
+            if self._view is not None:
+                if self._view.list_too(found):
+                    self._send("patch", self._view.changes())
+                self._say({"kind": "found", "token": message.get("token"), "fit": len(found)})
 
     def _tell(self, run: object, token: object) -> None:
         """Send what is known of a run, then previews of its values. Does not raise."""

@@ -33,6 +33,12 @@ def doing(run: Run, look: str) -> list[Any] | None:
     return [_share(live[0]), "; ".join(words(one) for one in live)] if live else None
 
 
+def doing_words(run: Run, look: str) -> str | None:
+    """Return what a run that goes on is at, in words."""
+    found = doing(run, look)
+    return found[1] if found else None
+
+
 def node_text(run: Run, look: str) -> str | None:
     """Return how far a run that goes on is, in the few words a node has room for."""
     if run.progress is None or look != "running":

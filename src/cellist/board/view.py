@@ -20,7 +20,7 @@ from cellist.board.graph import drawn_groups, find_order, graph_of
 from cellist.board.groups import CODES, Group, definition_key
 from cellist.board.listed import Listed
 from cellist.board.palette import LOOKS, OVER
-from cellist.board.progress import doing
+from cellist.board.progress import doing_words
 from cellist.board.roots import Roots
 from cellist.board.rows import Row, milliseconds
 from cellist.board.superseded import LOOK as SUPERSEDED
@@ -194,7 +194,9 @@ class View:
         return {
             "title": self.title,
             "lone": lone.hex if lone else None,
-            "why": (_doing(lone) or reason_or_error(lone.run)) if lone else None,
+            "why": (doing_words(lone.run, lone.look) or reason_or_error(lone.run))
+            if lone
+            else None,
             "look": look,
             "word": word,
             "start": milliseconds(begin) if begin else None,
@@ -373,14 +375,17 @@ class View:
         """Draw these runs of a group one by one, too; whether there was one that was not yet."""
         if not 0 <= group < len(self.groups):
             return False
-        rows = self.groups[group].rows[max(0, first) : max(0, first) + min(number, WANTED_LIMIT)]
-        rows = [row for row in rows if not row.sent]
-        for row in rows:
+        return self.list_too(self.groups[group].rows[max(0, first) : max(0, first) + number])
+
+    def list_too(self, rows: Sequence[Row]) -> bool:
+        """Draw runs one by one that are only counted, not too many; whether there was one."""
+        new = [row for row in rows[:WANTED_LIMIT] if not row.sent]
+        for row in new:
             row.sent = True
             row.group.sent += 1
             self._changed_rows[row.run.number] = row
-            self._changed_groups[group] = row.group
-        return bool(rows)
+            self._changed_groups[row.group.id] = row.group
+        return bool(new)
 
     def drawn(self) -> list[Group]:
         """Return the groups that are nodes of the picture."""
@@ -392,9 +397,3 @@ class View:
             return self.rows.get(int(number, 16))
         except ValueError:
             return None
-
-
-def _doing(row: Row) -> str | None:
-    """Return how far a run is that goes on, in words."""
-    found = doing(row.run, row.look)
-    return found[1] if found else None

@@ -183,17 +183,27 @@ class Reader(Related):
         rows = self._read(f"SELECT {names} FROM decisions ORDER BY at DESC, rowid DESC")  # noqa: S608 - constants
         return [Decision(**row) for row in rows]
 
-    def durations(self, name: str, limit: int = 8, kind: str = "%") -> list[float]:
+    def durations(
+        self, name: str, limit: int = 8, kind: str = "%", reusing: bool | None = None
+    ) -> list[float]:
         """Return how long the latest completed runs of a task or flow took, in seconds.
 
-        Those that were reused do not count. `kind` is `task` or `flow`, by default both.
+        Those that were reused do not count, nor flow runs in which nothing ran as all was reused.
+        `kind` is `task` or `flow`, by default both. `reusing` restricts it to flow runs that
+        reused some results, or none: the two do not compare.
         """
         rows = self._read(
-            "SELECT started, ended FROM runs WHERE definition = ? AND state = 'Completed' "
-            "AND kind LIKE ? AND started IS NOT NULL ORDER BY id DESC LIMIT ?",
-            [name, kind, limit],
+            "WITH latest AS (SELECT id, started, ended, "
+            "EXISTS (SELECT 1 FROM runs i WHERE i.flow = r.id AND i.state = 'Cached') AS reused "
+            "FROM runs r WHERE definition = ?1 AND state = 'Completed' AND kind LIKE ?2 "
+            "AND started IS NOT NULL AND ended IS NOT NULL ORDER BY id DESC LIMIT 4 * ?3) "
+            "SELECT started, ended FROM latest WHERE (?4 IS NULL OR reused = ?4) "
+            "AND (NOT reused OR EXISTS "
+            "(SELECT 1 FROM runs i WHERE i.flow = latest.id AND i.state != 'Cached')) "
+            "ORDER BY id DESC LIMIT ?3",
+            [name, kind, limit, reusing],
         )
-        return [(row["ended"] - row["started"]) / 1e9 for row in rows if row["ended"]]
+        return [(row["ended"] - row["started"]) / 1e9 for row in rows]
 
     def endings(self, name: str, key: str, before: str) -> list[dict[str, Any]]:
         """Return how the latest runs of a task ended, newest first; `before` the run of an id.

@@ -5,6 +5,7 @@
 import { groupButtons } from "./cards.js";
 import { h, keyed, setAttr, setText } from "./dom.js";
 import { Filter } from "./filter.js";
+import { Finder } from "./finder.js";
 import { makeGrid } from "./grid.js";
 import { showDone } from "./progress.js";
 import { number } from "./numbers.js";
@@ -26,12 +27,16 @@ const URGENT = new Set(["failed", "crashed", "waiting", "paused"]);
  * @param {{run: () => string, open: (run: string) => void, toggle: (run: string, stay?: boolean) => void}} pane
  * @param {import("./selection.js").Selection} selection
  * @param {import("./inks.js").Inks} inks
- * @param {(group: number, first: number, number: number) => void} want  Asks for runs that are only counted.
- * @returns {import("./types.js").Painter & {open: (group: number, run?: string) => void, only: (look: string) => void}}
+ * @param {(message: object) => void} send  To ask for runs that are only counted.
+ * @returns {import("./types.js").Painter & {open: (group: number, run?: string) => void, only: (look: string) => void,
+ *   receive: (message: import("./types.js").Message) => void}}
  */
-export function makeList(store, commands, pane, selection, inks, want) {
+export function makeList(store, commands, pane, selection, inks, send) {
   const filter = new Filter();
   const toolbar = makeToolbar(store, filter, () => paint());
+  const finder = new Finder(store, filter, send, () => paint());
+  const want = (/** @type {number} */ group, /** @type {number} */ first, /** @type {number} */ number) =>
+    send({ kind: "want", group, first, number });
   const lines = h("div", { class: "cellist-lines", role: "list", "aria-label": "Runs" });
   const nothing = h("p", { class: "cellist-more" }, "No run fits.");
   const el = h("div", { class: "cellist-list" }, toolbar.el, lines, nothing);
@@ -289,7 +294,9 @@ export function makeList(store, commands, pane, selection, inks, want) {
     nothing.hidden = groups.length > 0 || !filter.active;
     let total = 0;
     for (const group of store.groups.values()) total += group.total;
-    toolbar.tell(fit, store.rows.size, total);
+    setText(nothing, finder.fit === null && finder.mayFind(total) ? "Looking at all runs…" : "No run fits.");
+    finder.look(total);
+    toolbar.tell(fit, store.rows.size, total, finder.fit);
     settle();
     const ready = wanted && store.byGroup.get(wanted[0])?.get(wanted[1]);
     if (ready) {
@@ -302,6 +309,9 @@ export function makeList(store, commands, pane, selection, inks, want) {
     el,
     paint,
     open: show,
+    receive(message) {
+      finder.receive(message);
+    },
     only(look) {
       filter.only(look);
       paint();
@@ -321,6 +331,7 @@ export function makeList(store, commands, pane, selection, inks, want) {
     },
     stop() {
       sight.stop();
+      finder.stop();
     },
     mark() {
       for (const [id, part] of parts) {

@@ -55,8 +55,7 @@ function start(model, el) {
     tabs.choose("List");
     list.only(look);
   });
-  const list = makeList(store, commands, detail, selection, inks,
-    (group, first, number) => model.send({ kind: "want", group, first, number }));
+  const list = makeList(store, commands, detail, selection, inks, (message) => model.send(message));
   /** Where Escape leads back to. */
   let cameFrom = "";
   /** @type {(group: number, run?: string) => void} */
@@ -129,6 +128,7 @@ function start(model, el) {
   function receive(message) {
     if (message.kind === "reply") commands.reply(message);
     forms.receive(message);
+    list.receive(message);
     if (message.kind === "detail") {
       detail.receive(message);
       detail.tick(store.now());

@@ -66,14 +66,16 @@ export function makeToolbar(store, filter, changed) {
         });
     },
     /**
-     * @param {number} shown
+     * @param {number} shown  Runs that fit and are listed.
      * @param {number} listed
      * @param {number} all
+     * @param {number | null} fit  Runs that fit, listed or not, if that is known.
      */
-    tell(shown, listed, all) {
-      setText(found, filter.active
-        ? `${number(shown)} of ${number(listed)}${listed < all ? " listed" : ""} runs`
-        : "");
+    tell(shown, listed, all, fit) {
+      const more = fit !== null && fit > shown ? `, ${number(shown)} listed` : "";
+      const whole = fit !== null || listed >= all ? `${number(Math.max(fit ?? 0, shown))} of ${number(all)} runs${more}`
+        : `${number(shown)} of ${number(listed)} listed runs`;
+      setText(found, filter.active ? whole : "");
     },
     focus() {
       input.focus();

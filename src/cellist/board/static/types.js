@@ -139,6 +139,7 @@
  * @property {boolean} [closed]
  * @property {string} [token]
  * @property {string} [text]
+ * @property {number} [fit]  How many runs fit a search.
  * @property {Form[]} [forms]
  * @property {Record<string, string>} [errors]
  *
