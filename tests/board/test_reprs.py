@@ -1,5 +1,8 @@
 """Single things as the last line of a cell: state, future, run, task, flow; text and HTML."""
 
+import pickle
+from datetime import datetime
+
 import pytest
 
 import cellist
@@ -46,6 +49,36 @@ def test_a_state_is_icon_word_message_result_and_reason(recorder):
     text, words = shown(fetch(1, return_state=True))
     assert text == "Completed(message=None, type=COMPLETED, result=1)"
     assert words == "✓ completedresult: 1why: ran: never run before"
+
+
+def test_runs_show_states_in_words_with_their_icons(recorder):
+    @task(cache_policy=NO_CACHE)
+    def fail():
+        raise ValueError("<no>")
+
+    fetch(1)
+    fetch(1)
+    fail(return_state=True)
+    frame = cellist.runs()
+    assert list(frame["state"]) == ["Failed", "Cached", "Completed"], "the data are plain"
+    assert frame["duration"].dtype == "float64"
+    for one in (frame, frame[["name", "state", "start"]], frame[frame["state"] != "Failed"]):
+        few = one[["name", "state"]]  # pandas leaves out columns of the text of a wide frame
+        for text in (repr(few), one._repr_html_()):
+            assert "◆ reused" in text
+            assert "✓ completed" in text
+            assert ("✕ failed" in text) == (len(one) == 3)
+    assert (
+        f"{datetime.fromtimestamp(frame['start'][0].timestamp()).astimezone():%H:%M:%S}</td>"
+        in frame._repr_html_()
+    )
+    assert "<no>" not in frame._repr_html_()
+    pickled = pickle.loads(pickle.dumps(frame))
+    assert pickled.equals(frame)
+    assert "Completed" in repr(frame["state"])
+    odd = frame.rename(columns={"name": "start", "start": "name"})
+    assert "Completed" in repr(odd), "as pandas shows it"
+    assert "count" in repr(frame.describe())
 
 
 def test_a_state_shows_itself_escaped_and_bounded():

@@ -32,7 +32,8 @@ def frame_of(rows: list[dict[str, Any]], flow_names: dict[str, str]) -> Any:
     """Return one line per run: times in UTC, durations and savings in seconds."""
     pd = _pandas()
     table = [_line(row, flow_names) for row in rows]
-    frame = pd.DataFrame(table, columns=pd.Index(COLUMNS))
+    kind: Any = importlib.import_module("cellist.history.runs_frame").RunsFrame  # needs pandas
+    frame = kind(table, columns=pd.Index(COLUMNS))
     for name in ("start", "end"):
         moments = pd.to_datetime(frame[name], unit="ns", utc=True)
         frame[name] = moments.astype("datetime64[ns, UTC]")
