@@ -10,6 +10,7 @@ import io
 import json
 import pickle
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cellist.caching.signing import MAC_SIZE, Signer, user_signer
@@ -17,6 +18,9 @@ from cellist.engine.execution import Execution
 from cellist.model.ids import as_hex
 
 _LARGEST = 2**20
+_LONG = 20_000
+"""Elements from which on a list is first looked at by a sample of so many."""
+_SAMPLE = 500
 _DOMAIN = b"cellist call\n"
 
 
@@ -117,8 +121,16 @@ def pickled(value: Any, most: int = _LARGEST) -> bytes:
     Raises what pickling raises, and if it would take more than `most` bytes.
     """
     file = _Limited(most)
+    if type(value) in (list, tuple) and len(value) > _LONG:
+        file.check(_half_of(value))  # to find out by pickling takes too long
     pickle.Pickler(file, 5, buffer_callback=file.leaves_in).dump(value)
     return file.getvalue()
+
+
+def _half_of(items: Sequence[Any]) -> int:
+    """Return about half the bytes that a long list takes, told by a sample of it."""
+    sample = items[:: len(items) // _SAMPLE]
+    return len(pickled(sample)) * (len(items) // len(sample)) // 2
 
 
 def _told(error: Exception) -> str:

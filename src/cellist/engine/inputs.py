@@ -8,6 +8,7 @@ changed, otherwise the function gets the identical object.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from cellist.engine.commands import Ok
@@ -120,15 +121,10 @@ def is_data(items: Any) -> bool:
     """Whether a large container starts with so many atoms that it is plain data."""
     if len(items) <= _LARGE:
         return False
-    kinds = set(map(type, _first(items)))
+    kinds = set(map(type, islice(items, _LARGE)))
     if isinstance(items, (list, tuple)):
         kinds.update(map(type, cast("Sequence[Any]", items)[-_TAIL:]))
     return kinds <= ATOMS
-
-
-def _first(items: Iterable[Any]) -> Iterator[Any]:
-    for _, item in zip(range(_LARGE), items, strict=False):
-        yield item
 
 
 def is_pydantic(kind: type) -> bool:
