@@ -63,27 +63,26 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     """Make the execution of a call inside the present context, and its run, in Pending.
 
     `origins` are runs that the arguments came from and that they no longer show. `make_run` makes
-    the run of a task that is known already.
-    Raises `ParameterBindError` before any run exists if the arguments do not fit.
+    the run of a task that is known already. That the arguments fit was checked by the caller:
+    a call that does not fit makes no run.
     """
-    plan.shape.check(args, kwargs)
     parent = current.get()
     if parent is None:
         services: Session = get_session()
         services.tells_ends = ends_are_asked_for()
-        flow = None
+        flow = above = keeping = None
         cell = current_cell.get()
     else:
         services = parent.services
         flow = parent if isinstance(parent, FlowExecution) else parent.flow
-        cell = parent.run.cell
+        above = parent.run
+        keeping = parent.keeping
+        cell = above.cell
     tags = active_tags.get()
     tags = plan.tags | tags if tags else plan.tags
     flow_run: Any = flow.run if flow is not None else None
-    above = parent.run if parent is not None else None
     run_class, execution_class = (FlowRun, FlowExecution) if plan.is_flow else (make_run, Execution)
     run = run_class(definition, above, flow_run, services.sinks, tags, cell)
-    keeping = parent.keeping if parent is not None else None
     if keeping is not None or plan.keeping is not None:
         plan, keeping = inherit(plan, keeping)
     x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
@@ -178,9 +177,10 @@ def submit(
         settings.refresh()
     elif type(parent) is Rehearsal:
         return parent.submit(definition, args, kwargs, wait_for)
-    if enclosing_flow(parent) is None and settings.active().tasks_require_flow_for_submit:
+    if settings.active().tasks_require_flow_for_submit and enclosing_flow(parent) is None:
         raise RuntimeError(_NO_FLOW.format(definition.name))
     plan = definition.plan()
+    plan.shape.check(args, kwargs)
     return begin(new_execution(definition, plan, args, kwargs, wait_for, origins), runner)
 
 
@@ -213,11 +213,13 @@ _NO_FLOW = (
 def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
     """Hand a submitted run to the loop or the pool that carries it out."""
     steps = run_steps(x)
-    if x.plan.is_async and not (runner or _runner_of(x.flow, x.services)).takes_coroutines:
-        x.run.where = "event loop"
-        LoopWork(x, steps, future, loop_for(flow_loop(x.flow))).begin()
-        return
     chosen: TaskRunner = runner or _runner_of(x.flow, x.services)
+    if x.plan.is_async and not chosen.takes_coroutines:
+        x.run.where = "event loop"
+        elsewhere = flow_loop(x.flow)
+        here = running_loop()
+        LoopWork(x, steps, future, here or loop_for(elsewhere)).begin(is_here=here is not None)
+        return
     pool = chosen.pool
     x.run.where = chosen.name
     x.far = pool if pool.is_far else None
@@ -301,25 +303,6 @@ def carry_out(x: Execution) -> Outcome:
             x.services.guard.leave()
 
 
-async def carry_out_async(x: Execution) -> Outcome:
-    """Carry an execution out on the running loop."""
-    task = asyncio.current_task()
-    assert task is not None  # a coroutine is always run by one
-    awaited = AwaitedRun(x, task)
-    guarded = (x.parent is None or x.plan.is_flow) and x.services.guard.enter(task)
-    if isinstance(x, FlowExecution):
-        x.loop = task.get_loop()
-    current.set(x)
-    try:
-        return await adrive(run_steps(x), x)
-    finally:
-        current.set(x.parent)
-        awaited.end()
-        finish(x)
-        if guarded:
-            x.services.guard.leave(task)
-
-
 def settle(x: Execution, outcome: Outcome, return_state: bool = False) -> Any:
     """Return what a direct caller gets for an outcome: the value, or raise the user's error."""
     __tracebackhide__ = True
@@ -357,7 +340,9 @@ def call_here(
         settings.refresh()
     elif type(parent) is Rehearsal:
         return parent.call(definition, args, kwargs, wait_for, return_state)
-    x = new_execution(definition, definition.plan(), args, kwargs, wait_for)
+    plan = definition.plan()
+    plan.shape.check(args, kwargs)
+    x = new_execution(definition, plan, args, kwargs, wait_for)
     outcome = carry_out(x)
     if isinstance(outcome, Ok) and not return_state:
         value: Any = outcome.value
@@ -392,6 +377,22 @@ async def _run_async(
     wait_for: Any,
     return_state: bool,
 ) -> Any:
+    """Carry a run out on the running loop and return what its caller gets."""
     __tracebackhide__ = True
     x = new_execution(definition, plan, args, kwargs, wait_for)
-    return settle(x, await carry_out_async(x), return_state)
+    task = asyncio.current_task()
+    assert task is not None  # a coroutine is always run by one
+    awaited = AwaitedRun(x, task)
+    guarded = (x.parent is None or plan.is_flow) and x.services.guard.enter(task)
+    if isinstance(x, FlowExecution):
+        x.loop = task.get_loop()
+    current.set(x)
+    try:
+        outcome = await adrive(run_steps(x), x)
+    finally:
+        current.set(x.parent)
+        awaited.end()
+        finish(x)
+        if guarded:
+            x.services.guard.leave(task)
+    return settle(x, outcome, return_state)

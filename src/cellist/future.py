@@ -6,7 +6,7 @@ A future's state is always that of this moment, and final before a callback fire
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 from cellist.engine.commands import Elsewhere, Err, Given, Ok
@@ -79,9 +79,10 @@ class PrefectFuture(Promise, Generic[R_co]):
             raise TimeoutError(message)
         self.observed = True
         outcome = self.outcome
-        if outcome.__class__ is Ok:
-            value = cast("Ok", outcome).value
-            self._link(value)
+        if type(outcome) is Ok:
+            value = outcome.value
+            if value.__class__ not in ATOMS:
+                self._link(value)
             return value
         return self._unusual_result(raise_on_failure)
 

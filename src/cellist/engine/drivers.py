@@ -8,6 +8,7 @@ a program included: the steps record what happened, and the caller raises it.
 import inspect
 import threading
 from collections.abc import Coroutine
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 from cellist.engine.background import is_background
@@ -143,7 +144,9 @@ async def adrive(steps: Steps[T], x: Execution | None) -> T:
             try:
                 if isinstance(command, Invoke) and command.timeout is None:
                     value = command.fn(*command.args, **command.kwargs)
-                    if command.awaits and inspect.isawaitable(value):
+                    if command.awaits and (
+                        type(value) is CoroutineType or inspect.isawaitable(value)
+                    ):  # most often the first, which is told without a call
                         value = await value
                     outcome = Ok(value)
                 else:

@@ -35,7 +35,7 @@ def begin_work(loop: "asyncio.AbstractEventLoop") -> None:
     """Note that a submitted run needs the loop; wakes who blocks the loop's thread."""
     with _lock:
         _pending[loop] = _pending.get(loop, 0) + 1
-        sleepers = list(_blocked.get(loop, ()))
+        sleepers = list(_blocked[loop]) if loop in _blocked else ()
     for event in sleepers:
         event.set()
 

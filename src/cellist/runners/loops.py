@@ -7,7 +7,7 @@ from cellist.engine.commands import Err, Outcome, Steps
 from cellist.engine.drivers import adrive
 from cellist.engine.execution import Execution, current
 from cellist.engine.promise import Promise
-from cellist.engine.waiting import begin_work, end_work, running_loop
+from cellist.engine.waiting import begin_work, end_work
 from cellist.exceptions import IllegalTransition
 from cellist.model.later import later
 from cellist.model.states import CANCELLING
@@ -42,10 +42,10 @@ class LoopWork:
         promise.work = self
         x.stop = self.cancel
 
-    def begin(self) -> None:
-        """Start the run on its loop."""
+    def begin(self, *, is_here: bool) -> None:
+        """Start the run on its loop; `is_here` says that this is the thread the loop runs in."""
         begin_work(self.loop)
-        if running_loop() is self.loop:
+        if is_here:
             self._start()
         else:
             # call_soon_threadsafe copies the context of the caller, as create_task does
@@ -107,10 +107,7 @@ def session_loop() -> "asyncio.AbstractEventLoop":
 
 
 def loop_for(flow_loop: Any) -> "asyncio.AbstractEventLoop":
-    """Return the loop for a submission: the caller's, else its flow's, else the session's."""
-    here = running_loop()
-    if here is not None:
-        return here
+    """Return the loop for what is submitted outside loops: its flow's, else the session's."""
     if flow_loop is not None and flow_loop.is_running():
         return flow_loop
     return session_loop()

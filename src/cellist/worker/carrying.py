@@ -78,6 +78,7 @@ def _start(
         run.seed(job.states)
         return run
 
+    plan.shape.check(args, kwargs)
     x = new_execution(task, plan, args, kwargs, wait_for, (), make_run)
     x.run.upstream = {**job.upstream, **(x.run.upstream or {})} or None
     return begin(x, runner)
