@@ -121,7 +121,8 @@ def is_data(items: Any) -> bool:
     """Whether a large container starts with so many atoms that it is plain data."""
     if len(items) <= _LARGE:
         return False
-    kinds = set(map(type, islice(items, _LARGE)))
+    first: Iterator[Any] = islice(items, _LARGE)
+    kinds = set(map(type, first))
     if isinstance(items, (list, tuple)):
         kinds.update(map(type, cast("Sequence[Any]", items)[-_TAIL:]))
     return kinds <= ATOMS
