@@ -145,7 +145,7 @@ async def adrive(steps: Steps[T], x: Execution | None) -> T:
                 if isinstance(command, Invoke) and command.timeout is None:
                     value = command.fn(*command.args, **command.kwargs)
                     if command.awaits and (
-                        type(value) is CoroutineType or inspect.isawaitable(value)
+                        value.__class__ is CoroutineType or inspect.isawaitable(value)
                     ):  # most often the first, which is told without a call
                         value = await value
                     outcome = Ok(value)
