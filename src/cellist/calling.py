@@ -85,15 +85,17 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     run = run_class(definition, above, flow_run, services.sinks, tags, cell)
     if keeping is not None or plan.keeping is not None:
         plan, keeping = inherit(plan, keeping)
-    x = execution_class(run, definition, plan, args, kwargs, parent, flow, services)
+    keywords = kwargs or _NO_KEYWORDS
+    x = execution_class(run, definition, plan, args, keywords, parent, flow, services)
     x.keeping = keeping
     if plan.log_prints is None:
-        x.log_prints = _logs_prints() if parent is None else parent.log_prints
+        asked = settings.active().logging_log_prints if parent is None else parent.log_prints
+        x.log_prints = asked
     if x.log_prints or plan.is_flow:
         _equip(x)
     if plan.transacts or scope.get() is not None:
         join(x)
-    run.call = (args, kwargs)
+    run.call = (args, keywords)
     for value in args:
         if value.__class__ not in ATOMS:
             _note_inputs(x, wait_for, origins)
@@ -108,9 +110,8 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     return x
 
 
-def _logs_prints() -> bool | None:
-    """Whether prints are logged where no run around says so."""
-    return settings.active().logging_log_prints
+_NO_KEYWORDS: dict[str, Any] = {}
+"""What all runs without keywords keep of them; nobody changes it."""
 
 
 def _equip(x: Execution) -> None:
