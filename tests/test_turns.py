@@ -1,6 +1,5 @@
 """Whose turn it is across processes: locks that were asked for, and leases by default."""
 
-import functools
 import subprocess
 import sys
 import threading
@@ -19,7 +18,6 @@ from cellist.locking.memory import MemoryLockManager
 from cellist.model.isolation import IsolationLevel
 from cellist.results import ResultStore
 from cellist.session import CellistWarning, Session, use_session
-from cellist.turns import gives_result
 from tests.sessions import WAYS, Recorder, as_task, final_state
 
 SECONDS = 20
@@ -290,78 +288,6 @@ def test_leases_that_cannot_be_taken_are_one_warning(
     monkeypatch.setattr(FileSystemLockManager, "attempt", broken)
     with pytest.warns(CellistWarning, match="read-only"):
         assert task(lambda n: n, name="t", cache_policy=INPUTS)(1) == 1
-
-
-def nothing() -> None:
-    print()
-
-
-def bare_return(n: int) -> None:
-    if n:
-        return
-    print(n)
-
-
-def returns_none_by_name(n: int) -> None:
-    return None
-
-
-def something(n: int) -> int | None:
-    if n:
-        return n
-    return None
-
-
-def either(n: int) -> int:
-    return n or 5
-
-
-async def later(n: int) -> int:
-    return n
-
-
-async def later_nothing(n: int) -> None:
-    print(n)
-
-
-def constant_value() -> int:
-    return 5
-
-
-def only_raises() -> int:
-    raise ValueError
-
-
-class Callable:
-    def __call__(self) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("fn", "want"),
-    [
-        (nothing, False),
-        (bare_return, False),
-        (returns_none_by_name, False),
-        (later_nothing, False),
-        (something, True),
-        (either, True),
-        (later, True),
-        (constant_value, True),
-        (only_raises, True),  # nothing was returned that is not kept
-        (lambda: 1, True),
-        (lambda: print("x"), True),  # what a call gives is not known
-        (len, True),
-        (Callable(), True),
-    ],
-)
-def test_what_a_function_may_return(fn: Any, want: bool) -> None:
-    assert gives_result(fn) is want
-
-
-def test_partials_return_what_their_function_does() -> None:
-
-    assert gives_result(functools.partial(either, 1))
-    assert not gives_result(functools.partial(functools.partial(bare_return), 1))
 
 
 def test_who_waits_here_with_a_lease_stops_when_the_holder_waits_abroad(
