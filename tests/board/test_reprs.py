@@ -77,7 +77,7 @@ def test_runs_show_states_in_words_with_their_icons(recorder):
     assert pickled.equals(frame)
     assert "Completed" in repr(frame["state"])
     odd = frame.rename(columns={"name": "start", "start": "name"})
-    assert "Completed" in repr(odd), "as pandas shows it"
+    assert "Completed" in odd._repr_html_(), "as pandas shows it"
     assert "count" in repr(frame.describe())
 
 
