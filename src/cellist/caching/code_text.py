@@ -14,21 +14,20 @@ Python only. What is found is kept as long as the code object lives.
 import __future__
 
 import ast
-import dis
-import hashlib
 import linecache
-import sys
+import re
 import textwrap
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
+from cellist.caching.bytecode import CO_NESTED, global_names, nested, same_code, shape_of_code
 from cellist.caching.parsing import parse
 from cellist.caching.syntax import Shape, shape_of
 from cellist.caching.timed_cells import TIMED, timed_cells
-from cellist.caching.tree_parts import Chain, Definition
+from cellist.caching.tree_parts import Definition
 
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -39,10 +38,9 @@ def _futures() -> int:
     flags = 0
     for name in __future__.all_feature_names:
         flags |= getattr(__future__, name).compiler_flag
-    return flags & ~_CO_NESTED
+    return flags & ~CO_NESTED
 
 
-_CO_NESTED = 0x10
 _FUTURES = _futures()
 _VERSIONS_KEPT = 3
 _FILES_KEPT = 32
@@ -75,7 +73,7 @@ def text_of(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
 
 
 def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
-    names = frozenset(_global_names(code))
+    names = frozenset(global_names(code))
     for file in _versions(code.co_filename, namespace):
         node = file.definition_of(code)
         if node is not None:
@@ -84,7 +82,7 @@ def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
     file = Path(code.co_filename)
     if file.exists() and "@pytest_ar" not in namespace:  # pytest rewrites what asserts
         note = f"{file.name} changed on disk and was not reloaded"
-    return CodeText(_shape_of_code(code), "", names, note)
+    return CodeText(shape_of_code(code), "", names, note)
 
 
 def _versions(filename: str, namespace: Mapping[str, Any]) -> list["_File"]:
@@ -157,15 +155,20 @@ class _File:
         key = (id(unit[0]) if unit is not self.statements else 0, flags)
         found = self._units.get(key)
         if found is None:
-            source: Any = ast.Module(unit, []) if key[0] else "".join(self.lines)
-            flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # a cell may await; definitions do not care
-            try:
-                compiled = compile(source, self.filename, "exec", flags, dont_inherit=True)
-                found = list(_nested(compiled))
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                found = []
-            self._units[key] = found
+            found = self._compile(ast.Module(unit, []), flags)
+            if found is None and not key[0]:  # a text may be nested deeper than a tree
+                found = self._compile("".join(self.lines), flags)
+            found = self._units[key] = found or []
         return found
+
+    def _compile(self, source: Any, flags: int) -> list[CodeType] | None:
+        """Return the code of all definitions in a source, `None` if it does not compile."""
+        flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # a cell may await; definitions do not care
+        try:
+            compiled = compile(source, self.filename, "exec", flags, dont_inherit=True)
+            return list(nested(compiled))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
     def shape_at(self, node: Definition) -> Shape:
         """Return the shape of a definition; a cell that is run again defines the same ones."""
@@ -178,7 +181,7 @@ class _File:
         """Return the text of a definition without its decorators, dedented."""
         last = node.end_lineno or node.lineno
         if not isinstance(node, ast.Lambda):
-            return textwrap.dedent("".join(self.lines[node.lineno - 1 : last]))
+            return _dedented("".join(self.lines[node.lineno - 1 : last]))
         return ast.get_source_segment("".join(self.lines), node) or ""
 
     def class_text(self, line: int, name: str) -> str:
@@ -192,6 +195,14 @@ class _File:
         if found is None:
             return ""
         return textwrap.dedent("".join(self.lines[found.lineno - 1 : found.end_lineno]))
+
+
+def _dedented(text: str) -> str:
+    """Return what `textwrap.dedent` does; of text that has no indent only blank lines change."""
+    return textwrap.dedent(text) if text[:1].isspace() else re.sub(_BLANK, "", text)
+
+
+_BLANK = r"(?m)^[ \t]+$"
 
 
 def class_text(code: CodeType, name: str) -> str:
@@ -257,130 +268,5 @@ def _extent(node: ast.Lambda) -> tuple[int, int]:
 
 def _compiles_to(node: ast.Lambda, code: CodeType) -> bool:
     flags = code.co_flags & _FUTURES
-    found = _nested(compile(ast.Expression(node), "<lambda>", "eval", flags, dont_inherit=True))
+    found = nested(compile(ast.Expression(node), "<lambda>", "eval", flags, dont_inherit=True))
     return any(same_code(code, other) for other in found)
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    pending = [code]
-    while pending:
-        current = pending.pop()
-        for constant in current.co_consts:
-            if isinstance(constant, CodeType):
-                pending.append(constant)
-                yield constant
-
-
-def same_code(one: CodeType, other: CodeType) -> bool:
-    """Whether two code objects do the same, wherever they stand and whatever they are called."""
-    return (
-        one.co_code == other.co_code
-        and one.co_names == other.co_names
-        and one.co_varnames == other.co_varnames
-        and one.co_freevars == other.co_freevars
-        and one.co_cellvars == other.co_cellvars
-        and one.co_argcount == other.co_argcount
-        and one.co_posonlyargcount == other.co_posonlyargcount
-        and one.co_kwonlyargcount == other.co_kwonlyargcount
-        and (one.co_flags | _CO_NESTED) == (other.co_flags | _CO_NESTED)
-        and one.co_exceptiontable == other.co_exceptiontable
-        and len(one.co_consts) == len(other.co_consts)
-        and all(map(_same_constant, one.co_consts, other.co_consts))
-    )
-
-
-def _same_constant(one: object, other: object) -> bool:
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, CodeType) and isinstance(other, CodeType):
-        return one.co_name == other.co_name and same_code(one, other)
-    if isinstance(one, tuple):
-        ours, theirs = cast("tuple[Any, ...]", one), cast("tuple[Any, ...]", other)
-        return len(ours) == len(theirs) and all(map(_same_constant, ours, theirs))
-    if isinstance(one, frozenset):
-        return _members(one) == _members(other)
-    if isinstance(one, (float, complex)):
-        return repr(one) == repr(other)  # 0.0 is not -0.0, and nan is nan
-    return one == other
-
-
-def _members(value: Any) -> list[str]:
-    return sorted(map(_typed, value))
-
-
-def _typed(value: object) -> str:
-    return f"{type(value).__name__}:{value!r}"
-
-
-_LOAD_GLOBAL = dis.opmap["LOAD_GLOBAL"]
-_OTHER_READS = frozenset(
-    dis.opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in dis.opmap
-)
-_GLOBAL_WRITES = frozenset({dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]})
-_STORE_NAME = dis.opmap["STORE_NAME"]
-_SET_UP = frozenset({"__name__", "__annotations__"})
-"""Names a class body reads of its own accord: for `__module__`, and for what it annotates."""
-
-
-def _global_names(code: CodeType) -> set[str]:
-    """Return the names the code and the code nested in it look up as globals."""
-    found: set[str] = set()
-    for current in (code, *_nested(code)):
-        names = current.co_names
-        if not names:
-            continue
-        raw, extended = current.co_code, 0
-        stored: set[str] = set()
-        read: set[str] = set()
-        for operation, argument in zip(raw[::2], raw[1::2], strict=True):
-            if operation == dis.EXTENDED_ARG:
-                extended = (argument | extended) << 8
-                continue
-            if operation == _LOAD_GLOBAL:  # its lowest bit says that a null is pushed
-                found.add(names[(argument | extended) >> 1])
-            elif operation in _OTHER_READS:
-                read.add(names[argument | extended])
-            elif operation in _GLOBAL_WRITES:
-                found.add(names[argument | extended])
-            elif operation == _STORE_NAME:
-                stored.add(names[argument | extended])
-            extended = 0
-        found |= read - stored - _SET_UP
-    return found
-
-
-def _shape_of_code(code: CodeType) -> Shape:
-    """Return the shape of code that has no text: its instructions, under this Python only."""
-    chains: set[Chain] = set()
-    reads: set[str] = set()
-    for current in (code, *_nested(code)):
-        chain: tuple[str, ...] = ()
-        for instruction in dis.get_instructions(current):
-            name = instruction.opname
-            if name in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"}:
-                chains.add(chain)
-                chain = (str(instruction.argval),)
-            elif chain and name in {"LOAD_ATTR", "LOAD_METHOD"}:
-                chain += (str(instruction.argval),)
-            elif name not in {"PUSH_NULL", "PRECALL", "CACHE"}:
-                chains.add(chain)
-                chain = ()
-        reads.update(current.co_names)
-    digest = hashlib.sha256(_instructions(code).encode("utf-8", "surrogatepass")).hexdigest()
-    nothing: frozenset[Chain] = frozenset()
-    return Shape(digest, (), frozenset(chains - {()}), nothing, (), nothing, frozenset(reads))
-
-
-def _instructions(code: CodeType) -> str:
-    constants: list[str] = []
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            constants.append(_instructions(constant))
-        elif isinstance(constant, frozenset):
-            constants.append(f"frozenset:{_members(constant)}")
-        else:
-            constants.append(_typed(constant))
-    arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    parts = (sys.version_info[:2], code.co_code.hex(), constants, arguments, names)
-    return repr(parts)

@@ -63,9 +63,10 @@ def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Refe
             found.add(Reference("cell", root, attributes, cells[root]))
         elif root in known.global_names or (root,) in shape.annotations:
             found.add(Reference("global", root, attributes))
-        for item in _imports_of(chain, imports.get(root, ())):
-            label = item.path if len(imports[root]) > 1 else ""
-            found.add(Reference("import", root, attributes, 0, item, label))
+        if root in imports:
+            for item in _imports_of(chain, imports[root]):
+                label = item.path if len(imports[root]) > 1 else ""
+                found.add(Reference("import", root, attributes, 0, item, label))
     found.update(Reference("cell", name, (), cells[name]) for name in cells if name not in used)
     found.update(Reference("global", name, ()) for name in known.global_names if name not in used)
     found.update(Reference("global", chain[0], chain[1:]) for chain in shape.forced)

@@ -13,16 +13,17 @@ whether the code looks at docstrings, names or annotations of functions, which t
 
 import ast
 import hashlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from cellist.caching.quoted import names_in_expression, names_in_query
 from cellist.caching.tree_parts import (
     Chain,
     Definition,
+    Form,
     annotations_of,
     chain_of,
     docstring_of,
+    form,
     framed,
     is_own_module,
     scalar,
@@ -31,7 +32,6 @@ from cellist.caching.tree_parts import (
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_STATEMENTS = frozenset({"body", "orelse", "finalbody"})
 _SKIPPED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 DOCS = frozenset({"__doc__", "getdoc", "getcomments", "help", "render_doc"})
 NAMES = frozenset({"__name__", "__qualname__"})
@@ -43,7 +43,8 @@ SOURCES = frozenset({"getsource", "getsourcelines"})
 _READERS = DOCS | NAMES | ANNOTATIONS | SUBCLASSES | SOURCES
 _IMPORTERS = frozenset({"import_module", "__import__"})
 _PARAMETERS = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
-_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
+_FORMS: dict[type[ast.AST], Form] = {}
+"""How nodes of a type are written."""
 
 
 class BodyImport(NamedTuple):
@@ -86,19 +87,22 @@ def shape_of(node: Definition) -> Shape:
     name = None if isinstance(node, ast.Lambda) else node.name
     walk = _Walk(name)
     stack: list[Any] = []
-    walk.fields(type(node).__name__, _definition(node), stack)
+    walk.definition(node, stack)
     walk.emit(stack)
     walk.finish()
     docs = (docstring_of(node), *walk.docs) if isinstance(node, _FUNCTIONS) else tuple(walk.docs)
-    annotated = _Walk(name)
-    annotated.emit(annotations_of(node))
+    annotated: frozenset[Chain] = frozenset()
+    if annotations := annotations_of(node):
+        other = _Walk(name)
+        other.emit(annotations)
+        annotated = frozenset(other.chains)
     return Shape(
         hashlib.sha256("".join(walk.out).encode("utf-8", "surrogatepass")).hexdigest(),
         docs,
         frozenset(walk.chains),
         frozenset(walk.forced),
         tuple(walk.imports),
-        frozenset(annotated.chains),
+        annotated,
         frozenset(walk.reads),
         frozenset(walk.quoted),
         walk.escapes,
@@ -113,19 +117,18 @@ def digest_of(node: ast.AST) -> str:
     return hashlib.sha256("".join(walk.out).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _definition(node: Definition) -> list[tuple[str, Any]]:
-    """Return what counts of a definition: no name, no decorators, no default values."""
-    arguments = node.args
-    fields: list[tuple[str, Any]] = [(key, getattr(arguments, key)) for key in _PARAMETERS]
-    if isinstance(node, ast.Lambda):
-        return [*fields, ("body", [node.body])]
-    rest = [("returns", node.returns), ("type_params", getattr(node, "type_params", None))]
-    return [*fields, ("body", node.body), *rest]
+def _form_of(kind: type[ast.AST]) -> Form:
+    """Return what nodes of a type are written by, worked out once."""
+    names = [name for name in kind._fields if name not in _SKIPPED_FIELDS]
+    found = _FORMS[kind] = form(kind.__name__, names)
+    return found
 
 
-def _push_list(items: list[Any], stack: list[Any]) -> None:
-    stack.append("]")
-    stack.extend(item if isinstance(item, ast.AST) else scalar(item) for item in reversed(items))
+_DEFINITIONS = {
+    kind: form(kind.__name__, (*_PARAMETERS, "body", "returns", "type_params"))
+    for kind in (*_FUNCTIONS, ast.Lambda)
+}
+"""What counts of a definition itself: no name, no decorators, no default values."""
 
 
 class _Walk:
@@ -149,14 +152,14 @@ class _Walk:
 
     def emit(self, stack: list[Any]) -> None:
         """Write what lies on the stack, top first: trees, and texts that go in as they are."""
-        out = self.out
+        write, pop = self.out.append, stack.pop
+        special, generic = _SPECIAL.get, _Walk.generic
         while stack:
-            item: object = stack.pop()
+            item: object = pop()
             if type(item) is str:
-                out.append(item)
-                continue
-            special = _SPECIAL.get(type(item), _Walk.generic)
-            special(self, item, stack)
+                write(item)
+            else:
+                special(type(item), generic)(self, item, stack)
 
     def finish(self) -> None:
         """Write what is known at the end: local names that nothing but an annotation makes so."""
@@ -168,34 +171,42 @@ class _Walk:
     def generic(self, node: ast.AST, stack: list[Any]) -> None:
         """Write a node by its fields."""
         kind = type(node)
-        names = _FIELDS.get(kind)
-        if names is None:
-            names = _FIELDS[kind] = tuple(f for f in kind._fields if f not in _SKIPPED_FIELDS)
-        if not names:  # an operator
-            self.out.append(f"({kind.__name__} )")
-            return
-        self.fields(kind.__name__, [(name, getattr(node, name, None)) for name in names], stack)
+        self._write(_FORMS.get(kind) or _form_of(kind), node.__dict__, stack)
 
-    def fields(self, tag: str, fields: Sequence[tuple[str, Any]], stack: list[Any]) -> None:
-        """Write a tag and fields; those that are empty are left out, as older Pythons do."""
-        self.out.append(f"({tag} ")
-        push = stack.append
+    def fields(self, tag: str, fields: dict[str, Any], stack: list[Any]) -> None:
+        """Write a tag and fields."""
+        self._write(form(tag, list(fields)), fields, stack)
+
+    def definition(self, node: Definition, stack: list[Any]) -> None:
+        """Write the definition that the walk is about."""
+        values = {**node.__dict__, **node.args.__dict__}
+        if isinstance(node, ast.Lambda):
+            values["body"] = [node.body]
+        self._write(_DEFINITIONS[type(node)], values, stack)
+
+    def _write(self, way: Form, values: dict[str, Any], stack: list[Any]) -> None:
+        """Write fields as a form says; those that are empty are left out, as older Pythons do."""
+        head, fields = way
+        self.out.append(head)
+        push, get = stack.append, values.get
         push(")")
-        for name, value in reversed(fields):
+        for name, label, has_statements in fields:
+            value = get(name)
             if value is None:
                 continue
-            if isinstance(value, list):
+            if isinstance(value, ast.AST):
+                push(value)
+                push(label)
+            elif isinstance(value, list):
                 items = cast("list[Any]", value)
-                if name in _STATEMENTS:
+                if has_statements:
                     items = self._effective(items)
                 if items:
-                    _push_list(items, stack)
-                    push(f"{name}=[{len(items)} ")
-            elif isinstance(value, ast.AST):
-                push(value)
-                push(f"{name}=")
+                    push("]")
+                    stack += [i if isinstance(i, ast.AST) else scalar(i) for i in items[::-1]]
+                    push(f"{label}[{len(items)} ")
             else:
-                push(f"{name}={scalar(value)}")
+                push(label + scalar(value))
 
     def _effective(self, items: list[Any]) -> list[Any]:
         """Return the list without the statements that do nothing."""
@@ -221,7 +232,7 @@ class _Walk:
         self._write_name(node.id)
 
     def _write_name(self, name: str) -> None:
-        self.out.append("(Self)" if name == self.own_name else f"(Name {framed(name)})")
+        self.out.append("(Self)" if name == self.own_name else f"(Name {len(name)}:{name})")
 
     def attribute(self, node: ast.Attribute, stack: list[Any]) -> None:
         """Write an attribute, and a dotted name at once."""
@@ -334,15 +345,14 @@ class _Walk:
                 pending.extend(reversed(target.elts))
             else:
                 targets.append(target)
-        self.fields("Delete", [("targets", targets)], stack)
+        self.fields("Delete", {"targets": targets}, stack)
 
     def annotated(self, node: ast.AnnAssign, stack: list[Any]) -> None:
         """Write an annotated assignment; in a function the annotation is never looked at."""
         if id(node) in self._typed or not node.simple:
             self.generic(node, stack)
         else:
-            fields = [("targets", [node.target]), ("value", node.value)]
-            self.fields("Assign", fields, stack)
+            self.fields("Assign", {"targets": [node.target], "value": node.value}, stack)
 
     def documented(self, node: ast.AST, stack: list[Any]) -> None:
         """Write a nested function or class, its docstring aside."""

@@ -6,6 +6,17 @@ from typing import Any
 
 Chain = tuple[str, ...]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Form = tuple[str, tuple[tuple[str, str, bool], ...]]
+"""How a node is written: what it begins with, and its fields, last first, each by its name, by how
+that is written, and by whether it is a list of statements."""
+
+_STATEMENTS = frozenset({"body", "orelse", "finalbody"})
+
+
+def form(tag: str, names: Sequence[str]) -> Form:
+    """Return how nodes of this tag with these fields are written."""
+    fields = tuple((name, f"{name}=", name in _STATEMENTS) for name in reversed(names))
+    return f"({tag} ", fields
 
 
 def annotations_of(node: Definition) -> list[Any]:
