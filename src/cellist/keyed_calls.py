@@ -54,6 +54,11 @@ class Keyed:
             request = self._request = _prepared(self._x, self._plan, self._known)
         return request
 
+    def holds(self) -> bool:
+        """Whether a key that was in mind is still that of the call."""
+        keys, known = self._plan.keys, self._known
+        return keys is not None and known is not None and keys.holds(known, self._plan.fn)
+
     @property
     def described(self) -> list[Component] | None:
         """The components as the policy describes them, `None` if it is to be asked."""
@@ -72,10 +77,13 @@ def _prepared(x: Execution, plan: CachePlan, known: Standing) -> KeyRequest:
     return request
 
 
-def known_call(x: Execution, plan: CachePlan) -> Keyed | None:
-    """Return the call of a run with its key, if that is known and the arguments are plain."""
+def last_keyed(x: Execution, plan: CachePlan) -> Keyed | None:
+    """Return the call of a run with the key it had last, if its arguments are plain.
+
+    Whether it still has that key `Keyed.holds` tells, which takes longer.
+    """
     call = call_of(x.args) if not x.kwargs else None
-    found = plan.keys.find(plan.fn, call) if call is not None and plan.keys is not None else None
+    found = plan.keys.last(call) if call is not None and plan.keys is not None else None
     return Keyed(x, plan, *found) if found is not None else None
 
 
@@ -94,30 +102,26 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
         made = known.made.get(call)
         if made is not None:
             return Keyed(x, plan, made, known)
-        request = _prepared(x, plan, known)
-        if _are_plain(request):
-            made = _make_plainly(request, known)
+        arguments = x.bound()
+        if call_of(arguments.values()) is not None:
+            made = _make_plainly(arguments, known)
             keys.keep(known, call, made)
-            return Keyed(x, plan, made, known, request)
+            return Keyed(x, plan, made, known)
     request = RunRequest(x, plan.fn, plan.identity, plan.terms)
     made = _make(plan, request)
-    if call is not None and _are_plain(request):
+    if call is not None and call_of(request.arguments.values()) is not None:
         keys.add(plan.fn, call, request, made)
     return Keyed(x, plan, made, None, request)
 
 
-def _are_plain(request: KeyRequest) -> bool:
-    """Whether nothing can change the arguments, the defaults among them."""
-    return call_of(request.arguments.values()) is not None
-
-
-def _make_plainly(request: KeyRequest, known: Standing) -> Made:
+def _make_plainly(arguments: dict[str, Any], known: Standing) -> Made:
     """Return the key that the policy would make for plain arguments, described already."""
-    arguments = [
+    told = [
         Component("argument", name, digest_value(value, name), short(value))
-        for name, value in request.counted(known.exclude).items()
+        for name, value in arguments.items()
+        if name not in known.exclude
     ]
-    components = [*known.fixed, *arguments]
+    components = [*known.fixed, *told]
     return Made(join(components), components)
 
 
@@ -136,4 +140,4 @@ def _make(plan: CachePlan, request: KeyRequest) -> Made:
     return Made(join(components), components)
 
 
-__all__ = ["Keyed", "keyed", "known_call"]
+__all__ = ["Keyed", "keyed", "last_keyed"]

@@ -71,18 +71,16 @@ class KnownKeys:
             return KnownKeys(source, inputs)
         return None
 
-    def find(self, fn: Any, call: Call) -> tuple[Made, Standing] | None:
-        """Return the key of a call and what is known of the task, if the key is known."""
+    def last(self, call: Call) -> tuple[Made, Standing] | None:
+        """Return the key the call had, and what was known of the task: see `holds`."""
         known = self._standing
-        if known is None:
-            return None
-        made = known.made.get(call)
-        return (made, known) if made is not None and self._holds(known, fn) else None
+        made = known.made.get(call) if known is not None else None
+        return (made, known) if known is not None and made is not None else None
 
     def standing(self, fn: Any) -> Standing | None:
         """Return what is known of the task, if the code and all else is what it was."""
         known = self._standing
-        return known if known is not None and self._holds(known, fn) else None
+        return known if known is not None and self.holds(known, fn) else None
 
     def keep(self, known: Standing, call: Call, made: Made) -> None:
         """Keep the key of a call in mind."""
@@ -96,11 +94,9 @@ class KnownKeys:
         `False` says nothing.
         """
         known = self._standing
-        return (
-            known is not None and known.kept.closure.digest in closures and self._holds(known, fn)
-        )
+        return known is not None and known.kept.closure.digest in closures and self.holds(known, fn)
 
-    def _holds(self, known: Standing, fn: Any) -> bool:
+    def holds(self, known: Standing, fn: Any) -> bool:
         """Whether all is as it was; the policy may have been changed as well as the code."""
         inputs = self._inputs
         return (

@@ -29,7 +29,7 @@ from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
 from cellist.key_requests import KeyRequest
-from cellist.keyed_calls import Keyed, keyed, known_call
+from cellist.keyed_calls import Keyed, keyed, last_keyed
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
@@ -76,24 +76,23 @@ class Cache:
         if plan.keys is None or plan.is_special or x.plan.is_async or self.overruled.refreshes:
             return None
         try:
-            call = known_call(x, plan)
+            call = last_keyed(x, plan)
             key = call.key if call is not None else None
             if call is None or key is None or key in self.flights.up:
                 return None
             store = self.stores.default
             entry = store.recall(key)
-            if entry is None:
+            if entry is None or not call.holds():
                 return None
-            value = entry.opened()[0]
-        except Exception:
+            value, header = entry.opened()[0], entry.header
+            x.run.cache_key = key
+            x.run.why = reused(header, self._notes(x, call, header))
+            x.run.preview = entry.preview_of(value)
+            if "hints" in header:
+                sentinel.pass_on(x, header["hints"])
+            store.count_hit(key, header)
+        except Exception:  # `look_up` meets it again and tells of it
             return None
-        header = entry.header
-        x.run.cache_key = key
-        x.run.why = reused(header, self._notes(x, call, header))
-        x.run.preview = entry.preview_of(value)
-        if "hints" in header:
-            sentinel.pass_on(x, header["hints"])
-        store.count_hit(key, header)
         return Ok(value)
 
     def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
