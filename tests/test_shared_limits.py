@@ -417,6 +417,71 @@ def test_a_table_that_is_busy_lets_nobody_through(
         assert in_use() == 1
 
 
+@pytest.mark.parametrize("what", ["take", "give"])
+def test_who_needs_only_local_slots_does_not_wait_for_the_table(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    limits.set("abroad", 1, shared=True)
+    limits.set("here", 1)
+    real, begun, go = getattr(LimitTable, what), threading.Event(), threading.Event()
+
+    def slow(self: LimitTable, *args: Any) -> Any:
+        with self._lock:  # as while SQLite is busy
+            begun.set()
+            assert go.wait(20)
+            return real(self, *args)
+
+    def both() -> None:
+        with concurrency("abroad"):
+            pass
+
+    @task(tags=["here"], cache_policy=NO_CACHE)
+    def work() -> int:
+        return 1
+
+    limits.set_tag("here", 1)
+    monkeypatch.setattr(LimitTable, what, slow)
+    waiting = threading.Thread(target=both)
+    waiting.start()
+    assert begun.wait(20)
+    done: list[int] = []
+
+    def local() -> None:
+        with concurrency("here"):
+            done.append(work())
+
+    other = threading.Thread(target=local)
+    other.start()
+    other.join(10)
+    ended = not other.is_alive()
+    go.set()
+    waiting.join(20)
+    other.join(20)
+    assert ended
+    assert done == [1]
+    assert in_use("abroad") == 0
+
+
+def test_a_mixed_permit_takes_both_and_gives_both_back(recorder: Recorder) -> None:
+    limits.set("abroad", 1, shared=True)
+    limits.set("here", 1)
+    taken: list[int] = []
+
+    def one(number: int) -> None:
+        names = ["here", "abroad"] if number % 3 == 0 else ["here"] if number % 3 == 1 else "abroad"
+        for _ in range(5):
+            with concurrency(names, timeout_seconds=30):
+                taken.append(number)
+
+    threads = [threading.Thread(target=one, args=[number]) for number in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(taken) == sorted(5 * list(range(9)))
+    assert (in_use("abroad"), in_use("here")) == (0, 0)
+
+
 def test_a_waiting_run_is_cancelled_at_once_and_loses_its_turn(
     recorder: Recorder, other: Other
 ) -> None:

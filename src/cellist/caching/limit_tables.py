@@ -89,13 +89,17 @@ class LimitTable:
         """Return the limits there are: how many slots, and how many come back per second."""
         if not self.path.exists():
             return {}
-        with self._lock:
+        if not self._lock.acquire(blocking=self._version == -1):
+            return self._known  # somebody here writes, which may take a while: as of a moment ago
+        try:
             connection = self._open()
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if version != self._version:
                 self._known = self._read(connection)
                 self._version = version
             return self._known
+        finally:
+            self._lock.release()
 
     def define(self, name: str, most: float, per_second: float) -> None:
         """Make or change a limit."""

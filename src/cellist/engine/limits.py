@@ -14,7 +14,8 @@ for in the same way; `serve` is called when something has changed elsewhere.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from cellist.engine.commands import NOTHING, Err
@@ -48,6 +49,14 @@ class Limits:
     ) -> None:
         self._named: dict[str, Limit] = {}
         self._lock = threading.RLock()
+        """Held for what is decided about the limits of this process alone."""
+        self._abroad = threading.RLock()
+        """Held for what is decided about shared limits, which may take as long as a file is busy.
+
+        For what concerns both kinds it is taken first, then the other.
+        """
+        self._mixed: dict[Permit, None] = {}
+        """Permits of limits of both kinds: while there are any, both locks are held for all."""
         self._granted: dict[Permit, None] = {}
         self._learnt: Any = None
         """What other kernels' limits were when they were last looked at."""
@@ -56,6 +65,18 @@ class Limits:
         self.shared: SharedLimits | None = None
         if shared is not None:
             self.share_through(shared)
+
+    @contextmanager
+    def _holding(self, limits: Iterable[Limit]) -> Generator[None]:
+        """Let nobody else decide about these limits: who needs others does not wait meanwhile."""
+        kinds = {isinstance(one, SharedLimit) for one in limits}
+        if len(kinds) < 2:
+            with self._abroad if True in kinds else self._lock:
+                if not self._mixed:  # nor can there be any now: to ask for one takes both
+                    yield
+                    return
+        with self._abroad, self._lock:
+            yield
 
     def share_through(self, shared: SharedLimits) -> None:
         """Share limits with the other kernels that look at the same place."""
@@ -80,7 +101,7 @@ class Limits:
         self._change(name, most, per_second, shared)
 
     def _change(self, name: str, most: float, per_second: float, shared: bool) -> None:
-        with self._lock:
+        with self._abroad, self._lock:
             limit = self._named.get(name)
             if limit is None or isinstance(limit, SharedLimit) is not shared:
                 limit = self._replace(name, shared)
@@ -117,7 +138,7 @@ class Limits:
         return self._forget(name)
 
     def _forget(self, name: str) -> bool:
-        with self._lock:
+        with self._abroad, self._lock:
             limit = self._named.pop(name, None)
             if limit is None:
                 return False
@@ -169,7 +190,7 @@ class Limits:
         Raises `ConcurrencySlotAcquisitionError` if it never can be, or, where the wait has no
         other end (`for_ever`), if the code would wait for itself.
         """
-        with self._lock:
+        with self._holding(permit.limits):
             for limit in permit.limits:
                 problem = limit.problem(permit.count)
                 if problem is None and for_ever and permit.waits_for_itself(limit):
@@ -180,6 +201,8 @@ class Limits:
                     )
                 if problem is not None:
                     raise ConcurrencySlotAcquisitionError(problem)
+            if len({isinstance(limit, SharedLimit) for limit in permit.limits}) > 1:
+                self._mixed[permit] = None
             ahead = [len(limit.queue) for limit in permit.limits]
             for limit in permit.limits:
                 limit.queue[permit] = None
@@ -191,10 +214,11 @@ class Limits:
 
     def withdraw(self, permit: Permit) -> bool:
         """Stop waiting; `False` if the permit was granted or refused a moment ago."""
-        with self._lock:
+        with self._holding(permit.limits):
             waits = any(permit in limit.queue for limit in permit.limits)
             self._leave([permit])
             self._serve(permit.limits)
+            self._forget_mixed(permit)
         self._tell()
         return waits
 
@@ -207,7 +231,7 @@ class Limits:
             raise
 
     def _release(self, permit: Permit) -> None:
-        with self._lock:
+        with self._holding(permit.limits):
             self._leave([permit])
             for limit in permit.limits:
                 if limit not in permit.holds:  # an interrupt came between the two
@@ -219,12 +243,18 @@ class Limits:
             ]
             self._serve(permit.limits, returned)
             permit.holds = {}
+            self._forget_mixed(permit)
         self._tell()
+
+    def _forget_mixed(self, permit: Permit) -> None:
+        if not permit.holds:
+            self._mixed.pop(permit, None)
 
     def serve(self, limits: Iterable[Limit]) -> None:
         """Look whether somebody can go on: time has passed, or something changed elsewhere."""
-        with self._lock:
-            self._serve(limits)
+        found = list(limits)
+        with self._holding(found):
+            self._serve(found)
         self._tell()
 
     def _serve(self, limits: Iterable[Limit], returned: Iterable[tuple[Limit, Slots]] = ()) -> None:
@@ -287,7 +317,7 @@ class Limits:
 
     def is_blocked_on(self, permit: Permit, loop: Any) -> bool:
         """Whether a holder of the slots, or somebody earlier in line, is code on the loop."""
-        with self._lock:
+        with self._holding(permit.limits):
             for limit in permit.limits:
                 users = [user for slots in limit.slots for user in slots.users]
                 queue = [] if limit.per_second else list(limit.queue)
@@ -299,19 +329,21 @@ class Limits:
     def table(self) -> list[LimitInfo]:
         """Return all limits as they stand, by name."""
         self._learn()
-        with self._lock:
-            return [
-                LimitInfo(
-                    limit.name,
-                    int(limit.most),
-                    limit.per_second or None,
-                    round(limit.in_use(), 3),
-                    len(limit.queue),
-                    limit.holders(),
-                    isinstance(limit, SharedLimit),
+        found: list[LimitInfo] = []
+        for _, limit in sorted(self._named.items()):
+            with self._holding([limit]):
+                found.append(
+                    LimitInfo(
+                        limit.name,
+                        int(limit.most),
+                        limit.per_second or None,
+                        round(limit.in_use(), 3),
+                        len(limit.queue),
+                        limit.holders(),
+                        isinstance(limit, SharedLimit),
+                    )
                 )
-                for _, limit in sorted(self._named.items())
-            ]
+        return found
 
 
 def _reserve(permit: Permit) -> bool:

@@ -205,7 +205,7 @@ class Permit(Latch):
 
     def is_nested(self) -> bool:
         """Whether code around the one that asks holds slots, of whatever limit."""
-        return any(one in slots.users for one in self.around for slots in one.holds.values())
+        return any(one in slots.users for one in self.around for slots in list(one.holds.values()))
 
     def lender(self, limit: Limit) -> Slots | None:
         """Return slots of an outer run that this one may use, because no other inner run does."""
