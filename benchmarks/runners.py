@@ -63,6 +63,7 @@ def one_by_one(submit: Submit, count: int) -> Contender:
 def compare(size: Size, name: str, peer: str, runner: TaskRunner, base: Submit) -> Iterator[Row]:
     """Yield throughput and latency of one runner beside its peer's."""
     with runner:
+        ours(runner)(0)()  # a cluster is reached, and a process started, for the first call
         for kind, make, usual in (("at once", at_once, 1000), ("latency", one_by_one, 100)):
             count = size.items(usual)
             contenders = {OURS: make(ours(runner), count), peer: make(base, count)}

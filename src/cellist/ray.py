@@ -23,6 +23,10 @@ from cellist.task_runners import TaskRunner
 __path__: list[str] = []  # `cellist.ray.context` is looked for by `compat`
 
 
+def _sentence(error: Exception) -> str:
+    return f"{str(error).strip().rstrip('.')}."
+
+
 class RayTaskRunner(TaskRunner):
     """Runs tasks on a Ray cluster: the one this process is connected to, else a new connection.
 
@@ -63,14 +67,15 @@ class RayTaskRunner(TaskRunner):
         try:
             context, end = start(options)
         except Exception as error:
+            why = _sentence(error)
             if self.address:
                 message = (
-                    f"RayTaskRunner cannot reach the Ray cluster at {self.address!r}: {error}. "
-                    "Check the address, that the cluster runs, and that it has the same versions "
+                    f"RayTaskRunner cannot reach the Ray cluster at {self.address!r}: {why} Check "
+                    "the address, that the cluster runs, and that it has the same versions "
                     "of Python and Ray."
                 )
             else:
-                message = f"RayTaskRunner cannot start Ray on this machine: {error}"
+                message = f"RayTaskRunner cannot start Ray on this machine: {why}"
             raise ConfigurationError(message) from error
         url = getattr(context, "dashboard_url", None)
         if url:

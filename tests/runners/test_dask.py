@@ -114,6 +114,24 @@ def test_a_cluster_is_made_when_it_is_needed(recorder: Recorder) -> None:
 
 
 @slow
+def test_clusters_by_address_and_such_that_adapt(recorder: Recorder, dask_cluster: Any) -> None:
+    none = {**small, "n_workers": 0}
+    bounds = {"minimum": 0, "maximum": 1}
+    add = task(lambda x: x + 1, name="add", **quick)
+    for runner in (
+        DaskTaskRunner(address=dask_cluster.scheduler_address),
+        DaskTaskRunner(cluster_kwargs=none, adapt_kwargs=bounds),
+    ):
+
+        @flow(task_runner=runner)
+        def f():
+            return add.map(range(3)).result()
+
+        assert f() == [1, 2, 3]
+    assert dask_cluster.status.name == "running"
+
+
+@slow
 def test_results_stay_on_the_cluster(
     recorder: Recorder, dask_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import socket
 import sys
 import types
 from typing import Any
@@ -61,6 +62,19 @@ def test_a_cluster_that_does_not_start(recorder: Recorder, monkeypatch: pytest.M
     with pytest.raises(ConfigurationError, match="cannot reach the Ray cluster at 'auto': The cur"):
         f()
     assert ended == [1]
+
+
+def test_an_address_where_nobody_listens(recorder: Recorder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+
+        @flow(task_runner=RayTaskRunner(address))
+        def f():
+            task(abs, name="a", **quick).submit(1).result()
+
+        with pytest.raises(ConfigurationError, match=f"cluster at '{address}': .*refused"):
+            f()
 
 
 def test_a_slow_start_is_repeated_and_print_is_left_as_it_was(

@@ -9,6 +9,8 @@ import builtins
 import contextlib
 import contextvars
 import functools
+import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -58,14 +60,38 @@ def start(options: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
         if bars is not None and builtins.print is bars.safe_print:
             builtins.print = plain
 
+    _check_answers(str(options.get("address") or ""))
     for left in reversed(range(_STARTS)):
         try:
-            return package.init(**options), end
+            with _quiet():
+                return package.init(**options), end
         except Exception as error:  # Ray raises plain ones too
             end()  # what it started before it failed would stay
             if not left or _TOO_SLOW not in str(error):
                 raise
     raise AssertionError  # the last start returns or raises
+
+
+def _check_answers(address: str) -> None:
+    """Raise `OSError` if nobody listens at an address: Ray tries for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Leave out Ray's warning that it cannot handle SIGTERM: that is for the kernel to do."""
+    log = logging.getLogger("ray._private.worker")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "SIGTERM handler" not in record.getMessage()
+
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
 
 
 @contextlib.contextmanager
