@@ -12,9 +12,10 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from cellist import settings
 from cellist.engine.execution import (
@@ -82,7 +83,11 @@ def _describe(execution: Execution) -> dict[str, Any]:
         "kind": run.kind,
         "number": run.number,
         "name": run.name,
-        "about": {"name": definition.name, "version": definition.version, "key": definition.key},
+        "about": {
+            "name": definition.name,
+            "version": definition.version,
+            "key": _key_of(definition),
+        },
         "tags": sorted(run.tags),
         "entered": run.entered,
         "attempts": run.attempts,
@@ -90,6 +95,17 @@ def _describe(execution: Execution) -> dict[str, Any]:
         "running_ns": run.running_ns,
         "log_prints": execution.log_prints,
     }
+
+
+_keys: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
+
+
+def _key_of(definition: Any) -> str:
+    """Return a task's key, or a flow's, as it was when first asked for: it costs a digest."""
+    key = _keys.get(definition)
+    if key is None:
+        key = _keys[definition] = definition.key
+    return key
 
 
 def _parameters_of(execution: Execution) -> dict[str, Any]:
@@ -199,8 +215,10 @@ def _inside(data: Mapping[str, Any], sinks: list[Any]) -> Generator[Execution | 
         innermost = _revive(entry, innermost, sinks)
     current.set(innermost)
     active_tags.set(frozenset(data["tags"]))
+    changed = data["settings"]
+    same = changed == settings.overrides()  # else the whole environment is read twice
     try:
-        with settings.temporary_settings(data["settings"]):
+        with nullcontext() if same else settings.temporary_settings(changed):
             yield innermost
             _finish(enclosing_flow(innermost))
     finally:

@@ -1,5 +1,6 @@
 """Clusters for the tests of task runners, each started once for all of them."""
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator
@@ -35,5 +36,6 @@ def ray_cluster() -> Iterator[None]:
                 "namespace": "prefect",
             }
         )
+        gc.collect()  # processes of a start that was too slow
     yield
     end()

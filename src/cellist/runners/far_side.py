@@ -18,6 +18,7 @@ from cellist.engine.conclusions import is_special
 from cellist.engine.errors import one_line
 from cellist.engine.inputs import ATOMS
 from cellist.engine.threads import stop_code_in
+from cellist.engine.timers import Timer, call_later
 from cellist.model.previews import short
 from cellist.runners.child import Sent
 from cellist.runners.parcels import answer, unpack
@@ -97,23 +98,49 @@ class Telling:
         self._send = send
         self.count = 0
         self._lock = threading.RLock()
+        self._first: tuple[Any, ...] | None = None
+        self._timer: Timer | None = None
+
+    def begin(self, message: tuple[Any, ...], after: float) -> None:
+        """Send a first message after some seconds, or before another, unless all is over then."""
+        self._first = message
+        if after:
+            self._timer = call_later(after, self._begun)
+        else:
+            self._begun()
+
+    def _begun(self) -> None:
+        with self._lock:
+            message, self._first = self._first, None
+            if message is not None:
+                self.tell(message)
 
     def tell(self, message: tuple[Any, ...]) -> None:
         """Send one message."""
         with self._lock:
+            if self._first is not None:
+                self._begun()
             self.count += 1
             self._send(message)
 
+    def end(self) -> None:
+        """Send nothing of one's own accord any more."""
+        with self._lock:
+            self._first = None
+        if self._timer is not None:
+            self._timer.cancel()
+
 
 def carry_out(
-    parcel: bytes, number: str, values: Sequence[Any], place: str, send: Send
+    parcel: bytes, number: str, values: Sequence[Any], place: str, send: Send, after: float = 0
 ) -> tuple[Any, tuple[bytes | None, str | None, bool, bool, str], int]:
     """Carry a call out and return its value, what to know about it and how much was told.
 
-    Raises `CallFailed` with what the code raised.
+    That it has begun is told when it has run for `after` seconds, or tells something else. Raises
+    `CallFailed` with what the code raised.
     """
     telling = Telling(send)
-    telling.tell(("begin", place))
+    telling.begin(("begin", place), after)
     _threads[number] = threading.get_ident()
     unfit = ""
     try:
@@ -128,6 +155,7 @@ def carry_out(
     except BaseException as error:
         fine, value, asked = False, error, False
     finally:
+        telling.end()
         with _lock:
             _threads.pop(number, None)
     if fine:
