@@ -3,9 +3,11 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.board import frontend
+from tests.board.test_access_in_browser import AXE
 from tests.browser.jupyter import Notebook, browser_page, open_notebook, server, write_notebook
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SETUP = """\
 %load_ext cellist
@@ -57,18 +59,18 @@ CELLS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory):
-    """A notebook open in JupyterLab, used by the tests below one after the other."""
-    directory = tmp_path_factory.mktemp("lab")
+@pytest.fixture(scope="module", params=["lab", "notebook"])
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A notebook open in a page, used by the tests below one after the other."""
+    directory = tmp_path_factory.mktemp(request.param)
     (directory / "work").mkdir()
     file = directory / "work" / "forms.ipynb"
     write_notebook(file, CELLS)
     patch = pytest.MonkeyPatch()
     patch.setenv("CELLIST_HOME", str(directory / "home"))
     patch.setenv("CELLIST_SECRET_DIR", str(directory / "secret"))
-    with server("lab", directory) as address, browser_page() as page:
-        notebook = open_notebook(page, "lab", address, file)
+    with server(request.param, directory) as address, browser_page() as page:
+        notebook = open_notebook(page, request.param, address, file)
         notebook.run(0)
         yield notebook
     patch.undo()
@@ -106,6 +108,23 @@ def test_what_does_not_fit_is_told_beside_its_field(opened: Notebook) -> None:
     )
     expect(asked.locator(".cellist-field", has_text="Size")).to_contain_text("Field required")
     expect(asked.locator(".is-json-field .cellist-field-error")).to_have_text("")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_axe_finds_nothing_in_a_form_with_errors(opened: Notebook, theme: str) -> None:
+    page = opened.page
+    expect(form(opened, 1).locator(".cellist-field-error:not(:empty)")).to_have_count(4)
+    page.evaluate(
+        "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
+    )
+    dark = "false" if theme.endswith("Dark") else "true"
+    page.wait_for_function(
+        "(dark) => document.body.getAttribute('data-jp-theme-light') === dark", arg=dark
+    )
+    page.mouse.move(0, 0)
+    page.evaluate(frontend.axe())
+    form(opened, 1).evaluate("(el) => { el.closest('.cellist').parentElement.id = 'widget'; }")
+    assert page.evaluate(AXE) == []
 
 
 def test_the_answer_reaches_the_flow_by_keyboard_alone(opened: Notebook) -> None:
