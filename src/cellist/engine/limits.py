@@ -135,7 +135,7 @@ class Limits:
         known = self.find([name])[0]
         if known and isinstance(known[0], SharedLimit):
             known[0].hub.remove(name)
-        return self._forget(name)
+        return self._forget(name) or bool(known)  # who listens may have learnt of it first
 
     def _forget(self, name: str) -> bool:
         with self._abroad, self._lock:
