@@ -13,11 +13,13 @@ import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from importlib import import_module
 from typing import Any
 
 from cellist.engine.threads import run_in_thread
+from cellist.model.ids import new_id
 from cellist.runners import far_side
 from cellist.runners.clusters import ClusterCall, ClusterPool, Facts
 
@@ -29,6 +31,8 @@ _options: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar
 _NOBODY = ""
 """Whom a message is for that only wakes the one who listens."""
 _PATIENCE = 10.0
+_BEGUN_AFTER = 0.02
+"""Seconds after which a call tells that it has begun: a message costs as much as a short call."""
 
 
 def ray() -> Any:
@@ -128,17 +132,36 @@ class Mailbox:
         return taken
 
 
-def carry_out_on_ray(mailbox: Any, number: str, parcel: bytes, *values: Any) -> tuple[Any, Any]:
-    """Carry a call out in a worker of Ray; return what to know about the result, and the result."""
+@functools.cache
+def _mailbox(name: str) -> Any:
+    """Return the mailbox of a pool; a moment after it was made Ray may not know its name yet."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return ray().get_actor(name)
+        except ValueError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def carry_out_on_ray(
+    mailbox: str, number: str, after: float, parcel: bytes, *values: Any
+) -> tuple[Any, Any]:
+    """Carry a call out in a worker of Ray; return what to know about the result, and the result.
+
+    A result that is among what to know of it is not returned once more.
+    """
 
     def send(message: tuple[Any, ...]) -> None:
-        mailbox.put.remote((number, *message))
+        _mailbox(mailbox).put.remote((number, *message))
 
     try:
-        value, facts, told = far_side.carry_out(parcel, number, values, far_side.place(), send)
+        place = far_side.place()
+        value, facts, told = far_side.carry_out(parcel, number, values, place, send, after)
     except far_side.CallFailed as error:
         return ("failed", error.answer, error.told), None
-    return ("end", *facts, told), value
+    return ("end", *facts, told), value if facts[0] is None else None
 
 
 @functools.cache
@@ -160,13 +183,16 @@ class RayPool(ClusterPool):
         self._connect = connect
         self._ray: Any = None
         self._mailbox: Any = None
+        self._name = f"cellist-{new_id():x}"
+        self._functions: dict[str, Any] = {}
         self._is_left = False
 
     def join(self) -> None:
         """Connect this process, and listen to what workers say."""
         self._at_close = self._connect()
         self._ray = ray()
-        self._mailbox = _remote(Mailbox).options(num_cpus=0, max_concurrency=1000).remote()
+        options = {"name": self._name, "num_cpus": 0, "max_concurrency": 1000}
+        self._mailbox = _remote(Mailbox).options(**options).remote()
         self._listener = threading.Thread(target=self._listen, name="cellist-ray-mail", daemon=True)
         self._listener.start()
 
@@ -187,12 +213,23 @@ class RayPool(ClusterPool):
 
     def send(self, call: ClusterCall, parcel: bytes, handles: Sequence[Any]) -> None:
         """Submit a call as a task of Ray."""
-        options = {"max_retries": 0, **(_options.get() or {})}
-        name = call.x.definition.name
-        bound = _remote(carry_out_on_ray).options(name=name, num_returns=2, **options)
-        facts, call.handle = bound.remote(self._mailbox, call.number, parcel, *handles)
+        after = _BEGUN_AFTER if call.command.timeout is None else 0.0
+        facts, call.handle = self._function(call.x.definition.name).remote(
+            self._name, call.number, after, parcel, *handles
+        )
         call.task = facts
         facts.future().add_done_callback(functools.partial(self._done, call))
+
+    def _function(self, name: str) -> Any:
+        """Return what to call for a task: it has the task's name and the options in force here."""
+        own = _options.get()
+        bound = self._functions.get(name) if own is None else None
+        if bound is None:
+            options = {"max_retries": 0, **(own or {}), "num_returns": 2}
+            bound = _remote(carry_out_on_ray).options(name=name, **options)
+            if own is None:
+                self._functions[name] = bound
+        return bound
 
     def _done(self, call: ClusterCall, future: Any) -> None:
         """Take the end of a task of Ray, in a thread of Ray's."""
