@@ -132,3 +132,19 @@ def test_a_key_made_of_what_is_known_is_the_one_the_policy_makes(recorder: Recor
         assert kept(calls, policy) == one_by_one
         assert kept(calls[::-1], policy) == one_by_one[::-1]
         assert len({key for key, _ in one_by_one}) == len(calls)
+
+
+def test_defaults_put_into_the_function_count_at_once(recorder: Recorder) -> None:
+    """As autoreload does with those of an edited module."""
+
+    def total(a, b=1, *, c=2):
+        return a + b + c
+
+    made: Any = task(total)
+    assert [made(1), made(1)] == [4, 4]
+    total.__defaults__ = (10,)
+    assert [made(1), made(1), made(1, 1)] == [13, 13, 4]
+    total.__kwdefaults__["c"] = 20
+    assert [made(1), made(1), made(1, 10, c=2)] == [31, 31, 13]
+    told = [run.state_name for run in recorder.of("total")]
+    assert told == [*["Completed", "Cached"] * 2, "Cached", "Completed", "Cached", "Cached"]

@@ -90,7 +90,7 @@ def shape_of(fn: Callable[..., Any], noun: str, name: str = "") -> Shape:
                 f"Rename the parameter of {default_name(fn)!r}."
             )
             raise ReservedArgumentError(message)
-    return Shape(signature, f"{noun} {name or default_name(fn)!r}")
+    return Shape(signature, f"{noun} {name or default_name(fn)!r}", fn)
 
 
 def _anything(*args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from cellist.caching.digests import digest_value
 from cellist.engine.execution import Execution
 from cellist.key_requests import KeyRequest, RunRequest, join
-from cellist.known_keys import Made, Standing, call_of
+from cellist.known_keys import KnownKeys, Made, Standing, call_of
 from cellist.model.previews import short
 from cellist.model.reasons import Component
 from cellist.persistence import CachePlan
@@ -82,8 +82,9 @@ def last_keyed(x: Execution, plan: CachePlan) -> Keyed | None:
 
     Whether it still has that key `Keyed.holds` tells, which takes longer.
     """
+    keys = _keys_of(x, plan)
     call = call_of(x.args) if not x.kwargs else None
-    found = plan.keys.last(call) if call is not None and plan.keys is not None else None
+    found = keys.last(call) if call is not None and keys is not None else None
     return Keyed(x, plan, *found) if found is not None else None
 
 
@@ -92,7 +93,7 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
 
     Raises `HashError` for an argument without a stable digest, and what functions of the user do.
     """
-    keys = plan.keys
+    keys = _keys_of(x, plan)
     if keys is None:
         request = RunRequest(x, plan.fn, plan.identity, plan.terms)
         return Keyed(x, plan, _make(plan, request), None, request)
@@ -112,6 +113,11 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
     if call is not None and call_of(request.arguments.values()) is not None:
         keys.add(plan.fn, call, request, made)
     return Keyed(x, plan, made, None, request)
+
+
+def _keys_of(x: Execution, plan: CachePlan) -> KnownKeys | None:
+    """Return the keys in mind, `None` once other defaults may fill the same calls."""
+    return None if x.plan.shape.is_renewed else plan.keys
 
 
 def _make_plainly(arguments: dict[str, Any], known: Standing) -> Made:

@@ -1,5 +1,6 @@
 """Binding a call without `inspect` gives what `inspect` gives, and refuses what it refuses."""
 
+import functools
 import inspect
 from inspect import Parameter
 
@@ -67,3 +68,25 @@ def test_bound_arguments_are_the_callers_own_dictionary() -> None:
     shape = Shape(PLAIN)
     shape.bind((1,), {})["a"] = "changed"
     assert shape.bind((1,), {}) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_shape_follows_its_function() -> None:
+    def first(a):
+        return a
+
+    def second(b, c=[]):  # noqa: B006 - what is meant here
+        return b, c
+
+    shape = Shape(inspect.signature(first), "task 'first'", first)
+    assert shape.bind((1,), {}) == {"a": 1}
+    first.__code__, first.__defaults__ = second.__code__, second.__defaults__
+    shape.check((1, 2), {})
+    assert shape.bind((1,), {}) == {"b": 1, "c": []}
+    assert shape.is_renewed
+
+
+@pytest.mark.parametrize("fn", [len, functools.partial(max, 1), object()])
+def test_what_is_no_function_has_the_shape_it_had(fn) -> None:
+    shape = Shape(PLAIN, fn=fn)
+    shape.check((1,), {})
+    assert not shape.is_renewed

@@ -8,6 +8,7 @@ comparisons instead of `inspect.Signature.bind`.
 import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, cast
 
 from cellist.exceptions import ParameterBindError
@@ -28,11 +29,21 @@ def name_of(fn: Any) -> str:
 
 
 class Shape:
-    """The signature of a function, ready for checking and binding calls."""
+    """The signature of a function, ready for checking and binding calls.
+
+    It follows its function: IPython's autoreload, for one, puts the code and the defaults of an
+    edited function into the old one. A call is told apart by its arguments, defaults among them.
+    """
 
     __slots__ = (
+        "_code",
         "_defaults",
+        "_fn",
+        "_function",
+        "_given",
         "_is_plain",
+        "_named",
+        "is_renewed",
         "most",
         "names",
         "needed",
@@ -44,10 +55,27 @@ class Shape:
         "star",
     )
 
-    def __init__(self, signature: inspect.Signature, owner: str = "the function") -> None:
-        self.signature = signature
+    def __init__(
+        self,
+        signature: inspect.Signature,
+        owner: str = "the function",
+        fn: Callable[..., Any] | None = None,
+    ) -> None:
         self.owner = owner
         """Whose it is, for errors: `task 'fetch'`."""
+        self.is_renewed = False
+        """Whether the function has got another signature since."""
+        self._fn: Any = fn
+        self._function = _function_of(fn)
+        self._read(signature)
+
+    def _read(self, signature: inspect.Signature) -> None:
+        function: Any = self._function
+        if function is not None:
+            self._code, self._given = function.__code__, function.__defaults__
+            named = function.__kwdefaults__
+            self._named = dict(named) if named else None
+        self.signature = signature
         parameters = signature.parameters.values()
         positional = [p for p in parameters if p.kind in _POSITIONAL]
         self.needed = sum(p.default is p.empty for p in positional)
@@ -64,9 +92,22 @@ class Shape:
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raise `ParameterBindError` unless the arguments fit."""
+        function = self._function
+        if function is not None and (
+            function.__defaults__ is not self._given
+            or function.__code__ is not self._code
+            or (function.__kwdefaults__ and self._has_other_keywords(function))
+        ):
+            self.is_renewed = True
+            self._read(inspect.signature(self._fn))
         fits = not kwargs and not self.needs_keywords and self.needed <= len(args) <= self.most
         if not fits:
             self._bind(args, kwargs)
+
+    def _has_other_keywords(self, function: FunctionType) -> bool:
+        """Whether defaults of keywords were changed; by identity, since equal says too little."""
+        now, before = function.__kwdefaults__ or {}, self._named or {}
+        return now.keys() != before.keys() or any(now[name] is not before[name] for name in now)
 
     @property
     def may_be_called_bare(self) -> bool:
@@ -126,6 +167,13 @@ class Shape:
                 + (f" and the names {', '.join(map(repr, kwargs))}." if kwargs else ".")
             )
             raise ParameterBindError(message) from None
+
+
+def _function_of(fn: Callable[..., Any] | None) -> FunctionType | None:
+    """Return the function that a callable has its signature of, if it is one of Python's."""
+    told: Any = inspect.unwrap(fn) if fn is not None else None
+    told = getattr(told, "__func__", told)
+    return told if isinstance(told, FunctionType) else None
 
 
 def _ordered(names: tuple[str, ...], parameters: dict[str, Any]) -> Any:
