@@ -144,7 +144,7 @@ def test_defaults_put_into_the_function_count_at_once(recorder: Recorder) -> Non
     assert [made(1), made(1)] == [4, 4]
     total.__defaults__ = (10,)
     assert [made(1), made(1), made(1, 1)] == [13, 13, 4]
-    total.__kwdefaults__["c"] = 20
+    total.__kwdefaults__ = {"c": 20}
     assert [made(1), made(1), made(1, 10, c=2)] == [31, 31, 13]
     told = [run.state_name for run in recorder.of("total")]
     assert told == [*["Completed", "Cached"] * 2, "Cached", "Completed", "Cached", "Cached"]

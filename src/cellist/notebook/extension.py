@@ -29,6 +29,7 @@ from cellist.notebook.completion import KEY, complete
 from cellist.notebook.controls import control
 from cellist.notebook.kernel import cell_name, kernel_loop, this_task, ui_for
 from cellist.notebook.options import flow_magic
+from cellist.notebook.reloading import follow_autoreload, leave_autoreload
 from cellist.notebook.rerun import offer_to_resume, run_again
 from cellist.notebook.showing import ShellFront
 from cellist.notebook.task_options import task_magic
@@ -109,6 +110,7 @@ class Extension:
         for name, opener in self.openers.items():
             if getattr(shell, name, None) is opener:
                 delattr(shell, name)
+        leave_autoreload()
         session = get_session()
         if self.feed.sink in session.sinks:
             session.sinks.remove(self.feed.sink)
@@ -120,6 +122,7 @@ class Extension:
 
     def before_cell(self, info: Any) -> None:
         """Make the token that the runs of the coming cell carry."""
+        follow_autoreload()
         self.wrapper.interactivity = self.shell.ast_node_interactivity
         cell = Cell(self.shell.execution_count, self.shell.user_ns)
         _forget_names(cell.namespace)  # of a cell whose end was not told
