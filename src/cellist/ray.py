@@ -62,6 +62,7 @@ class RayTaskRunner(TaskRunner):
         cannot be started or reached.
         """
         if ray().is_initialized():
+            self._tell_of_another_address()
             return int
         options = {**self.init_kwargs, **({"address": self.address} if self.address else {})}
         try:
@@ -81,6 +82,16 @@ class RayTaskRunner(TaskRunner):
         if url:
             self.tell(f"The Ray dashboard is available at http://{url}")
         return end
+
+    def _tell_of_another_address(self) -> None:
+        """Say so if this process is connected already, and not to the cluster that is meant."""
+        connected = ray().get_runtime_context().gcs_address
+        if self.address and self.address not in ("auto", "local", connected):
+            self.tell(
+                f"The tasks run on the Ray cluster at {connected}, to which this process is "
+                f"connected already, and not on {self.address!r}. For that one, call "
+                "ray.shutdown() first."
+            )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RayTaskRunner) and (self.address, self.init_kwargs) == (

@@ -64,7 +64,10 @@ def test_a_cluster_that_does_not_start(recorder: Recorder, monkeypatch: pytest.M
     assert ended == [1]
 
 
-def test_an_address_where_nobody_listens(recorder: Recorder) -> None:
+def test_an_address_where_nobody_listens(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # by another test
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
@@ -75,6 +78,16 @@ def test_an_address_where_nobody_listens(recorder: Recorder) -> None:
 
         with pytest.raises(ConfigurationError, match=f"cluster at '{address}': .*refused"):
             f()
+
+
+def test_an_address_that_is_not_used_is_told(ray_cluster: None, recorder: Recorder) -> None:
+    @flow(task_runner=RayTaskRunner("ray://elsewhere:10001"))
+    def f():
+        return task(abs, name="a", **quick).submit(-1).result()
+
+    assert f() == 1
+    (told,) = [text for text in recorder.logs() if "elsewhere" in text]
+    assert "connected already" in told
 
 
 def test_a_slow_start_is_repeated_and_print_is_left_as_it_was(

@@ -31,8 +31,11 @@ from cellist.runners.parcels import Packing, note_facts, open_answer
 from cellist.runners.processes import write
 from cellist.runners.threads import ThreadPool
 
-_PATIENCE = 5.0
-"""Seconds in which messages may come that were sent before the end of their call."""
+_PATIENCE = 30.0
+"""Seconds in which messages may come that were sent before the end of their call.
+
+As long as it may take until who passes them on has started, on a busy machine; they are lost only
+with a process that dies."""
 
 
 @dataclass(frozen=True)
