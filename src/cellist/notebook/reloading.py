@@ -7,7 +7,6 @@ the file. So a rule joins those that autoreload has for functions, classes and p
 """
 
 import sys
-from contextlib import suppress
 from typing import Any
 
 from cellist.flows import Flow
@@ -25,8 +24,8 @@ def follow_autoreload() -> None:
 
 def leave_autoreload() -> None:
     """Undo `follow_autoreload`."""
-    rules: Any = getattr(sys.modules.get(_MODULE), "UPDATE_RULES", ())
-    with suppress(ValueError):
+    rules: Any = getattr(sys.modules.get(_MODULE), "UPDATE_RULES", None)
+    if rules is not None and _RULE in rules:
         rules.remove(_RULE)
 
 
