@@ -89,6 +89,15 @@ def test_pickles_keep_types(name: str) -> None:
         assert repr(again) == repr(value)
 
 
+def test_half_a_serializer_is_refused_when_it_is_made() -> None:
+    class Half(Serializer):
+        def dumps(self, obj: Any) -> bytes:
+            return repr(obj).encode()
+
+    with pytest.raises(TypeError, match="loads"):
+        Half()  # type: ignore[abstract] - that is what it is about
+
+
 def test_json_says_what_json_says() -> None:
     serializer = JSONSerializer()
     assert serializer.loads(serializer.dumps({1: (2, 3)})) == {"1": [2, 3]}

@@ -43,85 +43,83 @@ def _due(cls: type[S], name: str, moment: datetime | None, fields: dict[str, Any
     return _state(cls, StateType.SCHEDULED, name, {**fields, "state_details": details})
 
 
-def Scheduled(  # noqa: N802 - Prefect's names, used like classes
+def Scheduled(
     cls: type[State] = State, scheduled_time: datetime | None = None, **kwargs: Any
 ) -> State:
     """A run that is due at `scheduled_time`, by default now."""
     return _due(cls, "Scheduled", scheduled_time, kwargs)
 
 
-def AwaitingRetry(  # noqa: N802
+def AwaitingRetry(
     cls: type[State] = State, scheduled_time: datetime | None = None, **kwargs: Any
 ) -> State:
     """A run that waits for its next attempt."""
     return _due(cls, "AwaitingRetry", scheduled_time, kwargs)
 
 
-def AwaitingConcurrencySlot(  # noqa: N802
+def AwaitingConcurrencySlot(
     cls: type[State] = State, scheduled_time: datetime | None = None, **kwargs: Any
 ) -> State:
     """A run that waits for a free slot of a limit."""
     return _due(cls, "AwaitingConcurrencySlot", scheduled_time, kwargs)
 
 
-def Late(  # noqa: N802
-    cls: type[State] = State, scheduled_time: datetime | None = None, **kwargs: Any
-) -> State:
+def Late(cls: type[State] = State, scheduled_time: datetime | None = None, **kwargs: Any) -> State:
     """A run whose time has passed without its starting."""
     return _due(cls, "Late", scheduled_time, kwargs)
 
 
-def Pending(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Pending(cls: type[State] = State, **kwargs: Any) -> State:
     """A run that is about to start."""
     return _state(cls, StateType.PENDING, None, kwargs)
 
 
-def Submitting(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Submitting(cls: type[State] = State, **kwargs: Any) -> State:
     """A run that is being handed over to where it will run."""
     return _state(cls, StateType.PENDING, "Submitting", kwargs)
 
 
-def InfrastructurePending(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def InfrastructurePending(cls: type[State] = State, **kwargs: Any) -> State:
     """A run whose place to run is being made ready."""
     return _state(cls, StateType.PENDING, "InfrastructurePending", kwargs)
 
 
-def Running(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Running(cls: type[State] = State, **kwargs: Any) -> State:
     """A run whose code is running."""
     return _state(cls, StateType.RUNNING, None, kwargs)
 
 
-def Retrying(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Retrying(cls: type[State] = State, **kwargs: Any) -> State:
     """A run in a later attempt."""
     return _state(cls, StateType.RUNNING, "Retrying", kwargs)
 
 
-def Completed(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Completed(cls: type[State] = State, **kwargs: Any) -> State:
     """A run that ended well."""
     return _state(cls, StateType.COMPLETED, None, kwargs)
 
 
-def Failed(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Failed(cls: type[State] = State, **kwargs: Any) -> State:
     """A run whose code raised or that was declared failed."""
     return _state(cls, StateType.FAILED, None, kwargs)
 
 
-def Crashed(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Crashed(cls: type[State] = State, **kwargs: Any) -> State:
     """A run that was ended from outside."""
     return _state(cls, StateType.CRASHED, None, kwargs)
 
 
-def Cancelling(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Cancelling(cls: type[State] = State, **kwargs: Any) -> State:
     """A run that was asked to stop and has not stopped yet."""
     return _state(cls, StateType.CANCELLING, None, kwargs)
 
 
-def Cancelled(cls: type[State] = State, **kwargs: Any) -> State:  # noqa: N802
+def Cancelled(cls: type[State] = State, **kwargs: Any) -> State:
     """A run that was stopped on request."""
     return _state(cls, StateType.CANCELLED, None, kwargs)
 
 
-def Paused(  # noqa: N802
+def Paused(
     cls: type[State] = State,
     timeout_seconds: float | None = None,
     pause_expiration_time: datetime | None = None,
@@ -149,7 +147,7 @@ def Paused(  # noqa: N802
     return _state(cls, StateType.PAUSED, "Paused", {**kwargs, "state_details": details})
 
 
-def Suspended(  # noqa: N802
+def Suspended(
     cls: type[State] = State,
     timeout_seconds: float | None = None,
     pause_expiration_time: datetime | None = None,

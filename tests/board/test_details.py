@@ -3,6 +3,7 @@
 import ast
 import json
 import time
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -270,7 +271,7 @@ def test_an_array_like_a_picture_is_a_picture():
 
 
 def test_pictures_are_what_they_should_be():
-    image = pytest.importorskip("PIL.Image")
+    image = import_module("PIL.Image")
     import base64
     import io
 
@@ -284,7 +285,7 @@ def test_pictures_are_what_they_should_be():
 
 
 def test_a_figure_is_drawn_and_stays_as_it_was():
-    figures = pytest.importorskip("matplotlib.figure")
+    figures = import_module("matplotlib.figure")
     figure = figures.Figure(figsize=(4, 3), dpi=77)
     figure.subplots().set_title("Heat")
     found = preview(figure)
@@ -293,7 +294,7 @@ def test_a_figure_is_drawn_and_stays_as_it_was():
 
 
 def test_a_look_at_a_figure_does_not_open_it_again(recorder: Recorder):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot = import_module("matplotlib.pyplot")
     pyplot.switch_backend("Agg")
 
     @task

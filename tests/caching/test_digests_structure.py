@@ -221,7 +221,7 @@ def test_sets_of_objects_in_a_cycle_do_not_depend_on_where_the_walk_begins() -> 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # 3.12 warns of threads
 def test_a_forked_child_digests_large_values() -> None:
     if sysconfig.get_platform().startswith("win"):
-        pytest.skip("no fork on Windows")
+        pytest.skip("only on systems that fork")
     data = bytes(4 << 20)
     expected = digest_value(data)
     reader, writer = os.pipe()

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cellist.caching.found import Found
@@ -121,15 +122,14 @@ def test_an_entry_has_both_value_and_what_was_shown(tmp_path: Path, value, in_me
 
 
 def test_large_arrays_keep_their_value_apart_from_what_was_shown(tmp_path: Path):
-    numpy = pytest.importorskip("numpy")
-    value = numpy.arange(100_000)
+    value = np.arange(100_000)
     store = ResultStore(tmp_path / "results", memory_budget=0)
     entry = store.seal("k", {"a": value}, {}, shown=b"[]")
     assert not isinstance(entry, str)
     assert store.keep(entry, durable=True) is None
     found = store.get("k")
     assert isinstance(found, Found)
-    assert numpy.array_equal(found.value["a"], value)
+    assert np.array_equal(found.value["a"], value)
     assert bytes(found.shown or b"") == b"[]"
     store.close()
 

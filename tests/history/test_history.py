@@ -352,7 +352,8 @@ def test_a_locked_file_costs_a_warning_and_no_run(
     finish(task_run(history, "first"))
     history.flush(5)
     assert history.path is not None
-    history._connection.execute("PRAGMA busy_timeout = 100")  # pyright: ignore[reportOptionalMemberAccess]
+    assert history._connection is not None
+    history._connection.execute("PRAGMA busy_timeout = 100")
     blocker = sqlite3.connect(history.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     run = finish(task_run(history, "while locked"))

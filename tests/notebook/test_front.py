@@ -105,7 +105,6 @@ def test_a_cell_does_not_record_what_we_say(ipython):
 
 
 def test_figures_left_open_are_kept_as_the_task_left_them(ipython):
-    pytest.importorskip("matplotlib")
     ipython.run("%matplotlib inline")
     ipython.run(
         "import matplotlib.pyplot as plt\n"

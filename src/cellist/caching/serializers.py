@@ -8,6 +8,7 @@ their signature was checked.
 
 import json
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, cast
@@ -18,7 +19,7 @@ from cellist.exceptions import SerializationError
 _PLAIN = (str, int, float, bool, type(None))
 
 
-class Serializer:
+class Serializer(ABC):
     """Base of all serializers. A subclass defines `dumps(obj) -> bytes` and `loads(blob)`.
 
     `type` is the name that records keep; by default that of the class. Options that are plain
@@ -34,13 +35,13 @@ class Serializer:
             cls.type = cls.__name__
         Serializer._known[cls.type] = cls
 
+    @abstractmethod
     def dumps(self, obj: Any) -> bytes:
         """Return the object as bytes."""
-        raise NotImplementedError(f"{type(self).__name__} defines no `dumps`")
 
+    @abstractmethod
     def loads(self, blob: bytes) -> Any:
         """Return the object that the bytes stand for."""
-        raise NotImplementedError(f"{type(self).__name__} defines no `loads`")
 
     def spec(self) -> dict[str, Any]:
         """Return what a record keeps of the serializer: its type and its plain options."""
