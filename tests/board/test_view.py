@@ -63,6 +63,18 @@ def edges(view):
     return {(names[a], names[b], kind) for a, b, kind, _ in wide["edges"]}
 
 
+def test_what_a_task_logs_at_once_does_not_bring_it_before_its_flow(view, story):
+    flow = story.begin(story.flow(), 0)
+    run = story.begin(story.task("fetch", flow), 1)
+    run.log(20, "retrying")
+    assert rows(view)[run.name]["logs"] == ["retrying"]
+    assert [(group.name, group.parent and group.parent.name) for group in view.groups] == [
+        ("crawl", None),
+        ("fetch", "crawl"),
+    ]
+    assert [group.name for group in view.drawn()] == ["fetch"]
+
+
 def test_mapped_runs_of_one_task_are_one_group_with_counts(view, story):
     flow = story.begin(story.flow(), 0)
     for i in range(5):

@@ -238,23 +238,23 @@ class View:
     def read(self) -> None:
         """Read the runs that were touched. Changes stay to be sent."""
         touched, self._touched = self._touched, {}
-        if self._logs:
-            self._take_logs(touched)
         rows, flows = self.rows, list[Row]()
         for number, run in touched.items():
             row = rows.get(number) or self._admit(run)
             self._refresh(row)
             if run.kind == "flow":
                 flows.append(row)
+        if self._logs:  # now that all have rows: callers are to come before what they called
+            self._take_logs()
         for flow in retried(flows) if flows else ():
             for row in list(superseded(flow.run, rows.values())):
                 row.superseded = True
                 self._refresh(row)
 
-    def _take_logs(self, touched: dict[int, Run]) -> None:
+    def _take_logs(self) -> None:
         logs, self._logs = self._logs, {}
         for number, lines in logs.items():
-            row = self.rows.get(number) or self._admit(touched[number])
+            row = self.rows[number]
             row.logs = row.logs or deque(maxlen=_LOGS_KEPT)
             row.logs.extend(lines)
 
