@@ -531,3 +531,19 @@ def test_the_collector_may_close_a_generator_while_a_state_changes(
     thread.join(10)
     assert not thread.is_alive()
     assert names(recorder.one("count"))[-1] == "Completed"
+
+
+@pytest.mark.parametrize("log_prints", [False, True])
+@pytest.mark.parametrize("generation", [0, 1, 2])
+def test_a_stream_in_a_cycle_is_complete_in_whichever_order_the_collector_goes(
+    generation: int, log_prints: bool, recorder: Recorder
+) -> None:
+    """It closed the steps of the run before the stream: the run was said to have crashed."""
+    abandoned = task(count, log_prints=log_prints)(3)
+    gc.collect(generation)  # what is older than the steps is looked at after them
+    next(abandoned)
+    cycle: list[Any] = [abandoned]
+    cycle.append(cycle)
+    del abandoned, cycle
+    gc.collect()
+    assert names(recorder.one("count")) == ["Pending", "Running", "Completed"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cellist import settings
 from cellist.calling import finish, new_execution
 from cellist.carriers import AwaitedRun, ThreadRun
-from cellist.engine.commands import Err, Hand, Ok, Outcome
+from cellist.engine.commands import Err, Hand, Ok, Outcome, Steps
 from cellist.engine.drivers import aadvance, advance
 from cellist.engine.errors import trim
 from cellist.engine.execution import Execution, FlowExecution, current
@@ -61,13 +61,13 @@ def call_stream(
 
 def _open(
     definition: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
-) -> Execution:
+) -> tuple[Execution, Steps[Outcome]]:
     x = new_execution(definition, plan, args, kwargs, wait_for)
     assert plan.generator is not None
     x.fn = plan.generator
-    x.is_stream = True
+    x.steps = run_steps(x)
     x.recalls = None  # what a consumer took cannot be given again by a value
-    return x
+    return x, x.steps
 
 
 class _Turn:
@@ -140,8 +140,8 @@ def _stream(
     definition: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
 ) -> Generator[Any, Any, Any]:
     __tracebackhide__ = True
-    x = _open(definition, plan, args, kwargs, wait_for)
-    steps, turn = run_steps(x), _Turn(x)
+    x, steps = _open(definition, plan, args, kwargs, wait_for)
+    turn = _Turn(x)
     outcome: Outcome | None = None
     try:
         while True:
@@ -155,7 +155,7 @@ def _stream(
                 outcome = Err(error)
     finally:
         steps.close()
-        x.stop = None
+        x.steps = x.stop = None
         finish(x)
 
 
@@ -163,8 +163,8 @@ async def _stream_async(
     definition: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
 ) -> AsyncGenerator[Any, Any]:
     __tracebackhide__ = True
-    x = _open(definition, plan, args, kwargs, wait_for)
-    steps, turn = run_steps(x), _Turn(x)
+    x, steps = _open(definition, plan, args, kwargs, wait_for)
+    turn = _Turn(x)
     outcome: Outcome | None = None
     try:
         while True:
@@ -179,7 +179,7 @@ async def _stream_async(
                 outcome = Err(error)
     finally:
         steps.close()
-        x.stop = None
+        x.steps = x.stop = None
         finish(x)
 
 

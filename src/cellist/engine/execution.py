@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from cellist.engine.commands import Err, Recorded
+from cellist.engine.commands import Err, Outcome, Recorded, Steps
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise
 from cellist.model.runs import FlowRun, Run
@@ -176,7 +176,6 @@ class Execution:
         "flow",
         "fn",
         "given",
-        "is_stream",
         "keeping",
         "kwargs",
         "log_prints",
@@ -186,6 +185,7 @@ class Execution:
         "recalls",
         "run",
         "services",
+        "steps",
         "stop",
         "thread",
         "transaction",
@@ -245,8 +245,12 @@ class Execution:
         self.log_prints: bool | None = plan.log_prints
         self.recalls: AttemptService | None = flow.attempts if flow is not None else None
         """What earlier attempts of the flow around this run have done, if it has retries."""
-        self.is_stream = False
-        """Whether a generator gives its values to a consumer one by one."""
+        self.steps: Steps[Outcome] | None = None
+        """The steps of a generator that gives its values to a consumer one by one.
+
+        Kept where the session sees them: with a stream that nobody uses any more they would be
+        garbage of their own, and the collector may close them before the stream can.
+        """
 
     def settled(self, promise: Promise) -> None:
         """Note that the promise of this submitted run is settled."""

@@ -104,7 +104,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
         while True:
             outcome = (
                 (yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async))
-                if not x.is_stream
+                if x.steps is None
                 else (yield from stream(x))
             )
             if (
