@@ -179,7 +179,7 @@ class Extension:
         ui = ui_for(self.shell, wanted)
         name, history = run.definition.name, get_session().history
         if ui in ("widget", "html"):
-            usual = functools.partial(history.durations, name, kind=run.kind)
+            usual = functools.partial(_usual, history, name, run.kind)
             again = functools.partial(retry_below, self.shell, lambda: bool(self._cells), cell)
             act = functools.partial(control, again=again)
             return Board(name, control=act, ui=ui, usual=usual, details=self.details)
@@ -187,6 +187,15 @@ class Extension:
         if ui == "off" or not (looked_at or wanted == "text"):
             return None
         return TextBoard(name, lambda: sys.stdout, is_live=looked_at)
+
+
+def _usual(history: Any, name: str, kind: str, reusing: bool) -> list[float]:
+    """Return how long the latest runs took, in seconds, the one that has just ended with them."""
+    history.flush(_PATIENCE)
+    return history.durations(name, kind=kind, reusing=reusing)
+
+
+_PATIENCE = 1.0  # seconds; nobody waits for the thread that asks
 
 
 def _forget_names(namespace: MutableMapping[str, Any]) -> None:
