@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self, cast
 from cellist.caching.digests import digest_value
 from cellist.caching.locks import LockManager
 from cellist.caching.packages import Versions, versions_of
-from cellist.caching.stores import place_of
+from cellist.caching.result_places import place_of
 from cellist.configured import adopt, is_plain, plain
 from cellist.key_requests import (
     SOURCE,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cellist import settings
-from cellist.attempts import Attempts
 from cellist.carriers import AwaitedRun, ThreadRun
 from cellist.engine.commands import Err, Given, Ok, Outcome
 from cellist.engine.drivers import adrive, drive
@@ -40,15 +39,16 @@ from cellist.prints import logging_prints
 from cellist.rehearsal import Rehearsal
 from cellist.runlogs import ends_are_asked_for, narrate_end
 from cellist.runners.loops import LoopWork, loop_for
-from cellist.session import Session, get_session
-from cellist.spares import Spares
 from cellist.task_runners import TaskRunner, ThreadPoolTaskRunner
-from cellist.unfinished import take_continued
 
 if TYPE_CHECKING:
     import asyncio
+
+    from cellist import flow_memory, session
 else:
     asyncio = later("asyncio", globals())
+    flow_memory = later("cellist.flow_memory", globals())
+    session = later("cellist.session", globals())
 
 
 def new_execution(  # noqa: C901 - flat for speed: every call passes here
@@ -68,7 +68,7 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     """
     parent = current.get()
     if parent is None:
-        services: Session = get_session()
+        services: session.Session = session.get_session()
         services.tells_ends = ends_are_asked_for()
         flow = above = keeping = None
         cell = current_cell.get()
@@ -119,7 +119,7 @@ def _equip(x: Execution) -> None:
     if x.log_prints:
         x.fn = logging_prints(x.fn)
     if isinstance(x, FlowExecution):
-        _inherit_memory(x)
+        flow_memory.inherit(x)
 
 
 def _show_root(x: Execution) -> None:
@@ -128,25 +128,6 @@ def _show_root(x: Execution) -> None:
         x.services.on_root_run(x.run.cell, x.run)
     except Exception as error:
         x.services.warn(f"cellist could not show its board: {type(error).__name__}: {error}")
-
-
-def _inherit_memory(x: FlowExecution) -> None:
-    """Give a flow a memory of what its runs gave: its attempts', or one for a retry by hand."""
-    flow, continued = x.flow, take_continued(x)
-    outer: Any = flow.attempts if flow is not None else None
-    before = continued.attempts if continued is not None else None
-    only = continued.only if continued is not None else None
-    if continued is not None:
-        x.flow_run.resumed_from = continued.run_id
-        x.services.unfinished.follow(continued.run_id, x.run)
-    if x.plan.retries or before is not None or only is not None:
-        x.attempts = Attempts(x.run, outer, before, only)
-    else:
-        x.attempts = outer
-        if flow is None:
-            x.spares = Spares(x.services.unfinished.epoch)
-        elif outer is None:
-            x.spares = flow.spares
 
 
 def _note_inputs(x: Execution, wait_for: Any, origins: Sequence[Upstream]) -> None:
@@ -230,12 +211,12 @@ def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
 _runner_lock = threading.Lock()
 
 
-def _runner_of(flow: FlowExecution | None, session: Session) -> TaskRunner:
+def _runner_of(flow: FlowExecution | None, services: "session.Session") -> TaskRunner:
     """Return the runner of a flow run, or the session's."""
     if flow is None or flow.definition.task_runner is None:  # a flow of another process
-        runner = session.pools.get("default")
+        runner = services.pools.get("default")
         if runner is None:
-            runner = session.pools["default"] = ThreadPoolTaskRunner()
+            runner = services.pools["default"] = ThreadPoolTaskRunner()
         return runner
     if flow.runner is None:
         with _runner_lock:
@@ -247,7 +228,7 @@ def _runner_of(flow: FlowExecution | None, session: Session) -> TaskRunner:
 def flow_loop(flow: FlowExecution | None) -> Any:
     """Return the loop submitted coroutines of a flow should run on, as far as it is known."""
     if flow is None:
-        return get_session().main_loop
+        return session.get_session().main_loop
     if flow.loop is None:
         outer = enclosing_flow(flow.parent)
         flow.loop = running_loop() or (flow_loop(outer) if outer else flow.services.main_loop)

@@ -33,12 +33,12 @@ from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import StateType
 from cellist.prints import unlogged
 from cellist.runlogs import only_recorded
-from cellist.session import get_session
 from cellist.tqdm_loops import watch as watch_tqdm
 
 if TYPE_CHECKING:
     import asyncio
 
+    from cellist import session
     from cellist.caching import by_name
     from cellist.runners import loops_told
     from cellist.runners.parcels import Tell
@@ -46,6 +46,7 @@ else:
     asyncio = later("asyncio", globals())
     by_name = later("cellist.caching.by_name", globals())
     loops_told = later("cellist.runners.loops_told", globals())
+    session = later("cellist.session", globals())
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -174,7 +175,7 @@ def _revive(entry: dict[str, Any], parent: Execution | None, sinks: list[Any]) -
     for name in ("number", "name", "entered", "attempts", "first_running", "running_ns"):
         setattr(run, name, entry[name])
     run.state_type = StateType(run.entered[-4]) if run.entered else None
-    x = execution_class(run, definition, _NOWHERE, (), {}, parent, flow, get_session())
+    x = execution_class(run, definition, _NOWHERE, (), {}, parent, flow, session.get_session())
     x.log_prints = entry["log_prints"]
     if isinstance(run, FlowRun):
         run.parameters = parameters or {}
@@ -257,7 +258,7 @@ class Passage:
     @staticmethod
     def prepare() -> None:
         """Make what the first call in a process would make."""
-        get_session()
+        session.get_session()
         watch_tqdm()
 
     def call(

@@ -8,7 +8,7 @@ their own, `__cellist_key__`) are called, because there is no other way to know 
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellist import settings
 from cellist.decorated import take_call_options
@@ -16,13 +16,18 @@ from cellist.engine.execution import Execution, active_tags, current, enclosing_
 from cellist.engine.inputs import find_upstream, resolve, value_of
 from cellist.engine.promise import Promise
 from cellist.exceptions import UpstreamTaskError
+from cellist.model.later import later
 from cellist.model.reasons import Reason
 from cellist.model.runs import TaskRun
 from cellist.model.states import PENDING
 from cellist.persistence import CachePlan, inherit
-from cellist.result_cache import Foreseen
 from cellist.returning import gives_result
-from cellist.session import get_session
+
+if TYPE_CHECKING:
+    from cellist import result_cache, session
+else:
+    result_cache = later("cellist.result_cache", globals())
+    session = later("cellist.session", globals())
 
 _FORETOLD = (
     ("ran: ", "would run: "),
@@ -61,22 +66,22 @@ class Explained(ABC):
         """Return the positional arguments of the function for those of a call."""
 
 
-def foresee(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Foreseen:
+def foresee(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "result_cache.Foreseen":
     """Return what would come of a call made here; `ident` only if the like would then be reused.
 
     Raises `ParameterBindError` if the arguments do not fit.
     """
     x = _rehearsed(task, args, kwargs)
     if isinstance(x.plan.cache, Reason):
-        return Foreseen(foretold(x.plan.cache))
+        return result_cache.Foreseen(foretold(x.plan.cache))
     plan: CachePlan = x.plan.cache
     obstacle = _resolve_inputs(x)
     if obstacle is not None:
-        return Foreseen(obstacle)
+        return result_cache.Foreseen(obstacle)
     before = current.get()
     current.set(x)  # as for a run: functions that make the key may ask for it
     try:
-        found: Foreseen = x.services.cache.foresee(x)
+        found: result_cache.Foreseen = x.services.cache.foresee(x)
     finally:
         current.set(before)
     reason = foretold(found.reason)
@@ -114,7 +119,7 @@ def _rehearsed(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exec
     tags = plan.tags | active_tags.get()
     run = TaskRun(task, above, flow.flow_run if flow is not None else None, (), tags)
     run.enter(PENDING)
-    return Execution(run, task, plan, args, kwargs, parent, flow, get_session())
+    return Execution(run, task, plan, args, kwargs, parent, flow, session.get_session())
 
 
 def _resolve_inputs(x: Execution) -> Reason | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cellist.cache_policies import CachePolicy
+from cellist.caching.result_places import Place
 from cellist.caching.serializers import Serializer
-from cellist.caching.stores import Place
 from cellist.engine.plan import Plan
 from cellist.key_requests import PLAIN, Terms
 from cellist.known_keys import KnownKeys

@@ -19,20 +19,23 @@ from cellist import settings
 from cellist.caching.envelope import Header
 from cellist.caching.found import Missing
 from cellist.caching.locks import LockManager
+from cellist.caching.result_places import place_of
 from cellist.caching.serializers import PickleSerializer, Serializer, serializer_of
-from cellist.caching.stores import AnyStore, place_of
 from cellist.engine.execution import FlowExecution, current
 from cellist.exceptions import ObjectNotFound, SerializationError
 from cellist.model.host import host_name
 from cellist.model.isolation import IsolationLevel
 from cellist.model.later import later
 from cellist.persistence import CachePlan, Keeping, Storage
-from cellist.session import get_session
 
 if TYPE_CHECKING:
     import asyncio
+
+    from cellist import session
+    from cellist.caching.stores import AnyStore
 else:
     asyncio = later("asyncio", globals())
+    session = later("cellist.session", globals())
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +115,13 @@ class ResultStore:
         """The same options, resolved."""
 
     @property
-    def _store(self) -> AnyStore:
-        return get_session().stores.of(self.storage.place, self.storage.key_place)
+    def _store(self) -> "AnyStore":
+        return session.get_session().stores.of(self.storage.place, self.storage.key_place)
 
     @property
     def lock_manager(self) -> Any:
         """The lock manager in use."""
-        return self.storage.lock_manager or get_session().stores.locks_of(self._store)
+        return self.storage.lock_manager or session.get_session().stores.locks_of(self._store)
 
     def read(self, key: str, holder: str | None = None) -> ResultRecord:
         """Return the record under a key, waiting while somebody else holds its lock.

@@ -4,8 +4,8 @@ from typing import Any
 
 from cellist.annotated import counted_parameters
 from cellist.cache_policies import NONE
+from cellist.caching.result_places import place_of
 from cellist.caching.serializers import Serializer, serializer_of
-from cellist.caching.stores import place_of
 from cellist.definitions import collecting, naming_for
 from cellist.dependencies import Depending
 from cellist.engine.plan import Plan

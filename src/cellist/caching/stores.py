@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, cast
-
-import diskcache  # pyright: ignore[reportMissingTypeStubs] - it ships no types
+from typing import Any, cast
 
 from cellist.caching.bundles import Bundles
 from cellist.caching.envelope import Header
@@ -14,37 +12,13 @@ from cellist.caching.leases import FileSystemLockManager
 from cellist.caching.memory import Entry
 from cellist.caching.mounts import AUTO
 from cellist.caching.reasons import Known
+from cellist.caching.result_places import Place
 from cellist.caching.serializers import Serializer
 from cellist.caching.store import ResultStore
 
 _RECORD = "storage_key"
 _ASTRAY = "its record does not say where it lies"
 _GONE = "its record is there, but its value is gone"
-
-
-class Place(NamedTuple):
-    """Where results lie: a directory, which may be that of a diskcache of the user's own."""
-
-    directory: Path
-    guest: bool = False
-
-
-def place_of(given: Any, option: str) -> Place:
-    """Return the place a user gave as a directory or a `diskcache.Cache`. Raises `TypeError`."""
-    plain = cast("Any", diskcache)
-    if isinstance(given, str | Path):
-        return Place(Path(given).expanduser().absolute())
-    if isinstance(given, plain.Cache):
-        cache: Any = given
-        if type(cache.disk) is plain.Disk:
-            return Place(Path(cache.directory).absolute(), guest=True)
-        message = (
-            f"`{option}` is a diskcache with a disk of its own, {type(cache.disk).__name__}, which "
-            "would misread the entries; give a directory instead."
-        )
-        raise TypeError(message)
-    message = f"`{option}` must be a directory or a diskcache.Cache, got {given!r:.60}."
-    raise TypeError(message)
 
 
 class Stores:
