@@ -10,7 +10,7 @@ import pytest
 import cellist
 from cellist import flow, task
 from cellist.cache_policies import INPUTS, NO_CACHE
-from cellist.states import Cancelled, Completed, Failed
+from cellist.states import Cancelled, Cancelling, Completed, Crashed, Failed
 from tests.sessions import WAYS, as_task, final_state
 from tests.spec.observe import Calls, Hooks, current_task, make_task
 
@@ -238,10 +238,20 @@ class TestFlows:
         flow_with_hooks(raising(ValueError()), hooks)(return_state=True)
         assert hooks.states == [("running", "Running"), ("failure", "Failed")]
 
-    def test_failure_by_what_is_returned(self) -> None:
+    @pytest.mark.parametrize(
+        ("returned", "called"),
+        [
+            (Failed, ("failure", "Failed")),
+            (Crashed, ("crashed", "Crashed")),
+            (Cancelled, ("cancellation", "Cancelled")),
+            (Cancelling, ("cancellation", "Cancelled")),
+        ],
+    )
+    def test_by_what_is_returned(self, returned: Any, called: tuple[str, str]) -> None:
         hooks = Hooks()
-        flow_with_hooks(Failed, hooks)(return_state=True)
-        assert hooks.states == [("running", "Running"), ("failure", "Failed")]
+        state = flow_with_hooks(lambda: returned(message="m"), hooks)(return_state=True)
+        assert hooks.states == [("running", "Running"), called]
+        assert (state.name, state.message) == (called[1], "m")
 
     def test_not_for_attempts_that_are_retried(self) -> None:
         hooks = Hooks()

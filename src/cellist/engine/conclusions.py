@@ -17,6 +17,7 @@ from cellist.exceptions import PausedRun, UnfinishedRun
 from cellist.model.annotations import BaseAnnotation, quote
 from cellist.model.states import (
     CANCELLED,
+    CANCELLING,
     COMPLETED,
     CRASHED,
     FAILED,
@@ -126,6 +127,8 @@ def _of_state(state: State, is_flow: bool) -> Conclusion:
         value = state.data if is_flow else state
         return Conclusion(COMPLETED, state.name, state.message, value, state.data, plain=False)
     kind, name, message = state.type, state.name, state.message
+    if kind is CANCELLING:  # whoever returns has stopped
+        kind, name, state = CANCELLED, None, State(CANCELLED, None, message, state.data)
     if kind in _BAD:
         error = state_exception(state)
     elif kind is PAUSED:

@@ -255,11 +255,14 @@ def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | N
         return (yield from _failed_attempt(x, conclusion.error, conclusion))
     yield from abandon(x)
     x.run.enter(conclusion.type, conclusion.name, conclusion.message)
-    if x.plan.hooks and conclusion.type is CANCELLED:
-        yield from _hooks(x, "on_cancellation", conclusion.data)
+    if x.plan.hooks and conclusion.type in _HOOKS_OF_ENDS:
+        yield from _hooks(x, _HOOKS_OF_ENDS[conclusion.type], conclusion.data)
     if x.plan.is_flow:
         return Err(conclusion.error)
     return Given(conclusion.value, conclusion.data)
+
+
+_HOOKS_OF_ENDS = {CANCELLED: "on_cancellation", CRASHED: "on_crashed"}
 
 
 def _failed_attempt(
