@@ -11,7 +11,7 @@ import cellist
 from cellist import State, allow_failure, flow, quote, task
 from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.exceptions import FailedRun
-from cellist.states import Completed, Failed
+from cellist.states import Cancelled, Completed, Crashed, Failed, Paused
 from cellist.task_runners import ThreadPoolTaskRunner
 from tests.sessions import names
 from tests.spec.observe import Calls, trail
@@ -238,6 +238,28 @@ class TestReturned:
         assert state.is_failed()
         with pytest.raises(ValueError):
             state.result()
+
+    @pytest.mark.parametrize("made", [Failed, Cancelled, Crashed])
+    def test_a_state_of_its_own_keeps_its_data(self, made: Any) -> None:
+        assert flow(lambda: made(data="d"), name="f")(return_state=True).data == "d"
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: fail(return_state=True),
+            lambda: [give(1, return_state=True), fail(return_state=True)],
+            lambda: (Cancelled(), Completed()),
+            lambda: [Paused(), Completed()],
+        ],
+    )
+    def test_the_states_it_sums_up_are_its_data(self, make: Any) -> None:
+        returned: list[Any] = []
+
+        def body() -> Any:
+            returned.append(make())
+            return returned[0]
+
+        assert flow(body, name="f")(return_state=True).data == returned[0]
 
     def test_messages(self) -> None:
         def message(make: Any) -> Any:

@@ -102,6 +102,16 @@ class Given(Ok):
         self.data = data
 
 
+class Declared(Err):
+    """A flow's code chose how the run ends: a caller gets the error, `data` is the state's."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, error: BaseException, data: Any) -> None:
+        super().__init__(error)
+        self.data = data
+
+
 class Recorded(Ok):
     """The result of an earlier run that showed something; `shown` is what (see `caching.shown`)."""
 

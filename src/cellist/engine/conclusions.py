@@ -160,7 +160,6 @@ def _sum(states: list[State], value: Any, data: Any) -> Conclusion:
 
 def _unfinished(kind: StateType, message: str, states: list[State], data: Any) -> Conclusion:
     bad = next((state for state in states if state.type in _BAD), None)
-    summary = State(kind, None, message, data)
     if bad is not None:
         error = state_exception(bad)
     else:
@@ -168,4 +167,7 @@ def _unfinished(kind: StateType, message: str, states: list[State], data: Any) -
         error = UnfinishedRun((stuck.message if stuck else None) or message)
         if stuck is not None and stuck.why is not None:
             error.add_note(f"A task {stuck.why}.")  # which names the run that the message numbers
+    if not (isinstance(data, State) or is_state_iterable(data)):
+        data = error  # a state whose data is anything else could not say what is wrong
+    summary = State(kind, None, message, data)
     return Conclusion(kind, None, message, summary, data, False, error, summary)

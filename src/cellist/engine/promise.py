@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from cellist.engine.commands import Elsewhere, Given, Ok, Outcome
+from cellist.engine.commands import Declared, Elsewhere, Given, Ok, Outcome
 from cellist.engine.threads import block
 from cellist.model.runs import Run
 from cellist.model.states import NO_DATA, State
@@ -122,7 +122,7 @@ def outcome_data(outcome: Outcome | None) -> Any:
     """Return what a state carries for an outcome."""
     if outcome is None:
         return NO_DATA
-    if isinstance(outcome, Given):
+    if isinstance(outcome, (Given, Declared)):
         return outcome.data
     if isinstance(outcome, Elsewhere):
         return outcome.reference

@@ -17,6 +17,7 @@ from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
     Crash,
+    Declared,
     Elsewhere,
     Err,
     Given,
@@ -255,14 +256,10 @@ def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | N
         return (yield from _failed_attempt(x, conclusion.error, conclusion))
     yield from abandon(x)
     x.run.enter(conclusion.type, conclusion.name, conclusion.message)
-    if x.plan.hooks and conclusion.type in _HOOKS_OF_ENDS:
-        yield from _hooks(x, _HOOKS_OF_ENDS[conclusion.type], conclusion.data)
-    if x.plan.is_flow:
-        return Err(conclusion.error)
-    return Given(conclusion.value, conclusion.data)
-
-
-_HOOKS_OF_ENDS = {CANCELLED: "on_cancellation", CRASHED: "on_crashed"}
+    if x.plan.hooks:
+        which = {CANCELLED: "on_cancellation", CRASHED: "on_crashed"}.get(conclusion.type, "")
+        yield from _hooks(x, which, conclusion.data)
+    return _outcome_of(x, conclusion)
 
 
 def _failed_attempt(
@@ -345,9 +342,13 @@ def _fail(
     data = given.data if given else error
     if x.plan.hooks:
         yield from _hooks(x, "on_failure", data)
-    if given is not None and not x.plan.is_flow:
-        return Given(given.value, given.data)
-    return Err(error)
+    return Err(error) if given is None else _outcome_of(x, given)
+
+
+def _outcome_of(x: Execution, given: Conclusion) -> Outcome:
+    """Return the outcome of a run whose code chose an end that gives no result."""
+    flow = x.plan.is_flow
+    return Declared(given.error, given.data) if flow else Given(given.value, given.data)
 
 
 def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome]:
