@@ -212,3 +212,37 @@ def test_a_policy_of_ones_own_is_used_and_adds_up() -> None:
     assert len(calls) == 3
     both = task(work, cache_policy=Parity() + (INPUTS - "n"))
     assert [both(n) for n in (2, 4)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes"),
+    [
+        (INPUTS, {"inputs"}),
+        (INPUTS - "x", set()),
+        (FLOW_PARAMETERS, {"flow_parameters"}),
+        (DEFAULT, {"inputs"}),
+        (INPUTS + FLOW_PARAMETERS + RUN_ID, {"inputs", "flow_parameters"}),
+        (CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: inputs.get("x")), {"inputs"}),
+        (TASK_SOURCE, None),
+        (RUN_ID, None),
+        (TASK_SOURCE + RUN_ID, None),
+        (NO_CACHE, None),
+        (CompoundCachePolicy(), None),
+    ],
+)
+def test_a_key_can_be_asked_for_without_a_run(
+    policy: CachePolicy, changes: set[str] | None
+) -> None:
+    plain: dict[str, Any] = {"inputs": {"x": 1}, "flow_parameters": {"p": 1}}
+    key = policy.compute_key(task_ctx=None, **plain)
+    assert (key is None) == (changes is None)
+    assert policy.compute_key(task_ctx=None, **plain) == key
+    for name in plain:
+        other = policy.compute_key(task_ctx=None, **{**plain, name: {"x": 2}})
+        assert (other != key) == (name in (changes or ()))
+
+
+@pytest.mark.parametrize("policy", [INPUTS, FLOW_PARAMETERS, DEFAULT, INPUTS + FLOW_PARAMETERS])
+def test_without_anything_to_count_there_is_no_key(policy: CachePolicy) -> None:
+    nothing: Any = None
+    assert policy.compute_key(task_ctx=None, inputs=nothing, flow_parameters=nothing) is None

@@ -94,7 +94,10 @@ class CachePolicy:
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """Return the key for a call, `None` for no caching; override for a policy of your own."""
+        """Return the key for a call, `None` for no caching; override for a policy of your own.
+
+        Without a context (`None`) the task is not in the key.
+        """
         del kwargs
         request = request_of(task_ctx, inputs, flow_parameters)
         components = self.components(request)
@@ -163,7 +166,7 @@ class Inputs(CachePolicy):
 
     def components(self, request: KeyRequest) -> Components | None:
         """Return one component for each argument, and one for the task; none without arguments."""
-        if not request.arguments and request.is_alone:
+        if not request.arguments and (request.is_alone or not request.identity):
             return None
         found = [] if self.shared else [task_component(request)]
         return found + digested("argument", request.counted(self.exclude))
@@ -213,7 +216,9 @@ class TaskSource(CachePolicy):
         return copy
 
     def components(self, request: KeyRequest) -> Components | None:
-        """Return the components of the source closure."""
+        """Return the components of the source closure; none if it is not known which task's."""
+        if not request.identity:
+            return None
         closure = request.closure(self.versions)
         request.met(closure, request.closures)
         found = [Component(*SOURCE, closure.digest)]
@@ -256,8 +261,10 @@ class RunId(CachePolicy):
     """The enclosing flow run and which task is called: nothing is shared between flow runs."""
 
     def components(self, request: KeyRequest) -> Components | None:
-        """Return the id of the flow run, of the task run outside flows."""
+        """Return the id of the flow run, of the task run outside flows; none outside runs."""
         owner = request.flow_run_id or request.task_run_id
+        if not owner:
+            return None
         run = Component("run", "flow run", digest_value(owner), owner)
         return [task_component(request), run]
 
@@ -285,7 +292,7 @@ class CacheKeyFnPolicy(CachePolicy):
         return [Component("policy", "cache_key_fn", digest_value(key), key)]
 
 
-class _NoCache(CachePolicy):
+class _None(CachePolicy):
     """No caching; adds nothing to other policies."""
 
     def components(self, request: KeyRequest) -> Components | None:
@@ -318,7 +325,7 @@ class CompoundCachePolicy(CachePolicy):
             adopt(self, one)
             members += one.policies if isinstance(one, CompoundCachePolicy) else [plain(one)]
         inputs = [one for one in members if isinstance(one, Inputs)]
-        self.policies = [one for one in members if not isinstance(one, (Inputs, _NoCache))]
+        self.policies = [one for one in members if not isinstance(one, (Inputs, _None))]
         self._has_inputs = bool(inputs)
         if inputs:
             excluded = sorted({name for one in inputs for name in one.exclude})
@@ -351,8 +358,8 @@ class CompoundCachePolicy(CachePolicy):
 
 
 def _sum(left: CachePolicy, right: CachePolicy) -> CachePolicy:
-    if isinstance(left, _NoCache) or isinstance(right, _NoCache):
-        kept, gone = (right, left) if isinstance(left, _NoCache) else (left, right)
+    if isinstance(left, _None) or isinstance(right, _None):
+        kept, gone = (right, left) if isinstance(left, _None) else (left, right)
         if is_plain(gone):
             return kept
         kept = kept.configure()
@@ -365,8 +372,8 @@ INPUTS = Inputs()
 TASK_SOURCE = TaskSource()
 FLOW_PARAMETERS = FlowParameters()
 RUN_ID = RunId()
-NO_CACHE = _NoCache()
-NONE = _NoCache()
+NO_CACHE = _None()
+NONE = _None()
 DEFAULT = INPUTS + TASK_SOURCE
 
 __all__ = [

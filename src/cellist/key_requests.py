@@ -48,7 +48,7 @@ class KeyRequest:
 
     fn: Callable[..., Any]
     identity: str
-    """What the task is called across kernels: its qualified name."""
+    """What the task is called across kernels: its qualified name; empty if no task is known."""
     arguments: dict[str, Any]
     flow_parameters: dict[str, Any] | None
     flow_run_id: str | None
@@ -121,13 +121,16 @@ def notes_of(closure: SourceClosure) -> list[str]:
     return [*closure.notes, f"not tracked: {', '.join(closure.untracked)}"]
 
 
-def request_of(context: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any]) -> KeyRequest:
-    """Return the request for a call that a `TaskRunContext` tells of."""
-    task, run = context.task, context.task_run
+def request_of(
+    context: Any, inputs: dict[str, Any] | None, flow_parameters: dict[str, Any] | None
+) -> KeyRequest:
+    """Return the request for a call that a `TaskRunContext` tells of, `None` for no task's."""
+    task: Any = getattr(context, "task", None)
+    run = getattr(context, "task_run", None)
     return KeyRequest(
         fn=getattr(task, "fn", task),
-        identity=getattr(task, "identity", getattr(task, "name", "task")),
-        arguments=inputs,
+        identity="" if task is None else getattr(task, "identity", getattr(task, "name", "task")),
+        arguments=inputs or {},
         flow_parameters=flow_parameters or None,
         flow_run_id=_hex(getattr(run, "flow_run_id", None)),
         task_run_id=_hex(getattr(run, "id", None)) or "",
@@ -229,7 +232,7 @@ def task_component(request: KeyRequest) -> Component:
     With the source in the key a name is enough. Without it that counts which tells functions of one
     name apart. Raises `HashError` for a partial.
     """
-    if request.has_source:
+    if request.has_source or not request.identity:
         return _named_task(request.identity)
     return _named_task("|".join((request.identity, *captured(request.fn))))
 
