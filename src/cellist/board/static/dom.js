@@ -90,7 +90,7 @@ export function keyed(parent, known, items, key, make, update) {
   }
   for (const [name, el] of known) {
     if (seen.has(name)) continue;
-    el.remove();
+    if (el.parentNode === parent) el.remove(); // else it has moved on to another parent
     known.delete(name);
   }
 }

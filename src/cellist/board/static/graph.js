@@ -3,14 +3,20 @@
 // directions; the page takes the one that fits its width.
 
 import { makeArc, paintArc } from "./arc.js";
+import { Blocks, newest } from "./blocks.js";
 import { h, keyed, s, setAttr, setText } from "./dom.js";
 import { showDone } from "./progress.js";
 import { rove } from "./roving.js";
-import { Sight } from "./sight.js";
 
 const LEAST_SCALE = 0.75;
 /** Of the panel in the stylesheet, above and below. */
 const PADDING = 20;
+/** Nodes up to which all are one block, so that they move smoothly when others come. */
+const FEW = 60;
+/** Of a block of many nodes, in pixels. */
+const TILE = [600, 560];
+
+/** @typedef {[id: number, x: number, y: number]} At */
 
 /**
  * @param {import("./store.js").Store} store
@@ -31,23 +37,24 @@ export function makeGraph(store, selection, open) {
   const lines = new Map();
   /** Which version of its group a node shows. @type {WeakMap<Element, number>} */
   const painted = new WeakMap();
-  const sight = new Sight((place) => fill(/** @type {HTMLElement} */ (place)));
-  /** @type {import("./types.js").Drawing | null} */
-  let drawing = null;
+  /** @type {Map<number, [number, number]>} */
+  const places = new Map();
+  const blocks = new Blocks(nodes, ([id]) => id, (/** @type {At} */ at) => made.get(at[0]) ?? makeNode(at), updateNode);
+  let size = [0, 0];
+  /** @type {Omit<import("./blocks.js").Block<At>, "version">[]} */
+  let tiles = [];
   let drawn = "";
   let marked = -1;
   const settle = rove(nodes, ".cellist-node", (items, at, key) => {
-    const places = items.map((item) => placeOf(Number(item.parentElement?.getAttribute("data-group"))));
-    return neighbour(places, at, key);
+    return neighbour(items.map((item) => placeOf(Number(item.parentElement?.getAttribute("data-group")))), at, key);
   });
 
   /** @param {number} id */
   function placeOf(id) {
-    const [, x, y] = drawing?.nodes.find(([node]) => node === id) ?? [id, 0, 0];
-    return /** @type {[number, number]} */ ([x, y]);
+    return places.get(id) ?? /** @type {[number, number]} */ ([0, 0]);
   }
 
-  /** @param {[number, number, number]} place */
+  /** @param {At} place */
   function makeNode([id]) {
     const button = h("button", { class: "cellist-node", type: "button", tabindex: "-1" },
       h("span", { class: "cellist-node-name" }),
@@ -55,19 +62,19 @@ export function makeGraph(store, selection, open) {
     button.addEventListener("click", () => open(id));
     selection.attach(button, id);
     const place = h("div", { role: "listitem", class: "cellist-place", "data-group": id }, button);
-    sight.watch(place);
+    made.set(id, place);
     return place;
   }
 
   /**
    * @param {HTMLElement} place
-   * @param {[number, number, number]} at
+   * @param {At} at  Within its block.
    */
   function updateNode(place, [id, x, y]) {
-    const version = store.groups.get(id)?.version;
     const transform = `translate(${x}px, ${y}px)`;
     if (place.style.transform !== transform) place.style.transform = transform;
-    if (version !== painted.get(place) && (!painted.has(place) || sight.takes(place))) fill(place);
+    setAttr(place, "data-marked", id === selection.group ? "" : null);
+    fill(place);
   }
 
   /** Show a group in its node. @param {HTMLElement} place */
@@ -88,11 +95,11 @@ export function makeGraph(store, selection, open) {
 
   /** @param {import("./types.js").Graph} graph */
   function pick(graph) {
-    const [width, height] = [(el.clientWidth || 600) - 4, (el.parentElement?.clientHeight || 280) - PADDING];
+    const [width, height] = [(size[0] || 600) - 4, (size[1] || 280) - PADDING];
     const fitting = (/** @type {import("./types.js").Drawing} */ { w, h }) => Math.min(1, width / w, height / h);
     // the one that is larger when all of it is seen; of two that are not, the one to scroll downwards
     const wide = fitting(graph.wide) >= Math.min(LEAST_SCALE, fitting(graph.tall)) || graph.wide.w <= graph.tall.w;
-    drawing = wide ? graph.wide : graph.tall;
+    const drawing = wide ? graph.wide : graph.tall;
     const scale = Math.max(LEAST_SCALE, Math.min(1, fitting(drawing)));
     const middle = [width - drawing.w * scale, height - drawing.h * scale].map((space) => Math.max(0, space / 2));
     return { drawing, scale, middle, name: `${wide} ${scale.toFixed(3)} ${middle} ${store.graphVersion}` };
@@ -101,7 +108,7 @@ export function makeGraph(store, selection, open) {
   /** @param {import("./types.js").Graph} graph */
   function layOut(graph) {
     const { drawing, scale, middle, name } = pick(graph);
-    if (name === drawn) return drawing;
+    if (name === drawn) return;
     drawn = name;
     setAttr(edges, "viewBox", `0 0 ${drawing.w} ${drawing.h}`);
     setAttr(edges, "width", String(drawing.w));
@@ -119,16 +126,32 @@ export function makeGraph(store, selection, open) {
         setAttr(line, "data-ends", `${a} ${b}`);
         setAttr(line, "d", path);
       });
-    return drawing;
+    places.clear();
+    for (const [id, x, y] of drawing.nodes) places.set(id, [x, y]);
+    tiles = tiled(drawing, graph.node);
+  }
+
+  /** Bring the nodes up to date; one that moves to another block keeps the focus. */
+  function fillTiles() {
+    const focused = /** @type {HTMLElement | null} */ (nodes.contains(document.activeElement) ? document.activeElement : null);
+    blocks.paint(tiles.map((tile) => ({ ...tile, version: `${drawn} ${newest(tile.items.map(([id]) => store.groups.get(id)))}` })));
+    for (const [id, place] of made) if (!places.has(id)) made.delete(id), place.remove();
+    if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
   }
 
   return {
     el,
     paint() {
       if (!store.graph) return;
-      sight.begin(store.goesOn);
-      keyed(nodes, made, layOut(store.graph).nodes, ([id]) => id, makeNode, updateNode);
+      layOut(store.graph);
+      fillTiles();
       settle();
+    },
+    measure() {
+      size = [el.clientWidth, el.parentElement?.clientHeight ?? 0];
+    },
+    get isBehind() {
+      return blocks.isBehind;
     },
     tick() {},
     mark() {
@@ -142,12 +165,34 @@ export function makeGraph(store, selection, open) {
       }
     },
     focus(group) {
+      blocks.reveal(group);
       /** @type {HTMLElement | null | undefined} */ (made.get(group)?.querySelector("button"))?.focus();
     },
     stop() {
-      sight.stop();
+      blocks.stop();
     },
   };
+}
+
+/**
+ * The nodes of a drawing in blocks of those that are near each other.
+ * @param {import("./types.js").Drawing} drawing
+ * @param {[number, number]} node  How large one is.
+ */
+export function tiled(drawing, node) {
+  const few = drawing.nodes.length <= FEW;
+  const [width, height] = few ? [drawing.w, drawing.h] : TILE;
+  /** @type {Map<string, {name: string, style: string, items: At[]}>} */
+  const tiles = new Map();
+  for (const [id, x, y] of drawing.nodes) {
+    const [left, top] = few ? [0, 0] : [x - (x % width), y - (y % height)];
+    const name = `${left} ${top}`;
+    const style = `left:${left - 5}px;top:${top - 5}px;width:${width + node[0] + 10}px;height:${height + node[1] + 10}px`;
+    const tile = tiles.get(name) ?? { name, style, items: [] };
+    tiles.set(name, tile);
+    tile.items.push([id, x - left, y - top]);
+  }
+  return [...tiles.values()];
 }
 
 /**

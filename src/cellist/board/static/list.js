@@ -2,6 +2,7 @@
 // The list: every group a line that opens to its runs, every run a line that opens the pane with
 // what is known of it. Search and switches above it choose; while they do, what fits is open.
 
+import { Blocks, inBlocks } from "./blocks.js";
 import { groupButtons } from "./cards.js";
 import { h, keyed, setAttr, setText } from "./dom.js";
 import { Filter } from "./filter.js";
@@ -10,7 +11,6 @@ import { makeGrid } from "./grid.js";
 import { showDone } from "./progress.js";
 import { number } from "./numbers.js";
 import { rove } from "./roving.js";
-import { Sight } from "./sight.js";
 import { countdown, growing } from "./time.js";
 import { makeToolbar } from "./toolbar.js";
 
@@ -19,6 +19,8 @@ import { makeToolbar } from "./toolbar.js";
 
 const FIRST_ROWS = 50;
 const GRID_FROM = 13;
+/** Of the line of a group in the stylesheet. */
+const LINE = 29;
 const URGENT = new Set(["failed", "crashed", "waiting", "paused"]);
 
 /**
@@ -41,8 +43,6 @@ export function makeList(store, commands, pane, selection, inks, send) {
   const nothing = h("p", { class: "cellist-more" }, "No run fits.");
   const el = h("div", { class: "cellist-list" }, toolbar.el, lines, nothing);
   const settle = rove(lines, ".cellist-group-line, .cellist-run-line");
-  /** @type {Map<number, Element>} */
-  const made = new Map();
   /** @type {Map<number, ReturnType<typeof makeParts>>} */
   const parts = new Map();
   /** How many runs of a group are listed; only open groups are here.
@@ -50,11 +50,15 @@ export function makeList(store, commands, pane, selection, inks, send) {
   const opened = new Map();
   /** What shows a time that goes on. @type {Set<Element>} */
   const ticking = new Set();
-  const sight = new Sight((el) => {
-    const part = parts.get(Number(el.getAttribute("data-group")));
-    const group = part && store.groups.get(part.id);
-    if (part && group) updateGroup(part, group, true);
-  });
+  const blocks = new Blocks(lines, (/** @type {Group} */ group) => group.id, (group) => {
+    const part = makeParts(group);
+    parts.set(group.id, part);
+    return part.el;
+  }, (_, group) => updateGroup(/** @type {ReturnType<typeof makeParts>} */ (parts.get(group.id)), group));
+  /** Goes up whenever a group opens or closes. */
+  let turned = 0;
+  let width = 0;
+  let marked = -1;
   /** What all lines depend on, besides their groups. */
   let around = "";
 
@@ -90,19 +94,23 @@ export function makeList(store, commands, pane, selection, inks, send) {
     const line = makeLine("group");
     obeyKeys(line, (byArrow) => toggle(id, byArrow));
     selection.attach(line, id, "", true);
-    const body = h("div", { class: "cellist-group-body" });
+    const buttons = h("span", { class: "cellist-buttons" });
+    const el = h("div", { class: "cellist-group", role: "listitem", "data-group": id }, h("div", { class: "cellist-run-head" }, line, buttons));
+    return { id, el, line, buttons, body: /** @type {ReturnType<typeof makeBody> | null} */ (null),
+      painted: -1, around: "", shown: /** @type {number | undefined} */ (0) };
+  }
+
+  /** What a group opens to; made when it does. @param {number} id */
+  function makeBody(id) {
     const grid = makeGrid(store, id, selection, inks, (index) => showCell(id, index));
     const rows = h("div", { role: "list" });
     const more = h("button", { class: "cellist-button", type: "button" });
     more.addEventListener("click", () => showMore(id));
     const note = h("p", { class: "cellist-more" });
-    body.append(grid.el, rows, more, note);
-    const buttons = h("span", { class: "cellist-buttons" });
-    const el = h("div", { class: "cellist-group", role: "listitem", "data-group": id }, h("div", { class: "cellist-run-head" }, line, buttons), body);
+    const el = h("div", { class: "cellist-group-body" }, grid.el, rows, more, note);
     /** @type {Map<string, Element>} */
     const known = new Map();
-    sight.watch(el);
-    return { id, el, line, buttons, body, grid, rows, more, note, known, painted: -1, around: "", shown: /** @type {number | undefined} */ (0) };
+    return { el, grid, rows, more, note, known };
   }
 
   /**
@@ -117,6 +125,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
     }
     if (opened.has(id)) opened.delete(id);
     else opened.set(id, FIRST_ROWS);
+    turned += 1;
     paint();
   }
 
@@ -131,6 +140,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
       want(id, first, 200);
     }
     opened.set(id, shown * 4);
+    turned += 1;
     paint();
   }
 
@@ -163,9 +173,11 @@ export function makeList(store, commands, pane, selection, inks, send) {
     const place = run ? inOrder(id).findIndex((one) => one.id === run) : -1;
     const only = run ?? group?.run;
     if (!group?.run) opened.set(id, Math.max(opened.get(id) ?? FIRST_ROWS, place + 1));
+    turned += 1;
     paint();
+    blocks.reveal(id);
     const part = parts.get(id);
-    const target = (only && part?.known.get(only)) || part?.el;
+    const target = (only && part?.body?.known.get(only)) || part?.el;
     target?.scrollIntoView({ block: "nearest" });
     /** @type {HTMLElement | null | undefined} */ (target?.querySelector("button"))?.focus({ preventScroll: true });
     if (only) pane.open(only);
@@ -179,12 +191,10 @@ export function makeList(store, commands, pane, selection, inks, send) {
   /**
    * @param {ReturnType<typeof makeParts>} part
    * @param {Group} group
-   * @param {boolean} [isSeen]
    */
-  function updateGroup(part, group, isSeen = false) {
+  function updateGroup(part, group) {
     const shown = opened.get(group.id);
-    const isSame = part.around === around && part.shown === shown;
-    if (isSame && (part.painted === group.version || !(isSeen || sight.takes(part.el)))) return;
+    if (part.around === around && part.shown === shown && part.painted === group.version) return;
     part.painted = group.version;
     part.around = around;
     part.shown = shown;
@@ -205,12 +215,14 @@ export function makeList(store, commands, pane, selection, inks, send) {
     setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
     setAttr(why, "title", error ?? group.why);
     groupButtons(part.buttons, group, store, commands);
-    part.body.hidden = !isOpen;
-    if (isOpen) paintBody(part, group, fitting);
+    setAttr(part.line, "data-marked", group.id === selection.group ? "" : null);
+    if (isOpen && !part.body) part.el.append((part.body = makeBody(group.id)).el);
+    if (part.body) part.body.el.hidden = !isOpen;
+    if (part.body && isOpen) paintBody(part.body, group, fitting);
   }
 
   /**
-   * @param {ReturnType<typeof makeParts>} part
+   * @param {ReturnType<typeof makeBody>} part
    * @param {Group} group
    * @param {Row[] | null} fitting  The runs to choose from; `null` for all.
    */
@@ -273,9 +285,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
   }
 
   function paint() {
-    const width = lines.clientWidth; // once: asked for between two writes, it would lay out everything again
     around = `${filter.version} ${store.closed} ${inks.version} ${width} ${pane.run()}`;
-    sight.begin(store.goesOn);
     toolbar.paint();
     let fit = 0;
     const groups = [...store.groups.values()].filter((group) => {
@@ -284,13 +294,8 @@ export function makeList(store, commands, pane, selection, inks, send) {
       fit += rows.length;
       return rows.length > 0;
     });
-    keyed(lines, made, groups, (group) => group.id,
-      (group) => {
-        const part = makeParts(group);
-        parts.set(group.id, part);
-        return part.el;
-      }, (_, group) => updateGroup(/** @type {ReturnType<typeof makeParts>} */ (parts.get(group.id)), group));
-    for (const id of parts.keys()) if (!made.has(id)) parts.delete(id);
+    blocks.paint(inBlocks(groups, `${around} ${turned}`, () => LINE));
+    for (const [id, part] of parts) if (!part.el.isConnected) parts.delete(id);
     nothing.hidden = groups.length > 0 || !filter.active;
     let total = 0;
     for (const group of store.groups.values()) total += group.total;
@@ -308,6 +313,12 @@ export function makeList(store, commands, pane, selection, inks, send) {
   return {
     el,
     paint,
+    measure() {
+      width = lines.clientWidth;
+    },
+    get isBehind() {
+      return blocks.isBehind;
+    },
     open: show,
     receive(message) {
       finder.receive(message);
@@ -330,18 +341,23 @@ export function makeList(store, commands, pane, selection, inks, send) {
       }
     },
     stop() {
-      sight.stop();
+      blocks.stop();
       finder.stop();
     },
     mark() {
-      for (const [id, part] of parts) {
-        setAttr(part.line, "data-marked", id === selection.group ? "" : null);
-        if (part.body.hidden) continue;
-        for (const [run, row] of part.known) setAttr(row, "data-marked", run === selection.run ? "" : null);
-        part.grid.mark();
+      for (const id of new Set([marked, selection.group])) {
+        const part = parts.get(id);
+        if (part) setAttr(part.line, "data-marked", id === selection.group ? "" : null);
+      }
+      marked = selection.group;
+      for (const { body } of parts.values()) {
+        if (!body || body.el.hidden) continue;
+        for (const [run, row] of body.known) setAttr(row, "data-marked", run === selection.run ? "" : null);
+        body.grid.mark();
       }
     },
     focus(group) {
+      blocks.reveal(group);
       parts.get(group)?.line.focus();
     },
   };

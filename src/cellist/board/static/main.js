@@ -96,12 +96,19 @@ function start(model, el) {
     if (store.seq < 0 || !el.isConnected) return;
     setAttr(root, "data-lone", store.header?.lone ? "" : null);
     tabs.fit();
+    for (const painter of tabs.visible()) painter.measure?.();
     header.paint();
     for (const painter of tabs.visible()) painter.paint();
     mark();
     detail.paint();
     table.paint();
     tick();
+    if (!store.goesOn) catchUp();
+  }
+
+  /** Paint what was left for a later frame. */
+  function catchUp() {
+    if (table.isBehind || tabs.visible().some((painter) => painter.isBehind)) repaint();
   }
 
   function mark() {
@@ -117,7 +124,10 @@ function start(model, el) {
     for (const painter of tabs.visible()) painter.tick(now);
     detail.tick(now);
     if (store.closed || store.header?.end || !el.isConnected) return;
-    timer = window.setTimeout(() => window.requestAnimationFrame(tick), calm.matches ? CALM_TICK : TICK);
+    timer = window.setTimeout(() => window.requestAnimationFrame(() => {
+      tick();
+      catchUp();
+    }), calm.matches ? CALM_TICK : TICK);
   }
 
   function repaint() {

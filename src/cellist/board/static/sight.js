@@ -2,7 +2,6 @@
 // Which of many elements are in sight. Those are painted with every frame; the others are brought
 // up to date a few at a time, for whoever reads them without seeing them.
 
-const SPARE = 16;
 const TOLD = "contentvisibilityautostatechange";
 
 export class Sight {
@@ -10,10 +9,12 @@ export class Sight {
   constructor(come) {
     this.come = come;
     this.spare = 0;
+    /** Whether one that has changed was left for a later frame. */
+    this.isBehind = false;
     /** @type {WeakSet<Element>} */
     this.seen = new WeakSet();
     // The browser watches what the stylesheet gives `content-visibility: auto`, and tells; to have
-    // hundreds of elements watched a second time would cost a millisecond of every frame.
+    // them watched a second time would cost part of every frame.
     this.observer = `on${TOLD}` in document.documentElement ? null : new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) this.note(target, isIntersecting);
     });
@@ -40,10 +41,11 @@ export class Sight {
 
   /**
    * Begin a frame.
-   * @param {boolean} goesOn  Whether there will be another one; the last one leaves nothing behind.
+   * @param {number} spare  How many elements may be painted in it that are out of sight.
    */
-  begin(goesOn) {
-    this.spare = goesOn ? SPARE : Infinity;
+  begin(spare) {
+    this.spare = spare;
+    this.isBehind = false;
   }
 
   /**
@@ -53,6 +55,7 @@ export class Sight {
   takes(el) {
     if (this.seen.has(el)) return true;
     this.spare -= 1;
+    if (this.spare < 0) this.isBehind = true;
     return this.spare >= 0;
   }
 

@@ -3,14 +3,16 @@
 // names beside the bands are buttons; from them the keys reach every bar.
 
 import { PACE_HEIGHT, paintBars, paintFolds, paintPace, rowAt } from "./bars.js";
-import { h, keyed, setAttr, setText } from "./dom.js";
+import { Blocks, inBlocks } from "./blocks.js";
+import { h, setAttr, setText } from "./dom.js";
 import { number } from "./numbers.js";
 import { lineUp, rove } from "./roving.js";
 import { makeScale } from "./scale.js";
-import { Sight } from "./sight.js";
 
 /** Milliseconds until what runs is drawn longer. */
 const GROWTH = 90;
+/** Of a band in the stylesheet, above and below its bars. */
+const AROUND = 5;
 
 /** @typedef {import("./types.js").Group} Group */
 /** @typedef {{el: HTMLElement, label: HTMLElement, canvas: HTMLCanvasElement,
@@ -28,17 +30,16 @@ export function makeTimeline(store, selection, inks, open) {
   const bands = h("div", { class: "cellist-bands", role: "list", "aria-label": "Tasks over time" });
   const el = h("div", { class: "cellist-timeline" },
     h("div", { class: "cellist-axis-row" }, h("span", {}), axis), bands);
-  /** @type {Map<number, Element>} */
-  const made = new Map();
   /** @type {Map<number, Band>} */
   const parts = new Map();
   const settle = rove(bands, ".cellist-band-name", lineUp);
-  const sight = new Sight((el) => {
-    const band = parts.get(Number(el.getAttribute("data-group")));
-    if (!band) return;
-    name(band);
-    draw(band, store.now());
+  const blocks = new Blocks(bands, (/** @type {Group} */ group) => group.id, makeBand, updateBand, (el) => {
+    for (const child of el.children) {
+      const band = parts.get(Number(child.getAttribute("data-group")));
+      if (band) draw(band, store.now());
+    }
   });
+  let marked = -1;
   let width = 0;
   let scale = makeScale(0, 1, false, [], 600);
 
@@ -76,7 +77,6 @@ export function makeTimeline(store, selection, inks, open) {
     canvas.addEventListener("pointerleave", () => selection.leave());
     canvas.addEventListener("click", (event) => open(id, at(event)?.id));
     parts.set(id, { el: band, label, canvas, group, version: -1, key: "", at: 0 });
-    sight.watch(band);
     return band;
   }
 
@@ -104,7 +104,8 @@ export function makeTimeline(store, selection, inks, open) {
     const band = parts.get(group.id);
     if (!band) return;
     band.group = group;
-    if (band.version !== group.version && (band.version < 0 || sight.takes(el))) name(band);
+    setAttr(el, "data-marked", group.id === selection.group ? "" : null);
+    name(band);
   }
 
   /** Say beside a band what it is. @param {Band} band */
@@ -152,21 +153,25 @@ export function makeTimeline(store, selection, inks, open) {
 
   /** @param {number} now */
   function drawAll(now) {
-    for (const band of parts.values()) if (sight.seen.has(band.el)) draw(band, now);
+    for (const band of parts.values()) if (blocks.sees(band.el)) draw(band, now);
   }
 
   return {
     el,
     paint() {
-      width = axis.clientWidth;
       const now = store.now();
       rescale(now);
-      sight.begin(store.goesOn);
       const groups = [...store.groups.values()].filter((group) => group.lanes > 0);
-      keyed(bands, made, groups, (group) => group.id, makeBand, updateBand);
-      for (const id of parts.keys()) if (!made.has(id)) parts.delete(id);
+      blocks.paint(inBlocks(groups, "", (group) => heightOf(group) + AROUND));
+      for (const [id, band] of parts) if (!band.el.isConnected) parts.delete(id);
       settle();
       drawAll(now);
+    },
+    measure() {
+      width = axis.clientWidth;
+    },
+    get isBehind() {
+      return blocks.isBehind;
     },
     tick(now) {
       if (!store.goesOn) return;
@@ -174,14 +179,21 @@ export function makeTimeline(store, selection, inks, open) {
       drawAll(now);
     },
     mark() {
-      for (const [id, band] of parts) setAttr(band.el, "data-marked", id === selection.group ? "" : null);
+      if (marked !== selection.group) {
+        for (const id of [marked, selection.group]) {
+          const band = parts.get(id);
+          if (band) setAttr(band.el, "data-marked", id === selection.group ? "" : null);
+        }
+        marked = selection.group;
+      }
       drawAll(store.now());
     },
     focus(group) {
+      blocks.reveal(group);
       parts.get(group)?.label.focus();
     },
     stop() {
-      sight.stop();
+      blocks.stop();
     },
   };
 }

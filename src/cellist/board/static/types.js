@@ -151,7 +151,9 @@
  *
  * @typedef {object} Painter  One part of the board.
  * @property {HTMLElement} el
+ * @property {() => void} [measure]  Look how large it is; before anything is written, or all would be laid out twice.
  * @property {() => void} paint  Draw what the store holds.
+ * @property {boolean} [isBehind]  Whether something out of sight was left for a later frame.
  * @property {(now: number) => void} tick  Move what moves with time.
  * @property {() => void} mark  Show what is marked.
  * @property {(group: number) => void} focus  Give the keyboard's focus to what stands for a group.
