@@ -381,6 +381,39 @@ class RunnerContract:
 
         assert f() == 6
 
+    def test_classes_of_a_notebook_stay_what_they_are(self, recorder: Recorder) -> None:
+        """A worker has copies of them; what it sends back is of those here, as they are here."""
+
+        class Box:
+            def __init__(self, x):
+                self.x = x
+
+            def more(self):
+                return self.x + 1
+
+        more = Box.more
+
+        @task(**quick)
+        def make(x):
+            return Box(x)
+
+        @task(**quick)
+        def grow(boxes):
+            return [type(box) is Box for box in boxes], {"grown": Box(boxes[0].more())}
+
+        @flow(task_runner=self.make())
+        def f():
+            first = make.submit(1)
+            same, grown = grow.submit([first, Box(5)]).result()
+            again, _ = grow.submit([grown["grown"], first.result()]).result()
+            return same, again, first.result(), grown["grown"]
+
+        same, again, first, grown = f()
+        assert same == again == [True, True]
+        assert type(first) is type(grown) is Box
+        assert (first.x, grown.x) == (1, 2)
+        assert Box.more is more
+
     def test_returned_states(self, recorder: Recorder) -> None:
         @task(**quick)
         def choose(good):

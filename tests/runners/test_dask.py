@@ -1,6 +1,7 @@
 """What only Dask has: clusters and their options, references, annotations, clients in tasks."""
 
 import os
+import pickle
 import sys
 import threading
 from pathlib import Path
@@ -11,7 +12,12 @@ import pytest
 from cellist import flow, task
 from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.dask import DaskTaskRunner, get_async_dask_client, get_dask_client
-from cellist.exceptions import ConfigurationError, CrashedRun, MissingContextError
+from cellist.exceptions import (
+    ConfigurationError,
+    CrashedRun,
+    MissingContextError,
+    UnfinishedRun,
+)
 from cellist.runners.dask import DaskPool
 from tests.runners.contract import until
 from tests.sessions import Recorder, names
@@ -273,3 +279,36 @@ def test_a_report_is_written(recorder: Recorder, dask_cluster: Any, tmp_path: Pa
 
     assert f() == 1
     assert "bokeh" in report.read_text("utf-8")
+
+
+@slow
+@pytest.mark.parametrize("retries", [0, 1])
+def test_an_exception_whose_message_was_lost(
+    recorder: Recorder, dask_cluster: Any, monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    receive = DaskPool._receive
+
+    def lose(self, event):
+        if pickle.loads(event[1][1])[0] not in {"failed", "end"}:
+            receive(self, event)
+
+    monkeypatch.setattr(DaskPool, "_receive", lose)
+
+    @task(retries=retries, **quick)
+    def fail(x):
+        if x < 0:
+            raise TypeError("mine")
+        return x
+
+    @flow(task_runner=DaskTaskRunner(cluster=dask_cluster))
+    def f():
+        bad = fail.submit(-1)
+        with pytest.raises(TypeError, match="^mine$"):
+            bad.result()
+        expected = ["Pending", "Running", *["Retrying"] * retries, "Failed"]
+        assert names(bad.run) == expected
+        with pytest.raises(UnfinishedRun):
+            fail.submit(bad).result()
+        return fail.submit(fail.submit(1)).result()
+
+    assert f() == 1

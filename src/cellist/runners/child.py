@@ -12,7 +12,8 @@ import sys
 import threading
 from typing import Any
 
-from cellist.runners.parcels import answer, cloudpickle, run_packed
+from cellist.runners.parcels import run_packed
+from cellist.runners.returns import answer, cloudpickle
 
 _LONGEST = 8192  # characters that wait for the end of their line
 

@@ -27,8 +27,9 @@ from cellist.model.ids import as_hex, new_id
 from cellist.model.references import Reference
 from cellist.runners.far_side import NEAR
 from cellist.runners.loops_told import Mirror
-from cellist.runners.parcels import Packing, note_facts, open_answer
+from cellist.runners.parcels import Packing, note_facts
 from cellist.runners.processes import write
+from cellist.runners.returns import open_answer
 from cellist.runners.threads import ThreadPool
 
 _PATIENCE = 30.0
@@ -49,10 +50,6 @@ class Facts:
     asked: bool
     unfit: str
     """Why it is not what the key of the call stands for."""
-
-
-UNKNOWN = Facts(None, None, True, True, "")
-"""Of a call whose last message was lost: the value itself has to be looked at."""
 
 
 class ClusterCall(FarCall):

@@ -7,14 +7,18 @@ own threads: by an exception that blocking calls in C do not notice.
 
 import contextlib
 import functools
+import pickle
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from cellist.engine.commands import Crash, Err, Ok
+from cellist.engine.execution import note_asked
 from cellist.engine.threads import run_in_thread
+from cellist.exceptions import CrashedRun, SerializationError
 from cellist.runners import far_side
-from cellist.runners.clusters import UNKNOWN, ClusterCall, ClusterPool, Facts
-from cellist.runners.parcels import open_answer
+from cellist.runners.clusters import ClusterCall, ClusterPool, Facts
+from cellist.runners.returns import Kept
 
 
 def distributed() -> Any:
@@ -33,34 +37,22 @@ _LARGE = 1_000_000
 """Bytes from which a call goes to a worker directly, and not by way of the scheduler."""
 
 
-class Kept:
-    """A result, as Dask keeps it: whole. It would send a list element by element, for minutes."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __sizeof__(self) -> int:
-        """Return what Dask's accounts of memory need: the size of the value."""
-        return import_module("dask.sizeof").sizeof(self.value)
-
-
 def carry_out_on_dask(topic: str, number: str, parcel: bytes, *values: Any) -> Any:
     """Carry a call out on a worker of Dask."""
     worker: Any = distributed().get_worker()
 
     def send(message: tuple[Any, ...]) -> None:
-        worker.log_event(topic, [number, *message])
+        # as bytes: Dask cannot send all text there is, and would lose its connection over it
+        worker.log_event(topic, [number, pickle.dumps(message)])
 
     given = [one.value for one in values]
     try:
         value, facts, told = far_side.carry_out(parcel, number, given, worker.address, send)
     except far_side.CallFailed as error:
         # returned, since Dask would write what is raised to the worker's log with all it holds
-        worker.log_event(topic, [number, "failed", error.answer, error.told])
+        send(("failed", error.answer, error.told))
         return error
-    worker.log_event(topic, [number, "end", *facts, told])
+    send(("end", *facts, told))
     return Kept(value)
 
 
@@ -106,7 +98,7 @@ class DaskPool(ClusterPool):
 
     def _receive(self, event: tuple[float, Sequence[Any]]) -> None:
         """Take a message from a worker, in the client's thread."""
-        number, *message = event[1]
+        number, message = event[1][0], pickle.loads(event[1][1])  # noqa: S301 - of our own worker
         if message[0] == "end":
             *facts, told = message[1:]
             self._facts[number] = (Facts(*facts), told)
@@ -124,12 +116,29 @@ class DaskPool(ClusterPool):
             return  # it was sent once more
         if future.status == "finished":
             call.handle = future
-            self._facts.setdefault(number, (UNKNOWN, 0))  # if they were lost
-            self._succeed(number)
+            if number in self._facts:
+                self._succeed(number)
+            elif number in self.calls:  # the message that says how it ended was lost
+                run_in_thread(functools.partial(self._look_up, call, future))
         elif future.status == "error":
             self._failed(call, future.exception())
         else:
             call.lost(f"Dask says {future.status}")
+
+    def _look_up(self, call: ClusterCall, future: Any) -> None:
+        """Take from what Dask keeps how a call has ended."""
+        try:
+            value = self.fetch(future)
+        except SerializationError as error:
+            call.ended(Err(error))
+        except CrashedRun as error:
+            call.ended(Crash(error))
+        else:
+            if isinstance(value, far_side.CallFailed):
+                call.failed(value.answer, 0)
+            else:
+                note_asked(call.x)  # for all that is known
+                call.ended(Ok(value))
 
     def _succeed(self, number: str) -> None:
         call = self.calls.get(number)
@@ -163,9 +172,7 @@ class DaskPool(ClusterPool):
     def load(self, handle: Any) -> Any:
         """Fetch a result from the worker that has it."""
         kept: Any = handle.result()
-        if isinstance(kept, Kept):
-            return kept.value
-        return open_answer(kept.answer)[1].throw()  # it failed; the message that said so was lost
+        return kept.value if isinstance(kept, Kept) else kept
 
     def leave(self) -> None:
         """Close the client, and what was started for it."""

@@ -21,7 +21,8 @@ from cellist.engine.threads import stop_code_in
 from cellist.engine.timers import Timer, call_later
 from cellist.model.previews import short
 from cellist.runners.child import Sent
-from cellist.runners.parcels import answer, unpack
+from cellist.runners.parcels import unpack
+from cellist.runners.returns import answer
 
 _sent: contextvars.ContextVar[dict[str, Sent] | None] = contextvars.ContextVar(
     "cellist_sent", default=None

@@ -1,4 +1,4 @@
-"""A call on its way to another process, and its answer on the way back.
+"""A call on its way to another process. What comes back is for `returns`.
 
 The call travels as one pickle: the function by value, so that functions of a notebook arrive, its
 arguments, and what the code may ask about the run it is part of (the passage). While the code
@@ -12,16 +12,15 @@ import io
 import pickle
 import threading
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from importlib import import_module
 from types import FunctionType, ModuleType
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, Protocol, cast
 
-from cellist.engine.errors import describe, one_line, trim
+from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution, note_asked
 from cellist.engine.inputs import ATOMS, parts
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.model.references import Reference
+from cellist.runners.returns import answer, cloudpickle
 
 Tell = Callable[[tuple[Any, ...]], object]
 """Takes a message of running code: ("log", level, text), ("out", name of the stream, text)."""
@@ -30,11 +29,6 @@ _SIZE = 8
 """Bytes at the end of a parcel that say where the call ends, and the check of code begins."""
 _DEPTH = 8
 _LOOKED_AT = 300
-
-
-def cloudpickle() -> Any:
-    """Return the module, loaded when the first task goes to a process."""
-    return import_module("cloudpickle")  # untyped
 
 
 # -- the way there --
@@ -294,103 +288,3 @@ def run_packed(parcel: bytes, tell: Tell) -> bytes:
     """Carry a call out in this process, inside the run that came with it, and return the answer."""
     (passage, fn, args, kwargs), unfit = unpack(parcel)
     return answer(*passage.call(fn, args, kwargs, tell), unfit)
-
-
-def answer(fine: bool, value: Any, *rest: Any) -> bytes:
-    """Return as bytes what a call gave: its value, or its exception in a form that arrives."""
-    text = "" if fine else describe(trim(value)).traceback
-    try:
-        return cloudpickle().dumps(
-            (fine, value if fine else Failure(_portable(value), text), *rest)
-        )
-    except Exception as error:
-        what = "result" if fine else f"exception ({type(value).__name__})"
-        why = f"The task's {what} cannot be sent back from its process: {one_line(error)}"
-        return cloudpickle().dumps((False, Failure(SerializationError(why), text), *rest))
-
-
-def _portable(error: BaseException) -> Any:
-    """Return the exception in a form that arrives.
-
-    Pickle calls the class again with what it was given by position, and a constructor that wants
-    more fails only where the exception is read.
-    """
-    try:
-        cloudpickle().loads(cloudpickle().dumps(error))
-    except Exception:
-        return _Parts(type(error), error.args, dict(vars(error)))
-    return error
-
-
-# -- the way back --
-
-
-def open_answer(parcel: bytes) -> Any:
-    """Return what `answer` packed."""
-    return _Answer(io.BytesIO(parcel)).load()
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """An exception that is put together without its constructor."""
-
-    kind: type[BaseException]
-    args: tuple[Any, ...]
-    state: dict[str, Any]
-
-    def assemble(self) -> BaseException:
-        """Return the exception."""
-        error = self.kind.__new__(self.kind, *self.args)
-        vars(error).update(self.state)
-        return error
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An exception on its way back, and its traceback as text."""
-
-    error: Any
-    traceback: str
-
-    def throw(self) -> NoReturn:
-        """Raise the exception."""
-        error = self.error.assemble() if isinstance(self.error, _Parts) else self.error
-        raise error from (RemoteTraceback(f"\n{self.traceback}") if self.traceback else None)
-
-
-class RemoteTraceback(Exception):
-    """The traceback of an exception in the process that raised it, as text."""
-
-
-class _Answer(pickle.Unpickler):
-    """Reads what a process sends back, and leaves classes that are here already as they are.
-
-    A class of a notebook comes by value and is found here again. cloudpickle would then put the
-    process's copies of its methods and attributes over the user's own.
-    """
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self._pickling: Any = import_module("cloudpickle.cloudpickle")
-        self._new: list[type] = []
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = super().find_class(module_name, global_name)
-        if module_name != self._pickling.__name__:
-            return found
-        if global_name in {"_make_skeleton_class", "_make_skeleton_enum"}:
-            return functools.partial(self._class, found)
-        return self._fill if global_name == "_class_setstate" else found
-
-    def _class(self, make: Callable[..., type], *args: Any) -> type:
-        *_, number, _extra = args
-        kind = self._pickling._DYNAMIC_CLASS_TRACKER_BY_ID.get(number)
-        if kind is None:
-            kind = make(*args)
-            self._new.append(kind)
-        return kind
-
-    def _fill(self, kind: type, state: Any) -> type:
-        if any(kind is one for one in self._new):
-            self._pickling._class_setstate(kind, state)
-        return kind

@@ -24,7 +24,8 @@ from cellist.engine.threads import Worker, run_in_thread
 from cellist.exceptions import CancelledRun, CrashedRun
 from cellist.runners.child import Start, main
 from cellist.runners.loops_told import Mirror
-from cellist.runners.parcels import Packing, note_facts, open_answer
+from cellist.runners.parcels import Packing, note_facts
+from cellist.runners.returns import open_answer
 from cellist.runners.threads import ThreadPool
 
 

@@ -22,6 +22,7 @@ from cellist.engine.threads import run_in_thread
 from cellist.model.ids import new_id
 from cellist.runners import far_side
 from cellist.runners.clusters import ClusterCall, ClusterPool, Facts
+from cellist.runners.returns import Kept
 
 _options: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
     "cellist_ray_options", default=None
@@ -158,10 +159,11 @@ def carry_out_on_ray(
 
     try:
         place = far_side.place()
-        value, facts, told = far_side.carry_out(parcel, number, values, place, send, after)
+        given = [one.value for one in values]
+        value, facts, told = far_side.carry_out(parcel, number, given, place, send, after)
     except far_side.CallFailed as error:
         return ("failed", error.answer, error.told), None
-    return ("end", *facts, told), value if facts[0] is None else None
+    return ("end", *facts, told), Kept(value) if facts[0] is None else None
 
 
 @functools.cache
@@ -259,7 +261,7 @@ class RayPool(ClusterPool):
 
     def load(self, handle: Any) -> Any:
         """Fetch a result from the object store."""
-        return self._ray.get(handle)
+        return self._ray.get(handle).value
 
     def leave(self) -> None:
         """Stop listening, and shut Ray down if it was started for this."""

@@ -15,7 +15,7 @@ from cellist.engine.commands import Err, Given, Ok, Outcome
 from cellist.engine.errors import one_line
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.model.states import NO_DATA
-from cellist.runners.parcels import answer, open_answer
+from cellist.runners.returns import answer, open_answer
 from cellist.session import Session, get_session
 
 _HEAD = b"cellist: deferred run, version 1\n"
