@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,6 +58,16 @@ def add(x):
     if LOADED is None:
         LOADED = "loaded"
     return x, {0}
+"""
+REMEMBERS = """
+from functools import lru_cache
+
+def add(x):
+    return x + {0}
+
+@lru_cache
+def remembered(x):
+    return add(x)
 """
 LATE = """
 def late(x):
@@ -584,6 +595,46 @@ class RunnerContract:
         assert f() == tuple([(n, n), (n, n), n] for n in (1, 22, 333))
         states = [names(run)[-1] for run in recorder.of("by_module")]
         assert states == ["Completed"] * 3
+
+    def test_functions_that_remember_what_they_gave(
+        self, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Pickle knows them by name only: those of a notebook, and of a module that was edited."""
+        monkeypatch.syspath_prepend(str(tmp_path))
+        name = f"remembers_{uuid4().hex}"
+        file = tmp_path / f"{name}.py"
+        file.write_text(REMEMBERS.format(1), "utf-8")
+        own = import_module(name)
+        remembered = own.remembered
+
+        @lru_cache(maxsize=7)
+        def here(x):
+            return x * 10
+
+        @task(**quick)
+        def load(path, name):
+            sys.path.insert(0, path)
+            return import_module(name).remembered(0)
+
+        @task(**quick)
+        def both(x, given=None):
+            assert given is None or given(x) == remembered(x)
+            return here(x), remembered(x), own.remembered(x), here.cache_parameters()["maxsize"]
+
+        @flow(task_runner=self.make())
+        def f():
+            nonlocal remembered
+            try:
+                load.map([str(tmp_path)] * 2, name).wait()
+                first = both.submit(1).result()
+                file.write_text(REMEMBERS.format(22), "utf-8")
+                importlib.reload(own)
+                remembered = own.remembered
+                return first, both.submit(1).result(), both.submit(1, remembered).result()
+            finally:
+                sys.modules.pop(name, None)
+
+        assert f() == ((10, 2, 2, 7), (10, 23, 23, 7), (10, 23, 23, 7))
 
     def test_code_that_is_imported_late_and_state_of_modules(
         self, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -303,7 +303,7 @@ def test_an_exception_whose_message_was_lost(
     @flow(task_runner=DaskTaskRunner(cluster=dask_cluster))
     def f():
         bad = fail.submit(-1)
-        with pytest.raises(TypeError, match="^mine$"):
+        with pytest.raises(TypeError, match=r"^mine$"):
             bad.result()
         expected = ["Pending", "Running", *["Retrying"] * retries, "Failed"]
         assert names(bad.run) == expected

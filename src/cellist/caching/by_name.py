@@ -9,7 +9,7 @@ it runs anything. A module is looked at no further than the code reaches (see `s
 import sys
 import weakref
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib import import_module, util
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +31,10 @@ else:
 
 Place = tuple[str, tuple[str, ...]]
 """A module and the attributes that lead from it to something."""
+
+
+_REMEMBERING = type(lru_cache(len))
+"""Of functions that remember what they gave: they are sent as what they remember it of."""
 
 
 class Named(NamedTuple):
@@ -222,7 +226,8 @@ def _left(graph: Graph) -> Iterator[Place]:
     """Yield what is found by name even if functions, classes and modules are sent."""
     for node in graph.nodes[1:]:
         yield from _of_references(node, sent=False)
-        if node.what == "wrapper" and (place := place_of(node.thing)) is not None:
+        is_sent = isinstance(node.thing, _REMEMBERING)
+        if node.what == "wrapper" and not is_sent and (place := place_of(node.thing)) is not None:
             yield place
 
 

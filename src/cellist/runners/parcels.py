@@ -10,10 +10,11 @@ import contextvars
 import functools
 import io
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from types import FunctionType, ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution, note_asked
@@ -51,6 +52,23 @@ class Code(Protocol):
         ...
 
 
+class _Nobodys:
+    """Takes note of nothing: what is pickled goes nowhere."""
+
+    modules: ClassVar[list[ModuleType]] = []
+
+    @staticmethod
+    def see(thing: Any) -> None:
+        """Take no note."""
+
+    @staticmethod
+    def check() -> None:
+        """There is nothing to ask."""
+
+
+_NOBODYS: Code = _Nobodys()
+
+
 class OtherCode(Exception):
     """A process has other code under the names that a call leaves it to find; nothing was run."""
 
@@ -61,6 +79,15 @@ class OtherCode(Exception):
         """Whether that is so though the user's modules came with the call."""
 
 
+_REMEMBERING = type(functools.lru_cache(len))
+"""Of functions that remember what they gave; pickle and cloudpickle know them by name only."""
+
+
+def _remembering(fn: Any, parameters: dict[str, Any]) -> Any:
+    """Return a function that remembers what it gave, and has given nothing yet."""
+    return functools.lru_cache(**parameters)(fn)
+
+
 @functools.cache
 def _pickler() -> Any:
     class Pickler(cloudpickle().Pickler):
@@ -68,6 +95,14 @@ def _pickler() -> Any:
             super().__init__(file)  # pyright: ignore[reportUnknownMemberType] - cloudpickle is untyped
             self.handles: dict[int, tuple[int, Any]] = {}
             self._see = code.see
+            self._sent = {"__main__", "__mp_main__", *(one.__name__ for one in code.modules)}
+
+        def _is_found(self, thing: Any) -> bool:
+            """Whether a process is left to find something by its name."""
+            found: Any = sys.modules.get(thing.__module__)
+            for name in thing.__qualname__.split("."):
+                found = getattr(found, name, None)
+            return found is thing and thing.__module__ not in self._sent
 
         def reducer_override(self, obj: Any) -> Any:
             kind = obj.__class__
@@ -75,6 +110,10 @@ def _pickler() -> Any:
                 number = self.handles.setdefault(id(obj), (len(self.handles), obj.handle))[0]
                 return _given_value, (number,)
             if kind is FunctionType or isinstance(obj, type):
+                self._see(obj)
+            elif kind is _REMEMBERING:
+                if not self._is_found(obj):
+                    return _remembering, (obj.__wrapped__, obj.cache_parameters())
                 self._see(obj)
             return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - as above
 
@@ -196,7 +235,7 @@ def _refusal(value: Any) -> str | None:
     if value.__class__ in ATOMS:
         return None
     try:
-        cloudpickle().dumps(value)
+        _pickler()(io.BytesIO(), _NOBODYS).dump(value)
     except Exception as error:
         return one_line(error)
     return None
