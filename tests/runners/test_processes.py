@@ -15,6 +15,7 @@ from cellist import flow, task
 from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.logging import get_run_logger
+from cellist.runners import processes
 from cellist.task_runners import ProcessPoolTaskRunner
 from tests.sessions import Recorder, names
 
@@ -315,3 +316,40 @@ def test_processes_end_when_their_kernel_is_killed(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         parent.kill()
     until(lambda: not is_alive(pid))
+
+
+def test_text_that_comes_at_once_is_shown_at_once() -> None:
+    shown: list[tuple[str, str]] = []
+    more = iter([True, False, True, False])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "write", lambda name, text: shown.append((name, text)))
+        text = processes.Shown(lambda: next(more))
+        text.write("stdout", "a\n")
+        assert shown == []
+        text.write("stdout", "b\n")
+        assert shown == [("stdout", "a\nb\n")]
+        text.write("stdout", "c\n")
+        text.write("stderr", "d\n")
+        assert shown[1:] == [("stdout", "c\n"), ("stderr", "d\n")]
+        patch.setattr(processes, "_SHOWN_AFTER", 0.0)
+        text = processes.Shown(lambda: True)
+        text.write("stdout", "e\n")
+        assert shown[3:] == [("stdout", "e\n")]
+        text.flush()
+        assert len(shown) == 4
+
+
+def test_what_code_wrote_before_its_process_died_is_shown(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def die():
+        for number in range(300):
+            print("line", number)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @flow(**one)
+    def f():
+        task(die, name="die", **quick).submit().wait()
+
+    f()
+    assert capsys.readouterr().out.splitlines() == [f"line {number}" for number in range(300)]

@@ -12,9 +12,12 @@ They are no daemons, or tasks could not use processes of their own; so they are 
 import atexit
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +32,10 @@ from cellist.runners.returns import open_answer
 from cellist.runners.threads import ThreadPool
 
 
+_SHOWN_AFTER = 0.02
+"""Seconds in which text that comes without a pause is shown."""
+
+
 class Child:
     """One process, seen from here. `end` may be called from any thread."""
 
@@ -37,11 +44,23 @@ class Child:
         self._is_ended = False
         self.is_ready = False
         self.connection, theirs = context.Pipe()
+        self._poll: Callable[[int], Any] = self.connection.poll
+        if hasattr(select, "poll"):  # the connection's own way takes ten times as long
+            poller = select.poll()
+            poller.register(self.connection.fileno(), select.POLLIN)
+            self._poll = poller.poll
         self.process: Any = context.Process(
             target=main, args=(theirs, start), name="cellist-process"
         )
         self.process.start()
         theirs.close()
+
+    def has_more(self) -> bool:
+        """Whether a message is there already."""
+        try:
+            return bool(self._poll(0))
+        except OSError:
+            return False
 
     def end(self) -> None:
         """End the process now, whatever it does."""
@@ -173,13 +192,19 @@ class ProcessPool(ThreadPool):
 
     def _answer(self, call: "Call", work: Work) -> Any:
         """Pass on what the code says until it has ended, and return what it gave."""
-        loops = Mirror(work.x.run)
+        loops, shown = Mirror(work.x.run), Shown(call.child.has_more)
         while True:
-            kind, *rest = self._receive(call, work)
+            try:
+                kind, *rest = self._receive(call, work)
+            except WentAway:
+                shown.flush()
+                raise
+            if kind == "out":
+                shown.write(*rest)
+                continue
+            shown.flush()
             if kind == "log":
                 work.x.services.tell_carried(work.x, *rest)
-            elif kind == "out":
-                write(*rest)
             elif kind == "loops":
                 loops.hear(*rest)
             else:
@@ -248,6 +273,35 @@ class Call:
         """Stop the code by ending its process."""
         self.is_stopped = True
         self.child.end()
+
+
+class Shown:
+    """What code writes elsewhere, on its way to be shown here: what has come is shown at once.
+
+    To show text costs more than to send a line of it, in a kernel most of all.
+    """
+
+    def __init__(self, has_more: Callable[[], bool]) -> None:
+        self._has_more = has_more
+        self._name = ""
+        self._waiting: list[str] = []
+        self._until = 0.0
+
+    def write(self, name: str, text: str) -> None:
+        """Show text, together with what has come already, but for that within a moment."""
+        if name != self._name:
+            self.flush()
+        if not self._waiting:
+            self._name, self._until = name, time.monotonic() + _SHOWN_AFTER
+        self._waiting.append(text)
+        if time.monotonic() >= self._until or not self._has_more():
+            self.flush()
+
+    def flush(self) -> None:
+        """Show what waits."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            write(self._name, "".join(waiting))
 
 
 def write(name: str, text: str) -> None:
