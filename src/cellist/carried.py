@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from cellist import settings
+from cellist.cache_policies import TaskSource
 from cellist.engine.execution import (
     Execution,
     FlowExecution,
@@ -253,7 +254,9 @@ class Passage:
     @staticmethod
     def code_of(execution: Execution, is_sent_along: bool) -> "by_name.OwnCode":
         """Return what takes note of the user's code that another process is left to find."""
-        return by_name.OwnCode(execution.definition.fn, is_sent_along)
+        return by_name.OwnCode(
+            execution.definition.fn, is_sent_along, _versions_in_key_of(execution)
+        )
 
     @staticmethod
     def prepare() -> None:
@@ -298,6 +301,19 @@ class Passage:
             return True, _completed(fn(*args, **kwargs)), False
         except BaseException as error:
             return False, error, False
+
+
+def _versions_in_key_of(execution: Execution) -> Any:
+    """Return how much of the versions of libraries counts in the key of a run."""
+    note = execution.cache_note
+    if note is None:
+        return "off"
+    policy: Any = execution.plan.cache.policy
+    members: list[Any] = getattr(policy, "policies", [policy])
+    for one in members:
+        if isinstance(one, TaskSource):
+            return note.request.versions(one.versions)
+    return "off"
 
 
 def _completed(value: Any) -> Any:

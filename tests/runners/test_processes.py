@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cellist import flow, task
-from cellist.cache_policies import NO_CACHE
+from cellist.cache_policies import DEFAULT, INPUTS, NO_CACHE, TaskSource
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.logging import get_run_logger
 from cellist.runners import processes
@@ -353,3 +354,39 @@ def test_what_code_wrote_before_its_process_died_is_shown(
 
     f()
     assert capsys.readouterr().out.splitlines() == [f"line {number}" for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "versions", "is_kept"),
+    [
+        (DEFAULT, None, False),
+        (DEFAULT, {"numpy": "exact"}, False),
+        (DEFAULT, "off", True),
+        (DEFAULT, {"numpy": "off"}, True),
+        (DEFAULT, {"numpy": "major", "*": "off"}, False),
+        (INPUTS + TaskSource(versions="off"), None, True),
+        (INPUTS, None, True),
+    ],
+)
+def test_a_worker_with_another_version_of_a_library(
+    recorder: Recorder, policy: Any, versions: Any, is_kept: bool
+) -> None:
+    """What it gives is not kept if versions count in the key."""
+
+    def set_up():
+        from cellist.caching import by_name
+
+        by_name._version_of = lambda name: "0.1"
+
+    @task(cache_policy=policy, versions=versions)
+    def total(n):
+        return int(np.arange(n).sum())
+
+    @flow(task_runner=ProcessPoolTaskRunner(1, set_up))
+    def f():
+        states = [total.submit(4, return_state=True) for _ in range(2)]
+        return [(state.name, state.result()) for state in states]
+
+    assert f() == [("Completed", 6), ("Cached" if is_kept else "Completed", 6)]
+    if not is_kept:
+        assert "its worker has numpy 0.1 and not" in str(recorder.of("total")[0].why)

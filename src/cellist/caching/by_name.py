@@ -18,7 +18,13 @@ from cellist.caching.body_imports import MISSING, attribute_of
 from cellist.caching.closures import Builder
 from cellist.caching.kinds import kind_of
 from cellist.caching.nodes import Graph, Node, parts_of
-from cellist.caching.packages import distribution_of, home_of_module, version_for_key
+from cellist.caching.packages import (
+    Versions,
+    distribution_of,
+    home_of_module,
+    policy_for,
+    version_for_key,
+)
 from cellist.caching.reach import Reference, resolve
 from cellist.caching.source import digest_of_own
 from cellist.caching.watch import Unchanged, watch
@@ -59,8 +65,8 @@ class Differences(NamedTuple):
 
 class _Places(NamedTuple):
     unchanged: Unchanged
-    packages: tuple[tuple[str, str], ...]
-    """The libraries that are reached and their versions."""
+    packages: tuple[tuple[str, str, str], ...]
+    """The libraries that are reached: imported as, installed as, and their versions."""
     sent: tuple[Place, ...]
     """What a function finds by name though it is sent itself."""
     left: tuple[Place, ...]
@@ -73,13 +79,18 @@ _known: "weakref.WeakKeyDictionary[Any, _Places]" = weakref.WeakKeyDictionary()
 class OwnCode:
     """Notes what of a call another process will find by name, while the call is pickled.
 
-    With `by_value` the call takes along the user's modules, as far as it can.
+    With `by_value` the call takes along the user's modules, as far as it can. `versions` says how
+    much of the versions of libraries counts in the call's key.
     """
 
-    def __init__(self, fn: Any, by_value: bool = False) -> None:
+    def __init__(self, fn: Any, by_value: bool = False, versions: Versions = "minor") -> None:
         self._by_value = by_value
         known = _places_of(fn)
-        self._packages = known.packages
+        told = (
+            (name, version, policy_for(versions, name, top))
+            for top, name, version in known.packages
+        )
+        self._packages = tuple(one for one in told if one[2] != "off")
         self._places = dict.fromkeys(known.left if by_value else known.sent)
 
     def see(self, thing: Any) -> None:
@@ -109,12 +120,12 @@ _matched: set[Named] = set()
 """What was the same here when it was first asked for."""
 
 
-def compare(names: Iterable[Named], packages: Iterable[tuple[str, str]]) -> Differences:
+def compare(names: Iterable[Named], packages: Iterable[tuple[str, str, str]]) -> Differences:
     """Return what is not the same in this process as in the one that names it.
 
     What was the same before was changed by what ran here since, such as a model that a module
     loads when it is first asked for one: that is the code as it is meant, but its result may be
-    another one.
+    another one. Of libraries it is said which version is meant, and how much of it counts.
     """
     other: list[str] = []
     unfit: list[str] = []
@@ -125,9 +136,9 @@ def compare(names: Iterable[Named], packages: Iterable[tuple[str, str]]) -> Diff
             unfit.append(f"`{one}` was changed by earlier runs in its worker")
         else:
             other.append(str(one))
-    for name, version in packages:
+    for name, version, counts in packages:
         here = _version_of(name)
-        if version_for_key(here, "minor") != version_for_key(version, "minor"):
+        if version_for_key(here, counts) != version_for_key(version, counts):
             unfit.append(f"its worker has {name} {here or '(missing)'} and not {version}")
     return Differences(other, " and ".join(unfit))
 
@@ -183,8 +194,10 @@ def _places_of(fn: Any) -> _Places:
         known = _known.get(fn)
         if known is not None and known.unchanged(fn, ()):
             return known
-        graph = Builder("off").build("source", fn, ())
-        packages = tuple((one.name, one.text) for one in graph.components if one.kind == "package")
+        builder = Builder("off")
+        graph = builder.build("source", fn, ())
+        found = ((top, distribution_of(top)) for top in sorted(builder.packages))
+        packages = tuple((top, one.name, one.version) for top, one in found)
         places = _Places(watch(graph), packages, tuple(_sent(graph)), tuple(_left(graph)))
         _known[fn] = places
     except Exception:  # it takes no weak reference, or has no digest: then it has no key either

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from types import FunctionType, ModuleType
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, Protocol, cast
 
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution, note_asked
@@ -55,7 +55,8 @@ class Code(Protocol):
 class _Nobodys:
     """Takes note of nothing: what is pickled goes nowhere."""
 
-    modules: ClassVar[list[ModuleType]] = []
+    def __init__(self) -> None:
+        self.modules: list[ModuleType] = []
 
     @staticmethod
     def see(thing: Any) -> None:

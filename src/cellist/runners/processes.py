@@ -31,7 +31,6 @@ from cellist.runners.parcels import Packing, note_facts
 from cellist.runners.returns import open_answer
 from cellist.runners.threads import ThreadPool
 
-
 _SHOWN_AFTER = 0.02
 """Seconds in which text that comes without a pause is shown."""
 
