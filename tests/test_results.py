@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import shutil
 import threading
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,30 @@ def test_a_diskcache_keeps_its_settings_and_its_other_entries(
         assert cache["tagged"] == "text"
     with opened(tmp_path / "d") as again:
         assert (again.size_limit, again.cull_limit) == (10**6, 3)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_damaged_diskcache_is_left_as_it_is(
+    recorder: Recorder, tmp_path: Path, is_open: bool
+) -> None:
+    with opened(tmp_path / "d") as cache:
+        t = task(lambda n: [n], name="t", cache_policy=INPUTS, result_storage=cache)
+        if is_open:
+            t(1)
+            recorder.session.stores.flush()
+    for name in ("cache.db-wal", "cache.db-shm"):
+        (tmp_path / "d" / name).unlink(missing_ok=True)
+    damaged = tmp_path / "d" / "cache.db"
+    damaged.write_bytes(b"\xff" * 40_000)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert t(2) == [2]
+        recorder.session.stores.flush()
+    text = "\n".join(str(one.message) for one in told)
+    assert text.count("It is yours, so it was left as it is") == 1
+    assert "put aside" not in text
+    assert damaged.read_bytes() == b"\xff" * 40_000
+    assert t(2, return_state=True).name == "Cached"
 
 
 def test_what_lies_in_a_diskcache_unsigned_is_never_unpickled(

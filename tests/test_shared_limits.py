@@ -532,3 +532,29 @@ def test_a_table_that_could_not_be_written_can_be_again(
     table.define("db", 3, 0.0)
     assert table.limits() == {"db": (3, 0)}
     table.close()
+
+
+@pytest.mark.parametrize("what", ["made", "changed", "removed"])
+def test_what_is_decided_while_another_thread_looks_stands(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whoever looked before does not put back what was read then."""
+    limits.set("other", 1, shared=True)
+    if what != "made":
+        limits.set("db", 1, shared=True)
+    hub: Any = recorder.session.limits.shared
+    known = hub.known
+
+    def late() -> Any:
+        before = dict(known())
+        monkeypatch.setattr(hub, "known", known)
+        if what == "removed":
+            limits.remove("db")
+        else:
+            limits.set("db", 5, shared=True)
+        return before
+
+    monkeypatch.setattr(hub, "known", late)
+    expected = {"other": 1} if what == "removed" else {"db": 5, "other": 1}
+    for _ in range(2):
+        assert {one.name: one.limit for one in limits.table()} == expected

@@ -37,8 +37,16 @@ def moved(directory: Path) -> str:
     return f"The results in {directory} were removed or replaced; starting anew."
 
 
-def damaged(directory: Path) -> str:
-    """Return what to say when the index had to be made anew: small results lay in it."""
+def damaged(directory: Path, *, guest: bool = False) -> str:
+    """Return what to say when the index had to be made anew: small results lay in it.
+
+    That of a `guest` in a user's own diskcache is left as it is.
+    """
+    if guest:
+        return (
+            f"The diskcache in {directory} is damaged. It is yours, so it was left as it is, and "
+            "results are kept in memory only until you have mended or deleted it."
+        )
     return (
         f"The index of results in {directory} was damaged; it was put aside, "
         "and what is missing will be computed again."

@@ -197,7 +197,10 @@ class Shelf:
         except Exception as error:  # whatever it is, results are computed all the same
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             self.trouble = f"the directory {self.directory} cannot be used ({short(error)})"
-            self._warn("unavailable", faults.unavailable(self.trouble))
+            if self._guest and is_damage(error):
+                self._warn_damaged()
+            else:
+                self._warn("unavailable", faults.unavailable(self.trouble))
             return None
         if is_replaced:
             self._warn_damaged()
@@ -253,7 +256,7 @@ class Shelf:
         return sentence
 
     def _warn_damaged(self) -> None:
-        self._warn("damaged", faults.damaged(self.directory))
+        self._warn("damaged", faults.damaged(self.directory, guest=self._guest))
 
     def _drop(self, index: Place) -> None:
         """Stop using an index."""

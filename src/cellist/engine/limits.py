@@ -60,6 +60,8 @@ class Limits:
         self._granted: dict[Permit, None] = {}
         self._learnt: Any = None
         """What other kernels' limits were when they were last looked at."""
+        self._decided = 0
+        """How often a limit was made, changed or taken away here: a look from before is old."""
         self._clock = clock
         self._later = later
         self.shared: SharedLimits | None = None
@@ -100,8 +102,13 @@ class Limits:
             self.shared.define(name, most, per_second)
         self._change(name, most, per_second, shared)
 
-    def _change(self, name: str, most: float, per_second: float, shared: bool) -> None:
+    def _change(
+        self, name: str, most: float, per_second: float, shared: bool, since: int | None = None
+    ) -> None:
+        """Make or change a limit, unless more was `_decided` since this was read elsewhere."""
         with self._abroad, self._lock:
+            if not self._is_decided(since):
+                return
             limit = self._named.get(name)
             if limit is None or isinstance(limit, SharedLimit) is not shared:
                 limit = self._replace(name, shared)
@@ -112,6 +119,12 @@ class Limits:
         for permit in refused:
             permit.settle(Err(ConcurrencySlotAcquisitionError(limit.problem(permit.count))))
         self._tell()
+
+    def _is_decided(self, since: int | None) -> bool:
+        """Whether something stands: what is decided here, or was read after all that was."""
+        if since is None:
+            self._decided += 1
+        return since is None or since == self._decided
 
     def _replace(self, name: str, shared: bool) -> Limit:
         """Put a limit in place of none, or of one of the other kind, whose holders go on."""
@@ -137,9 +150,9 @@ class Limits:
             known[0].hub.remove(name)
         return self._forget(name) or bool(known)  # who listens may have learnt of it first
 
-    def _forget(self, name: str) -> bool:
+    def _forget(self, name: str, since: int | None = None) -> bool:
         with self._abroad, self._lock:
-            limit = self._named.pop(name, None)
+            limit = self._named.pop(name, None) if self._is_decided(since) else None
             if limit is None:
                 return False
             limit.change(float("inf"), 0.0)
@@ -159,6 +172,7 @@ class Limits:
         hub = self.shared
         if hub is None or not (hub.exists() or self._named):
             return
+        since = self._decided
         known = hub.known()
         if known is None or known is self._learnt:
             return
@@ -168,10 +182,12 @@ class Limits:
             if now is None or (
                 isinstance(now, SharedLimit) and (now.most, now.per_second) != (most, per_second)
             ):
-                self._change(name, most, per_second, shared=True)
+                self._change(name, most, per_second, shared=True, since=since)
         for name, limit in list(self._named.items()):
             if isinstance(limit, SharedLimit) and name not in known:
-                self._forget(name)
+                self._forget(name, since)
+        if since != self._decided:
+            self._learnt = None  # to be looked at again
 
     def _serve_shared(self, limits: Iterable[Limit]) -> None:
         self._learn()
