@@ -1,8 +1,10 @@
 """Retry by hand: only what failed runs again."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -14,6 +16,7 @@ from cellist import flow, recovery, task
 from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import FailedRun, ObjectNotFound
 from cellist.model.runs import FlowRun
+from cellist.states import Cancelled
 from cellist.task_runners import ThreadPoolTaskRunner
 from cellist.unfinished import UnfinishedRuns
 from tests.sessions import Recorder, names
@@ -492,3 +495,35 @@ def test_a_flow_on_a_disk_that_is_full_runs_and_can_be_retried(
     break_for()
     assert cellist.retry() == [0, 10, 20]
     assert ends(recorder)[3:] == ["Cached", "Cached", "Completed"]
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize("how", ["failed", "cancelled", "crashed"])
+def test_the_latest_flow_run_that_did_not_complete_is_resumed(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, how: str, forgotten: bool
+) -> None:
+    """Whatever kept it from that, and whether this kernel remembers it or an earlier one had it."""
+    ends = {"failed": ValueError(), "cancelled": Cancelled(), "crashed": SystemExit()}
+    monkeypatch.setattr(sys.modules[__name__], "raised", ends["failed"])
+    stops(1, return_state=True)
+    monkeypatch.setattr(sys.modules[__name__], "raised", ends[how])
+    with contextlib.suppress(SystemExit):
+        stops(2, return_state=True)
+    task(lambda: 1 / 0, name="not a flow")(return_state=True)
+    assert names(recorder.of("stops")[-1])[-1] == how.title()
+    if forgotten:
+        recorder.session.unfinished = UnfinishedRuns()
+    monkeypatch.setattr(sys.modules[__name__], "raised", None)
+    assert cellist.resume() == 2
+    with pytest.raises(ObjectNotFound, match="no flow run that did not complete"):
+        cellist.resume()
+
+
+raised: Any = None
+
+
+@flow(name="stops")
+def stops(x: int) -> Any:
+    if isinstance(raised, BaseException):
+        raise raised
+    return x if raised is None else raised

@@ -2,7 +2,7 @@
 
     cellist.retry()             the latest run here that did not complete, once more
     cellist.retry("fetch-3ab")  this item of a flow and what depends on it, and no other that failed
-    cellist.resume()            the latest flow run whose kernel went away, from what is cached
+    cellist.resume()            the latest flow run that did not complete, from what is cached
 
 Both call the flow again with the same parameters, as another run that says in `resumed_from` which
 one it continues. Nothing of the flow's own code is skipped: what its tasks gave is reused, so only
@@ -79,10 +79,11 @@ def retry(run: Any = None, *, return_state: bool = False) -> Any:
 
 
 def resume(run: Any = None, *, return_state: bool = False) -> Any:
-    """Go on with a flow run whose kernel went away, from the results that are cached.
+    """Go on with a flow run that did not complete, from the results that are cached.
 
-    `run` is the id or name of a flow run, or of a run inside one; by default the latest that went
-    away with its kernel and was neither resumed nor has completed since. The flow is called again
+    `run` is the id or name of a flow run, or of a run inside one; by default the latest, of this
+    kernel or an earlier one, that failed, crashed, was cancelled or went away with its kernel, and
+    was neither resumed nor has completed since. The flow is called again
     with the same parameters. It is found by its name, in its module or among what the notebook
     defines: run the cells that define it first. Parameters are those that were kept, signed, when
     the run began: what pickles to less than 1 MB.
@@ -95,13 +96,16 @@ def resume(run: Any = None, *, return_state: bool = False) -> Any:
 
 def stopped() -> list[Stopped]:
     """Return the flow runs that can be resumed, newest first: those of kernels that went away."""
-    session = get_session()
-    history = session.history
-    if history.path is None or not history.path.exists():
-        return []
+    return [_told(row) for row in _stopped()]
+
+
+def _stopped(*, however: bool = False) -> list[dict[str, Any]]:
+    history = get_session().history
+    if history.path is None or not (however or history.path.exists()):
+        return []  # there is nothing to offer, and no need to write a first file for that
     history.flush(_PATIENCE)
-    rows = history.stopped(time.time_ns() - _OFFERED_SECONDS * 1_000_000_000)
-    return [_told(row) for row in rows]
+    since = time.time_ns() - _OFFERED_SECONDS * 1_000_000_000
+    return history.stopped(since, however=however)
 
 
 def _told(row: dict[str, Any]) -> Stopped:
@@ -117,10 +121,7 @@ def find_again(run: Any, how: Any = retry) -> Again:
     """Return the call that a run was, to be made again. Raises `ObjectNotFound` saying why not."""
     known = get_session().unfinished
     if run is None:
-        found = known.latest() if how is retry else None
-        if found is not None:
-            return _from_memory(found)
-        return _from_history(_latest(how))
+        return _latest(how)
     text = name_of_run(run)
     if known.is_root(text):
         found = known.find(text)
@@ -145,16 +146,25 @@ def find_again(run: Any, how: Any = retry) -> Again:
     return call._replace(only=narrowed(record.id, before, now, known.error_of))
 
 
-def _latest(how: Any) -> str:
-    rows = stopped()
+def _latest(how: Any) -> Again:
+    """Return the call of the latest run that did not complete: of this kernel, if it is to retry.
+
+    Else of all flow runs.
+    """
+    is_retry = how is retry
+    known = get_session().unfinished
+    found = known.latest() if is_retry else known.latest(["flow"])
+    rows = _stopped(however=not is_retry) if found is None or not is_retry else []
+    if found is not None and (not rows or as_hex(found.run.number) >= rows[0]["id"]):
+        return _from_memory(found)
     if rows:
-        return rows[0].id
-    if how is retry:
+        return _from_history(rows[0]["id"])
+    if is_retry:
         message = (
             "No run of this kernel has failed, crashed or been cancelled and waits for a retry."
         )
     else:
-        message = "No flow run that can be resumed went away with its kernel."
+        message = "There is no flow run that did not complete and can be resumed."
     raise ObjectNotFound(message)
 
 

@@ -6,6 +6,7 @@ large. Of a run inside another it is known which one that was, for the retry is 
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any
@@ -178,12 +179,13 @@ class UnfinishedRuns:
         text = which.replace("-", "")
         return next((one for one in roots if as_hex(one.run.number).startswith(text)), None)
 
-    def latest(self) -> Unfinished | None:
+    def latest(self, kinds: Sequence[str] = ("flow", "task")) -> Unfinished | None:
         """Return what ended last without completing, and was not retried since."""
         with self._lock:
             roots = list(reversed(self._roots.values()))
         done = self._overtaken.union(self._followed)
-        return next((one for one in roots if one.run.number not in done), None)
+        fits = (one for one in roots if one.run.number not in done and one.run.kind in kinds)
+        return next(fits, None)
 
     def follow(self, before: str, run: Run) -> None:
         """Learn which run, by its id in hex, another run continues."""

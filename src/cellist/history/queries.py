@@ -161,20 +161,24 @@ class Reader(Related):
         )
         return rows[0]["id"] if rows else None
 
-    def stopped(self, since: int) -> list[dict[str, Any]]:
+    def stopped(self, since: int, *, however: bool = False) -> list[dict[str, Any]]:
         """Return the outermost flow runs that went away with their kernel, newest first.
 
         Only those of which the call was kept, made after `since` in nanoseconds since the epoch,
-        that were not resumed and whose flow has not completed since.
+        that were not resumed and whose flow has not completed since. With `however` also those
+        that failed or were cancelled.
         """
+        ends = ("Crashed", "CRASHED", "FAILED", "CANCELLED") if however else ("Crashed",)
+        marks = ", ".join("?" * len(ends))
         return self._read(
-            "SELECT r.* FROM runs r JOIN calls c ON c.run = r.id WHERE r.state = 'Crashed' "
+            f"SELECT r.* FROM runs r JOIN calls c ON c.run = r.id WHERE "  # noqa: S608 - only marks
+            f"(r.state IN ({marks}) OR r.state_type IN ({marks})) "
             "AND r.created >= ? AND r.parent IS NULL AND NOT EXISTS (SELECT 1 FROM runs later "
             "WHERE later.id > r.id AND later.kind = 'flow' AND later.parent IS NULL AND "
             "(json_extract(later.doc, '$.resumed_from') = r.id OR "
             "(later.definition = r.definition AND later.state_type = 'COMPLETED'))) "
             "ORDER BY r.id DESC",
-            [since],
+            [*ends, *ends, since],
         )
 
     def decisions(self) -> list[Decision]:

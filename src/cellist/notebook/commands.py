@@ -63,7 +63,7 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
     %cellist cancel [RUN]    cancel a run, all runs of a task or flow, deferred ones too, or all
                              that are live here
     %cellist retry [RUN]     run once more what failed in a run, by default the latest that failed
-    %cellist resume [RUN]    go on with a flow run whose kernel went away, by default the latest
+    %cellist resume [RUN]    go on with a flow run that did not complete, by default the latest
     %cellist cache           the entries of the result store as a table
     %cellist refresh NAME    let a task or cell compute anew at its next call
     %cellist accept NAME --because TEXT
