@@ -5,6 +5,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+import types
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -527,3 +528,68 @@ def stops(x: int) -> Any:
     if isinstance(raised, BaseException):
         raise raised
     return x if raised is None else raised
+
+
+LIMIT = 3
+
+
+def deep(x: int) -> int:
+    return x + LIMIT
+
+
+def near(x: int) -> int:
+    return deep(x)
+
+
+HELPERS = """
+FACTOR = 2
+SEEN = []
+
+def scaled(x):
+    return x * FACTOR
+
+def noted(x):
+    return len(SEEN) + x
+"""
+
+
+@pytest.mark.parametrize("change", ["nothing", "LIMIT", "FACTOR", "deep", "seen"])
+def test_constants_that_helpers_read_may_be_read(
+    recorder: Recorder,
+    break_for: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    """What was given is reused if they are what they were, and never after one has changed."""
+    module: Any = types.ModuleType("own_helpers")
+    exec(HELPERS, vars(module))
+    monkeypatch.setitem(sys.modules, "own_helpers", module)
+    noted = module.noted if change == "seen" else len
+
+    @task(cache_policy=NO_CACHE)
+    def work(x: int) -> int:
+        if str(x) in os.environ[BROKEN].split():
+            raise ValueError(x)
+        return near(x) + module.scaled(x) + (noted(x) if change == "seen" else 0)
+
+    @flow
+    def crawl() -> Any:
+        futures = work.map(range(3))
+        futures.wait()
+        if os.environ[BROKEN]:
+            if change == "LIMIT":
+                monkeypatch.setitem(globals(), "LIMIT", 1000)
+            elif change == "FACTOR":
+                module.FACTOR = 2000
+            elif change == "deep":
+                monkeypatch.setitem(globals(), "deep", lambda x: x + 5)
+        return futures.result()
+
+    break_for(1)
+    crawl(return_state=True)
+    break_for()
+    extra = {"LIMIT": 997, "deep": 2}.get(change, 0)
+    factor = 2001 if change == "FACTOR" else 3 + (change == "seen")
+    assert cellist.retry() == [factor * x + 3 + extra for x in range(3)]
+    reused = "Cached" if change == "nothing" else "Completed"
+    assert ends(recorder)[3:] == [reused, "Completed", reused]

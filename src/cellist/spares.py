@@ -6,18 +6,19 @@ the flow has failed, what tells the calls apart is made up for, by the same rule
 attempts of a flow with retries (`attempts`), and the notes become what a retry may reuse.
 
 By then the code and its data may no longer be what they were at the call. So nothing is kept of a
-task that reads variables from outside, but for constants of its own module or closure that did not
-change, and nothing at all once other cells have run meanwhile.
+task that reads variables from outside, but for constants of its own closure, of its module and of
+those of its helpers, that did not change, and nothing at all once other cells have run meanwhile.
 """
 
 import pickle
 from collections.abc import Iterator
 from threading import Lock
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
 from cellist.attempts import Attempts, call_key, called, is_own
 from cellist.caching.formats import atom_size
+from cellist.caching.packages import home_of_globals, home_of_module
 from cellist.engine.execution import Execution
 from cellist.exceptions import HashError
 from cellist.model.runs import Run
@@ -28,6 +29,8 @@ _LARGEST = 10_000
 """Bytes of one result."""
 _MOST_PARTS = 100
 """Elements, in all, of a container that is noted."""
+_MOST_HELPERS = 200
+"""Functions that are looked into for one task."""
 _SMALL = frozenset({int, float, bool, type(None)})
 
 
@@ -38,41 +41,87 @@ _FIELDS = 5
 
 
 class _Constants:
-    """Plain values that a function reads by name, and whether they have stayed what they were."""
+    """Plain values that a function and its helpers read by name: have they stayed what they were?
 
-    __slots__ = ("_cells", "_globals", "_space", "definition", "is_same", "names", "watches")
+    What is called a helper is a function of the user's that goes by a name in the function's
+    module or closure, or in a module of the user's, and the helpers of that.
+    """
+
+    __slots__ = ("_cells", "_globals", "_spaces", "definition", "is_same", "names", "watches")
 
     def __init__(self, definition: Any) -> None:
         self.definition = definition  # kept alive: it is known by its id
         self.is_same = True
         fn = definition.fn
-        self._space: dict[str, Any] = {}
-        self._globals: tuple[tuple[str, Any], ...] = ()
-        self._cells: tuple[tuple[Any, Any], ...] = ()
-        self.names: set[str] = set()
-        """Names of what is watched."""
-        self.watches = False
-        if type(fn) is not FunctionType:
-            return
-        code, self._space = fn.__code__, fn.__globals__
-        found = ((name, self._space.get(name)) for name in _names_in(code) | set(_annotated(fn)))
-        self._globals = tuple(pair for pair in found if _is_constant(pair[1]))
-        cells = zip(code.co_freevars, fn.__closure__ or (), strict=True)
-        held = [(name, cell, _contents(cell)) for name, cell in cells]
-        self._cells = tuple((cell, value) for _, cell, value in held if _is_constant(value))
-        self.names.update(name for name, _ in self._globals)
+        self._globals: list[tuple[dict[str, Any], str, Any]] = []
+        self._cells: list[tuple[Any, Any]] = []
+        self._spaces: dict[str, dict[str, Any]] = {}
+        self.names: set[tuple[str, str]] = set()
+        """Kinds and names, as components have them, of what is watched."""
+        if type(fn) is FunctionType:
+            for one in self._reached(fn):
+                self._watch(one, "" if one.__globals__ is fn.__globals__ else _scope(one))
+            self._watch_cells(fn)
         self.watches = bool(self._globals or self._cells)
-        self.names.update(name for name, _, value in held if _is_constant(value))
+
+    def _reached(self, fn: FunctionType) -> Iterator[FunctionType]:
+        """Yield a function and its helpers, and watch that each name goes on to mean its helper."""
+        found, waiting = {fn}, [fn]
+        while waiting:
+            one = waiting.pop()
+            yield one
+            for place, name, value in _named(one):
+                if type(value) is FunctionType and home_of_globals(value.__globals__).tracked:
+                    if type(place) is dict:
+                        self._globals.append((place, name, value))
+                    else:
+                        self._cells.append((place, value))
+                    if value not in found and len(found) < _MOST_HELPERS:
+                        found.add(value)
+                        waiting.append(value)
+
+    def _watch(self, fn: FunctionType, scope: str) -> None:
+        space = fn.__globals__
+        if self._spaces.setdefault(scope, space) is not space:
+            return  # two modules of one name, whose constants have the same names
+        for name in _names_in(fn.__code__) | set(_annotated(fn)):
+            value = space.get(name)
+            if _is_constant(value):
+                self._globals.append((space, name, value))
+                self.names.add(("global", f"{scope}.{name}" if scope else name))
+
+    def _watch_cells(self, fn: FunctionType) -> None:
+        for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+            value = _contents(cell)
+            if _is_constant(value):
+                self._cells.append((cell, value))
+                self.names.add(("closure", name))
 
     def look(self) -> bool:
         """Look whether all is as before; once it was not, it never is."""
-        for name, value in self._globals:
-            if self._space.get(name) is not value:
+        for space, name, value in self._globals:
+            if space.get(name) is not value:
                 self.is_same = False
         for cell, value in self._cells:
             if _contents(cell) is not value:
                 self.is_same = False
         return self.is_same
+
+
+def _scope(fn: FunctionType) -> str:
+    return str(fn.__globals__.get("__name__", "__main__"))
+
+
+def _named(fn: FunctionType) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what the names in a function's code may mean, with the namespace or cell it is in."""
+    names, space = _names_in(fn.__code__), fn.__globals__
+    cells = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)
+    places = [(space, name, space.get(name)) for name in names]
+    for place, name, value in [*places, *((cell, name, _contents(cell)) for name, cell in cells)]:
+        yield place, name, value
+        if isinstance(value, ModuleType) and home_of_module(value.__name__).tracked:
+            inner = value.__dict__
+            yield from ((inner, one, inner[one]) for one in names if one in inner)
 
 
 def _names_in(code: CodeType) -> set[str]:
@@ -200,7 +249,7 @@ def _code_of(constants: _Constants) -> tuple[Any, ...] | None:
         what = called(constants.definition)
     except Exception:
         return None
-    read = {name for kind, name, *_ in what[2] if kind != "default"}
+    read = {(kind, name) for kind, name, *_ in what[2] if kind != "default"}
     return what if constants.look() and read <= constants.names else None
 
 
