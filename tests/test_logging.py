@@ -56,6 +56,39 @@ def test_a_run_logger_writes_to_the_run_and_to_the_standard_logger(kept, caplog)
 def test_there_is_no_run_logger_outside_runs() -> None:
     with pytest.raises(MissingContextError):
         get_run_logger()
+    with pytest.raises(TypeError, match="must be a FlowRunContext"):
+        get_run_logger("a run")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_run_logger_knows_the_names_of_its_run_and_flow(caplog, inside) -> None:
+    @task(cache_policy=NO_CACHE, task_run_name="t1")
+    def work() -> None:
+        logger = get_run_logger(own=1)
+        child = logger.getChild("part", {"more": 2})
+        child.info("said")
+        given.append((str(get_run_context().task_run.id), logger.extra, child.extra))
+
+    @flow(name="around", flow_run_name="f1")
+    def around() -> str:
+        work()
+        assert get_run_logger().extra.keys() == of_flow.keys()
+        return str(get_run_context().flow_run.id)
+
+    given: list[tuple[str, dict, dict]] = []
+    of_flow = dict.fromkeys(("flow_run_id", "flow_run_name", "flow_name"), "<unknown>")
+    with caplog.at_level(logging.INFO, "cellist"):
+        if inside:
+            of_flow = dict(zip(of_flow, (around(), "f1", "around"), strict=True))
+        else:
+            work()
+    ((number, extra, more),) = given
+    of_task = {"task_run_id": number, "task_run_name": "t1", "task_name": "work"}
+    assert extra == {**of_flow, **of_task, "own": 1}
+    assert more == {**extra, "more": 2}
+    (record,) = [one for one in caplog.records if one.getMessage() == "said"]
+    assert record.name == "cellist.task_runs.part"
+    assert {name: getattr(record, name) for name in more} == more
 
 
 def test_records_carry_what_formatters_ask_for(caplog):

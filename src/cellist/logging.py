@@ -44,9 +44,13 @@ def get_run_logger(context: Any = None, **extra: Any) -> AnyLogger:
     """Return a logger for the present run, or for that of a run context.
 
     `extra` are fields that its records carry. Raises `MissingContextError` outside runs, except
-    within `disable_run_logger()`, where what is logged goes nowhere.
+    within `disable_run_logger()`, where what is logged goes nowhere, and `TypeError` for a context
+    that is not of a run.
     """
     run: Run | None = getattr(context, "run", None)
+    if run is None and context is not None:
+        message = f"`context` must be a FlowRunContext or a TaskRunContext, got {context!r:.60}."
+        raise TypeError(message)
     if run is None:
         execution = current.get()
         run = execution.run if execution is not None else None

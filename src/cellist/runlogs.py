@@ -114,24 +114,30 @@ def only_recorded() -> Generator[None]:
 
 def fields_of(run: Run) -> dict[str, Any]:
     """Return what the records of a run's logger carry, for formatters and filters."""
-    flow = run if run.kind == "flow" else run.flow
-    found: dict[str, Any] = {
+    return {
         "run": run,
         "run_kind": run.kind,
         "run_name": run.name,
         "run_id": str(run.id),
+        **named_fields_of(run),
     }
-    if run.kind == "task":
-        found |= {
-            "task_run_id": found["run_id"],
-            "task_run_name": run.name,
-            "task_name": run.definition.name,
-        }
+
+
+def named_fields_of(run: Run) -> dict[str, str]:
+    """Return the ids and names of a run, its flow run and what they run, as Prefect calls them."""
+    flow = run if run.kind == "flow" else run.flow
+    found = dict.fromkeys(("flow_run_id", "flow_run_name", "flow_name"), "<unknown>")
     if flow is not None:
-        found |= {
+        found = {
             "flow_run_id": str(flow.id),
             "flow_run_name": flow.name,
             "flow_name": flow.definition.name,
+        }
+    if run.kind == "task":
+        found |= {
+            "task_run_id": str(run.id),
+            "task_run_name": run.name,
+            "task_name": run.definition.name,
         }
     return found
 
@@ -140,8 +146,14 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger bound to a run."""
 
     def __init__(self, run: Run, extra: dict[str, Any]) -> None:
-        super().__init__(RUN_LOGGERS[run.kind], extra)
+        super().__init__(RUN_LOGGERS[run.kind], {**named_fields_of(run), **extra})
         self._run = run
+
+    def getChild(self, suffix: str, extra: dict[str, Any] | None = None) -> "RunLogger":  # noqa: N802 - as loggers call it
+        """Return a logger of the same run below this one, with more fields."""
+        child = RunLogger(self._run, {**(self.extra or {}), **(extra or {})})
+        child.logger = self.logger.getChild(suffix)
+        return child
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Write a record to the run's log and to whoever else listens."""
