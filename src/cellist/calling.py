@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellist import settings
 from cellist.carriers import AwaitedRun, ThreadRun
-from cellist.engine.commands import Err, Given, Ok, Outcome
+from cellist.engine.commands import Declared, Err, Given, Ok, Outcome
 from cellist.engine.drivers import adrive, drive
 from cellist.engine.errors import crash_message, trim
 from cellist.engine.execution import (
@@ -299,8 +299,9 @@ def settle(x: Execution, outcome: Outcome, return_state: bool = False) -> Any:
 
 
 def final_state(x: Execution, outcome: Outcome) -> State:
-    """Return the final state with its value. Interrupts are raised, not returned."""
-    if isinstance(outcome, Err) and not isinstance(outcome.error, Exception):
+    """Return the final state with its value. Interrupts are raised, those of other runs are not."""
+    own = isinstance(outcome, Err) and not isinstance(outcome, Declared)
+    if own and not isinstance(outcome.error, Exception):
         raise outcome.error
     data = outcome_data(outcome)
     if x.flow is not None and not isinstance(outcome, (Err, Given)) and data.__class__ not in ATOMS:

@@ -239,6 +239,14 @@ class TestReturned:
         with pytest.raises(ValueError):
             state.result()
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+    def test_a_crashed_run_that_is_returned_fails_the_flow(self, error: Any) -> None:
+        def crash() -> None:
+            raise error
+
+        state = flow(task(crash).submit, name="f")(return_state=True)
+        assert (state.name, state.message) == ("Failed", "1/1 states failed.")
+
     @pytest.mark.parametrize("made", [Failed, Cancelled, Crashed])
     def test_a_state_of_its_own_keeps_its_data(self, made: Any) -> None:
         assert flow(lambda: made(data="d"), name="f")(return_state=True).data == "d"
