@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -64,18 +65,21 @@ def test_there_is_no_run_logger_outside_runs() -> None:
 def test_a_run_logger_knows_the_names_of_its_run_and_flow(caplog, inside) -> None:
     @task(cache_policy=NO_CACHE, task_run_name="t1")
     def work() -> None:
-        logger = get_run_logger(own=1)
+        logger: Any = get_run_logger(own=1)
         child = logger.getChild("part", {"more": 2})
         child.info("said")
-        given.append((str(get_run_context().task_run.id), logger.extra, child.extra))
+        context: Any = get_run_context()
+        given.append((str(context.task_run.id), logger.extra, child.extra))
 
     @flow(name="around", flow_run_name="f1")
     def around() -> str:
         work()
-        assert get_run_logger().extra.keys() == of_flow.keys()
-        return str(get_run_context().flow_run.id)
+        logger: Any = get_run_logger()
+        assert logger.extra.keys() == of_flow.keys()
+        context: Any = get_run_context()
+        return str(context.flow_run.id)
 
-    given: list[tuple[str, dict, dict]] = []
+    given: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     of_flow = dict.fromkeys(("flow_run_id", "flow_run_name", "flow_name"), "<unknown>")
     with caplog.at_level(logging.INFO, "cellist"):
         if inside:

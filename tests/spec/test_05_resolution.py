@@ -58,6 +58,19 @@ class Colour(enum.Enum):
 Pair = namedtuple("Pair", "a b")  # noqa: PYI024 - the untyped kind is what is tested
 
 
+class Open(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+    x: Any = None
+    y: int = 3
+    _own: str = pydantic.PrivateAttr("initial")
+
+    @classmethod
+    def marked(cls, **fields: Any) -> "Open":
+        made = cls(**fields)
+        made._own = "kept"
+        return made
+
+
 class Typed(NamedTuple):
     a: Any
     b: int
@@ -78,6 +91,8 @@ SHAPES: list[tuple[str, Callable[[Any], Any]]] = [
     ("dataclass in dataclass", lambda v: Point([Point(v)])),
     ("model", lambda v: Model(x=v)),
     ("model in list", lambda v: [Model(x=[v])]),
+    ("model with more fields", lambda v: Open.marked(x=1, more=[v])),
+    ("model with a private attribute", lambda v: Open.marked(x=v)),
     ("ordered dict", lambda v: OrderedDict(k=v)),
     ("default dict", lambda v: defaultdict(list, k=v)),
     ("mixed", lambda v: [1, v, "a", {"z": v}]),
@@ -97,6 +112,8 @@ class TestShapes:
         for (got,) in f():
             assert type(got) is type(expected)
             assert got == expected
+            if isinstance(got, pydantic.BaseModel):
+                assert got.model_fields_set == expected.model_fields_set
 
     @pytest.mark.parametrize(("name", "shape"), SHAPES, ids=[name for name, _ in SHAPES])
     def test_identity_is_kept_where_nothing_is_inside(

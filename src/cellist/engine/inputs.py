@@ -114,7 +114,7 @@ def parts(value: Any) -> Iterator[Any]:
         names = [field.name for field in dataclasses.fields(value)]
         yield from (getattr(value, name) for name in names if hasattr(value, name))
     elif is_pydantic(kind):
-        yield from value.__dict__.values()
+        yield from fields_of(value).values()
 
 
 def is_data(items: Any) -> bool:
@@ -131,6 +131,12 @@ def is_data(items: Any) -> bool:
 def is_pydantic(kind: type) -> bool:
     """Whether instances of the type are pydantic models, told without importing pydantic."""
     return hasattr(kind, "model_construct") and hasattr(kind, "model_fields")
+
+
+def fields_of(model: Any) -> dict[str, Any]:
+    """Return the fields of a pydantic model by name, with those it does not declare."""
+    extra: dict[str, Any] | None = getattr(model, "__pydantic_extra__", None)
+    return {**model.__dict__, **extra} if extra else model.__dict__
 
 
 def resolve(value: Any, visit: Visit, keep_quotes: bool = False) -> Any:
@@ -173,11 +179,10 @@ def _rebuild(value: Any, replace: Visit) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _rebuild_dataclass(value, replace)
     if is_pydantic(kind):
-        old_fields: dict[str, Any] = value.__dict__
-        fields = {name: replace(item) for name, item in old_fields.items()}
-        if all(fields[name] is old_fields[name] for name in fields):
-            return value
-        return kind.model_construct(**fields)
+        old = fields_of(value)
+        new = {name: replace(item) for name, item in old.items()}
+        changed = {name: item for name, item in new.items() if item is not old[name]}
+        return value.model_copy(update=changed) if changed else value
     return value
 
 
