@@ -300,8 +300,11 @@ def settle(x: Execution, outcome: Outcome, return_state: bool = False) -> Any:
 
 def final_state(x: Execution, outcome: Outcome) -> State:
     """Return the final state with its value. Interrupts are raised, those of other runs are not."""
-    own = isinstance(outcome, Err) and not isinstance(outcome, Declared)
-    if own and not isinstance(outcome.error, Exception):
+    if (
+        isinstance(outcome, Err)
+        and not isinstance(outcome, Declared)
+        and not isinstance(outcome.error, Exception)
+    ):
         raise outcome.error
     data = outcome_data(outcome)
     if x.flow is not None and not isinstance(outcome, (Err, Given)) and data.__class__ not in ATOMS:

@@ -123,10 +123,13 @@ def fields_of(run: Run) -> dict[str, Any]:
     }
 
 
+_OF_FLOW: tuple[str, ...] = ("flow_run_id", "flow_run_name", "flow_name")
+
+
 def named_fields_of(run: Run) -> dict[str, str]:
     """Return the ids and names of a run, its flow run and what they run, as Prefect calls them."""
     flow = run if run.kind == "flow" else run.flow
-    found = dict.fromkeys(("flow_run_id", "flow_run_name", "flow_name"), "<unknown>")
+    found: dict[str, str] = dict.fromkeys(_OF_FLOW, "<unknown>")
     if flow is not None:
         found = {
             "flow_run_id": str(flow.id),

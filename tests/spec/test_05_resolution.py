@@ -175,6 +175,45 @@ class TestShapes:
         (point,) = f()
         assert (point.x, point.checked) == (3, 1)
 
+    def test_fields_that_no_constructor_takes(self) -> None:
+        @dataclasses.dataclass(frozen=True)
+        class Set:
+            x: Any
+            later: Any = dataclasses.field(init=False, default=None)
+
+        @flow
+        def f() -> Any:
+            given = Set(make.submit(3))
+            object.__setattr__(given, "later", [make.submit(4)])
+            return give(given)
+
+        (got,) = f()
+        assert (got.x, got.later) == (3, [4])
+
+    @pytest.mark.parametrize("way", ["direct", "submit", "flow"])
+    def test_what_cannot_be_rebuilt_is_named(self, way: str) -> None:
+        class Picky(list[Any]):
+            def __init__(self, items: Any) -> None:
+                super().__init__(items)
+                if 7 in self:
+                    raise OSError("no sevens")
+
+        @flow
+        def child(a: Any, *, b: Any) -> None:
+            del a, b
+
+        @flow
+        def parent() -> None:
+            given = Picky([make.submit(7)])
+            call = {"direct": give, "submit": give.submit, "flow": child}[way]
+            done = call(1, b=given) if way == "flow" else call(given)
+            if way == "submit":
+                done.result()
+
+        with pytest.raises(PrefectException, match=r"parameter '[xb]'.*no sevens.*quote") as caught:
+            parent()
+        assert isinstance(caught.value.__cause__, OSError)
+
     def test_models_are_not_validated_again(self) -> None:
         class Strict(pydantic.BaseModel):
             x: Any

@@ -148,6 +148,29 @@ def resolve(value: Any, visit: Visit, keep_quotes: bool = False) -> Any:
     return _resolve(value, visit, False, {}, keep_quotes)
 
 
+def resolve_call(
+    named: list[tuple[str, Any]], count: int, visit: Visit
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Resolve the arguments of a call, of which the first `count` are positional.
+
+    Raises `UpstreamTaskError` as `visit` does, and `CellistError` naming the parameter whose value
+    cannot be put together again.
+    """
+    resolved: list[tuple[str, Any]] = []
+    for name, value in named:
+        try:
+            resolved.append((name, resolve(value, visit)))
+        except UpstreamTaskError:
+            raise
+        except Exception as error:
+            message = (
+                f"The futures in parameter {name!r} cannot be replaced by their results: "
+                f"{type(error).__name__}: {error}. Wrap the value in quote() to pass it as it is."
+            )
+            raise CellistError(message) from error
+    return tuple(value for _, value in resolved[:count]), dict(resolved[count:])
+
+
 def _resolve(
     value: Any, visit: Visit, forgiving: bool, memo: dict[int, Any], keep_quotes: bool
 ) -> Any:
@@ -178,12 +201,7 @@ def _rebuild(value: Any, replace: Visit) -> Any:
         return _rebuild_items(cast("list[Any]", value), replace)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _rebuild_dataclass(value, replace)
-    if is_pydantic(kind):
-        old = fields_of(value)
-        new = {name: replace(item) for name, item in old.items()}
-        changed = {name: item for name, item in new.items() if item is not old[name]}
-        return value.model_copy(update=changed) if changed else value
-    return value
+    return _rebuild_model(value, replace) if is_pydantic(kind) else value
 
 
 def _rebuild_items(old: list[Any], replace: Visit) -> Any:
@@ -224,15 +242,28 @@ def _rebuild_dict(value: dict[Any, Any], replace: Visit) -> Any:
 
 
 def _rebuild_dataclass(value: Any, replace: Visit) -> Any:
-    changed: dict[str, Any] = {}
+    given: dict[str, Any] = {}
+    set_later: dict[str, Any] = {}
     for field in dataclasses.fields(value):
         if not hasattr(value, field.name):
             continue
         old = getattr(value, field.name)
         new = replace(old)
         if new is not old:
-            changed[field.name] = new
-    return dataclasses.replace(value, **changed) if changed else value
+            (given if field.init else set_later)[field.name] = new
+    if not given and not set_later:
+        return value
+    copy = dataclasses.replace(value, **given)
+    for name, new in set_later.items():
+        object.__setattr__(copy, name, new)  # also where the class is frozen
+    return copy
+
+
+def _rebuild_model(value: Any, replace: Visit) -> Any:
+    old = fields_of(value)
+    new = {name: replace(item) for name, item in old.items()}
+    changed = {name: item for name, item in new.items() if item is not old[name]}
+    return value.model_copy(update=changed) if changed else value
 
 
 def value_of(upstream: Upstream) -> Any:

@@ -42,7 +42,7 @@ from cellist.engine.errors import (
 )
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.far import conclude_far, take_inputs
-from cellist.engine.inputs import ATOMS, check_arguments, find_upstream, resolve
+from cellist.engine.inputs import ATOMS, check_arguments, find_upstream, resolve_call
 from cellist.engine.pausing import Suspension
 from cellist.engine.retrying import announce_retry, wants_retry
 from cellist.engine.reuse import find, store
@@ -169,9 +169,9 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
     try:
         for upstream in find_upstream([("wait_for", x.wait_for)])[0]:
             take(upstream)
-        check_arguments(x.plan.shape.named(x.args, x.kwargs))
-        x.args = tuple(resolve(value, take) for value in x.args)
-        x.kwargs = {name: resolve(value, take) for name, value in x.kwargs.items()}
+        named = x.plan.shape.named(x.args, x.kwargs)
+        check_arguments(named)
+        x.args, x.kwargs = resolve_call(named, len(x.args), take)
     except UpstreamTaskError as error:
         x.run.why = Reason("off", "upstream", f"did not run: {error.upstream}")
         x.run.enter(PENDING, "NotReady", str(error))
