@@ -26,7 +26,7 @@ from cellist.cache_policies import (
 from cellist.caching.store import Found, ResultStore
 from cellist.context import FlowRunContext, TaskRunContext
 from cellist.model.annotations import NOT_SET
-from cellist.session import CellistWarning
+from cellist.session import CellistWarning, get_session
 from cellist.settings import temporary_settings
 from tests.sessions import WAYS, Recorder, as_task, final_state, names, outcome
 
@@ -67,6 +67,52 @@ def test_second_call_is_a_hit(way: str, recorder: Recorder) -> None:
     assert "1 → 2" in str(third.why)
     assert names(recorder.of("work")[1]) == ["Pending", "Running", "Cached"]
     assert second.state_details.cache_key == first.state_details.cache_key
+
+
+def test_an_interrupt_while_a_result_is_read_ends_the_run(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @task
+    def work(x: int) -> int:
+        return x
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    assert work(1) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultStore, "get", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work(1)
+    assert work(1) == 1
+    assert [run.state_name for run in recorder.of("work")] == ["Completed", "Crashed", "Cached"]
+
+
+@pytest.mark.parametrize("call", [((1,), {}), ((), {"x": 1})], ids=["plain", "by name"])
+def test_a_miss_asks_the_store_once(
+    call: tuple[tuple[Any, ...], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @task
+    def work(x: int) -> int:
+        return x
+
+    asked: list[str] = []
+    get = ResultStore.get
+
+    def noting(self: ResultStore, key: str, **options: Any) -> Any:
+        asked.append(key)
+        return get(self, key, **options)
+
+    work(0)
+    monkeypatch.setattr(ResultStore, "get", noting)
+    before = get_session().store.stats()
+    work(*call[0], **call[1])
+    work(*call[0], **call[1])
+    after = get_session().store.stats()
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
+    counts = [after[one] - before[one] for one in ("hits", "misses", "stored")]
+    assert counts == [1, 1, 1]
 
 
 def test_hits_are_fresh_objects() -> None:

@@ -1,13 +1,23 @@
 """What the cache keeps in mind of a call between its look-up and the end of its run."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from cellist.caching.found import Missing
+from cellist.caching.found import Found, Missing
 from cellist.caching.stores import AnyStore
 from cellist.engine.flights import Flight
 from cellist.key_requests import KeyRequest
+from cellist.keyed_calls import Keyed
 from cellist.model.reasons import Component
 from cellist.recording import Recorder
+
+
+class Asked(NamedTuple):
+    """A call that the store was asked for already, and what it gave."""
+
+    call: Keyed
+    landings: int
+    """How many flights had landed before."""
+    found: Found | Missing
 
 
 class Note:

@@ -54,11 +54,6 @@ class Keyed:
             request = self._request = _prepared(self._x, self._plan, self._known)
         return request
 
-    def holds(self) -> bool:
-        """Whether a key that was in mind is still that of the call."""
-        keys, known = self._plan.keys, self._known
-        return keys is not None and known is not None and keys.holds(known, self._plan.fn)
-
     @property
     def described(self) -> list[Component] | None:
         """The components as the policy describes them, `None` if it is to be asked."""
@@ -77,15 +72,26 @@ def _prepared(x: Execution, plan: CachePlan, known: Standing) -> KeyRequest:
     return request
 
 
-def last_keyed(x: Execution, plan: CachePlan) -> Keyed | None:
-    """Return the call of a run with the key it had last, if its arguments are plain.
+def quickly_keyed(x: Execution, plan: CachePlan) -> Keyed | None:
+    """Return the call of a run with its key if its arguments are plain and its code is in mind.
 
-    Whether it still has that key `Keyed.holds` tells, which takes longer.
+    Nothing is digested but plain arguments, and data that the code reads and that may have changed.
     """
     keys = _keys_of(x, plan)
-    call = call_of(x.args) if not x.kwargs else None
-    found = keys.last(call) if call is not None and keys is not None else None
-    return Keyed(x, plan, *found) if found is not None else None
+    if keys is None:
+        return None
+    call = call_of(x.bound().values(), named=True) if x.kwargs else call_of(x.args)
+    known = keys.standing(plan.fn) if call is not None else None
+    if call is None or known is None:
+        return None
+    made = known.made.get(call)
+    if made is None:
+        arguments = x.bound()
+        if call_of(arguments.values()) is None:  # a default is not plain
+            return None
+        made = _make_plainly(arguments, known)
+        keys.keep(known, call, made)
+    return Keyed(x, plan, made, known)
 
 
 def keyed(x: Execution, plan: CachePlan) -> Keyed:
@@ -93,25 +99,16 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
 
     Raises `HashError` for an argument without a stable digest, and what functions of the user do.
     """
-    keys = _keys_of(x, plan)
-    if keys is None:
-        request = RunRequest(x, plan.fn, plan.identity, plan.terms)
-        return Keyed(x, plan, _make(plan, request), None, request)
-    call = call_of(x.bound().values(), named=True) if x.kwargs else call_of(x.args)
-    known = keys.standing(plan.fn) if call is not None else None
-    if call is not None and known is not None:
-        made = known.made.get(call)
-        if made is not None:
-            return Keyed(x, plan, made, known)
-        arguments = x.bound()
-        if call_of(arguments.values()) is not None:
-            made = _make_plainly(arguments, known)
-            keys.keep(known, call, made)
-            return Keyed(x, plan, made, known)
+    quick = quickly_keyed(x, plan)
+    if quick is not None:
+        return quick
     request = RunRequest(x, plan.fn, plan.identity, plan.terms)
     made = _make(plan, request)
-    if call is not None and call_of(request.arguments.values()) is not None:
-        keys.add(plan.fn, call, request, made)
+    keys = _keys_of(x, plan)
+    if keys is not None and call_of(request.arguments.values()) is not None:
+        call = call_of(request.arguments.values(), named=True) if x.kwargs else call_of(x.args)
+        if call is not None:
+            keys.add(plan.fn, call, request, made)
     return Keyed(x, plan, made, None, request)
 
 
@@ -146,4 +143,4 @@ def _make(plan: CachePlan, request: KeyRequest) -> Made:
     return Made(join(components), components)
 
 
-__all__ = ["Keyed", "keyed", "last_keyed"]
+__all__ = ["Keyed", "keyed", "quickly_keyed"]

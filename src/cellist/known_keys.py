@@ -71,12 +71,6 @@ class KnownKeys:
             return KnownKeys(source, inputs)
         return None
 
-    def last(self, call: Call) -> tuple[Made, Standing] | None:
-        """Return the key the call had, and what was known of the task: see `holds`."""
-        known = self._standing
-        made = known.made.get(call) if known is not None else None
-        return (made, known) if known is not None and made is not None else None
-
     def standing(self, fn: Any) -> Standing | None:
         """Return what is known of the task, if the code and all else is what it was."""
         known = self._standing

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from cellist import sentinel
-from cellist.cache_notes import Note
+from cellist.cache_notes import Asked, Note
 from cellist.caching.acceptances import Acceptances
 from cellist.caching.aside import Onlooker, Readable
 from cellist.caching.envelope import Header
@@ -29,7 +29,7 @@ from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
 from cellist.key_requests import KeyRequest
-from cellist.keyed_calls import Keyed, keyed, last_keyed
+from cellist.keyed_calls import Keyed, keyed, quickly_keyed
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
@@ -66,34 +66,32 @@ class Cache:
         self.remember, self.seal = keeper.remember, keeper.seal
         self._earlier = EarlierRuns(owner)
 
-    def recall(self, x: Execution) -> Ok | None:
-        """Return the result of a call like an earlier one, if memory has it; the run says why.
+    def recall(self, x: Execution) -> Ok | Err | None:
+        """Return the result of a call like earlier ones, if it is in the store; the run says why.
 
-        It is what `look_up` would find, without what most hits can do without; `None` says nothing.
-        Not for coroutines: their loop should not wait while data that their code reads is digested.
+        It is what `look_up` would find, without what most hits can do without. `None`: it is to be
+        asked, and goes on from what is known by then. `Err` is an interrupt.
+        Not for coroutines: their loop should not wait for the disk, or for digests.
         """
         plan: CachePlan = x.plan.cache
         if plan.keys is None or plan.is_special or x.plan.is_async or self.overruled.refreshes:
             return None
         try:
-            call = last_keyed(x, plan)
+            call = quickly_keyed(x, plan)
             key = call.key if call is not None else None
             if call is None or key is None or key in self.flights.up:
                 return None
-            store = self.stores.default
-            entry = store.recall(key)
-            if entry is None or not call.holds():
+            landings = self.flights.landings
+            found = self.stores.default.get(key, in_memory=plan.in_memory)
+            if not isinstance(found, Found) or found.shown is not None:
+                x.cache_note = Asked(call, landings, found)
                 return None
-            value, header = entry.opened()[0], entry.header
-            x.run.cache_key = key
-            x.run.why = reused(header, self._notes(x, call, header))
-            x.run.preview = entry.preview_of(value)
-            if "hints" in header:
-                sentinel.pass_on(x, header["hints"])
-            store.count_hit(key, header)
+            self._tell_hit(x, key, call, found)
         except Exception:  # `look_up` meets it again and tells of it
             return None
-        return Ok(value)
+        except BaseException as stop:
+            return Err(stop)
+        return Ok(found.value)
 
     def look_up(self, x: Execution) -> Ok | Err | Flight | float | None:
         """Return a reusable result, or `None`; either way the run says why.
@@ -102,36 +100,42 @@ class Cache:
         if a strict task has no key, the error that says what has no stable digest.
         """
         plan: CachePlan = x.plan.cache
-        note: Note | None = x.cache_note
-        landings = self.flights.landings
-        if note is not None:
-            return self._look_again(x, plan, note)
+        asked: Asked | Note | None = x.cache_note
+        if isinstance(asked, Note):
+            return self._look_again(x, plan, asked)
+        x.cache_note = None
+        landings = asked.landings if asked else self.flights.landings
         try:
-            call = keyed(x, plan)
+            call = asked.call if asked else keyed(x, plan)
             store = self._store(plan)
         except HashError as error:
             return self._unstable(x, plan, error)
         except Exception as error:
             x.run.why = self._broken(x, plan, error)
             return None
-        key = call.key
+        key = x.run.cache_key = call.key
         if key is None:
             x.run.why = _NO_KEY
             return None
-        x.run.cache_key = key
         ident: Any = key if store is self.stores.default else (store.directory, key)
         found = None
         if ident not in self.flights.up and not plan.refresh:
-            found = self._get(store, key, plan, call.components)
+            found = self._get(store, key, plan, call.components, asked and asked.found)
             if isinstance(found, Found):
-                x.run.why = reused(found.header, self._notes(x, call, found.header))
-                x.run.preview = found.preview
-                if "hints" in found.header:
-                    sentinel.pass_on(x, found.header["hints"])
+                self._tell_hit(x, key, call, found)
                 return self.replay.hit(plan, found)
         note = x.cache_note = Note(key, ident, call.components, call.request, store, call.described)
         note.found = found
         return self._take_turn(x, plan, note, landings)
+
+    def _tell_hit(self, x: Execution, key: str, call: Keyed, found: Found) -> None:
+        """Say on the run what it reuses."""
+        run, header = x.run, found.header
+        run.cache_key = key
+        run.why = reused(header, self._notes(x, call, header))
+        run.preview = found.preview
+        if "hints" in header:
+            sentinel.pass_on(x, header["hints"])
 
     def foresee(self, x: Execution) -> Foreseen:
         """Return what `look_up` would find now: nothing is counted, kept, waited for or warned of.
@@ -289,10 +293,16 @@ class Cache:
         return self.stores.of(storage.place, plan.key_place or storage.key_place)
 
     def _get(
-        self, store: Readable, key: str, plan: CachePlan, components: list[Component]
+        self,
+        store: Readable,
+        key: str,
+        plan: CachePlan,
+        components: list[Component],
+        known: Found | Missing | None = None,
     ) -> Found | Missing:
+        """Return what a look-up finds; `known` is what the store was found to have a moment ago."""
         try:
-            found = self._read(store, plan, key)
+            found = self._read(store, plan, key, known)
             if found.__class__ is Found and not self.overruled.refreshes:
                 return found
             read = partial(self._read, store, plan)
@@ -300,9 +310,11 @@ class Cache:
         except Exception as error:
             return Missing("unreadable", f"{type(error).__name__}: {one_line(error)}", None)
 
-    def _read(self, store: Readable, plan: CachePlan, key: str) -> Found | Missing:
+    def _read(
+        self, store: Readable, plan: CachePlan, key: str, known: Found | Missing | None = None
+    ) -> Found | Missing:
         """Return what the store or, if that has nothing, a bundle has under a key."""
-        found = store.get(key, in_memory=plan.in_memory)
+        found = known or store.get(key, in_memory=plan.in_memory)
         if isinstance(found, Missing) and isinstance(store, ResultStore | Onlooker):
             target = store if isinstance(store, ResultStore) and not plan.readonly else None
             found = self.stores.bundles.fetch(target, key, plan.in_memory) or found

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,76 @@ def test_what_was_sealed_comes_back(parts):
     assert header["seconds"] == 1.5
     assert header["key"] == "k"
     assert header["format"] == "pickle"
+
+
+def former(parts, header, signer=OURS):
+    """Return an entry as earlier versions wrote it: its record is one JSON object."""
+    pieces = padded(list(parts))
+    record = {
+        "key": "k",
+        "header": header,
+        "format": "pickle",
+        "meta": {"m": 1},
+        "parts": [len(part) for part in parts],
+        "digest": blake3(b"".join(pieces)).hexdigest(),
+    }
+    body = json.dumps(record).encode()
+    head = b"cellist\x01" + signer.id + len(body).to_bytes(4, "little") + body
+    head += signer.sign(head)
+    return head + bytes(-len(head) % 64) + b"".join(pieces)
+
+
+def test_entries_of_earlier_versions_are_read():
+    blob = former([b"payload", b"more"], {"seconds": 1.5, "expires": None, "components": [["a"]]})
+    sealed, back = read(blob)
+    assert back == [b"payload", b"more"]
+    assert (sealed.format, sealed.meta, sealed.size) == ("pickle", {"m": 1}, len(blob))
+    assert sealed.header.get("components") == [["a"]]
+    assert sealed.header.get("key") == "k"
+    with pytest.raises(BadEntry, match="another key"):
+        open_head(blob, "other", OURS)
+    with pytest.raises(BadEntry, match="signature"):
+        read(former([b"payload"], {}, THEIRS).replace(THEIRS.id, OURS.id, 1))
+    with pytest.raises(BadEntry, match="content"):
+        read(blob.replace(b"more", b"less"))
+
+
+def test_a_new_entry_does_not_pass_for_one_of_an_earlier_version():
+    with pytest.raises(BadEntry, match="signature"):
+        read(made().replace(b"cellist\x02", b"cellist\x01", 1))
+
+
+def test_a_hit_does_without_the_rest_of_the_header(monkeypatch):
+    known: Any = {
+        "created": 3.5,
+        "seconds": 1.5,
+        "preview": "[1]",
+        "task": "fit",
+        "components": [["source", "fit", "cd", "def fit(n): ..."]],
+    }
+    blob = seal(OURS, "k", known, "json", None, [b"1"])
+    header: Any = open_head(blob, "k", OURS).header
+    with monkeypatch.context() as patch:
+        patch.setattr(envelope, "parse_json", None)
+        assert (header["created"], header["seconds"], header["preview"]) == (3.5, 1.5, "[1]")
+        assert (header["key"], header["format"]) == ("k", "json")
+        assert header.get("expires") is None
+        assert header.get("bundle", "none") == "none"
+        assert "hints" not in header
+        with pytest.raises(KeyError):
+            header["differs"]
+    assert header["task"] == "fit"
+    assert "nothing" not in header
+    assert dict(header) == {**known, "key": "k", "format": "json"} == {**header}
+    assert len(header) == 7
+
+
+def test_a_key_of_any_text_is_told_from_others():
+    key = "größe \ud800\n"
+    blob = seal(OURS, key, {}, "json", None, [])
+    assert open_head(blob, key, OURS).header.get("key") == key
+    with pytest.raises(BadEntry, match="another key"):
+        open_head(blob, "größe", OURS)
 
 
 def test_parts_are_aligned_for_arrays():
@@ -100,7 +171,7 @@ def test_nothing_of_the_record_is_parsed_before_its_signature_was_checked(monkey
     blob = bytearray(made(signer=THEIRS))
     blob[8:16] = OURS.id
 
-    def parse(text):
+    def parse(*_):
         raise AssertionError("parsed")
 
     monkeypatch.setattr(envelope, "parse_json", parse)
@@ -139,4 +210,4 @@ def test_a_file_gives_private_writable_memory(tmp_path):
 
 def test_a_header_with_odd_values_is_stored_as_text():
     blob = seal(OURS, "k", {"user": {"path": object}}, "json", None, [])
-    assert "object" in json.dumps(open_head(blob, "k", OURS).header)
+    assert "object" in json.dumps(dict(open_head(blob, "k", OURS).header))

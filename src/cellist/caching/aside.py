@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from cellist.caching.envelope import BadEntry, Header
 from cellist.caching.formats import Encoded, decode
 from cellist.caching.found import ABSENT, Found, Missing, undecodable
-from cellist.caching.memory import Entry, Memory
+from cellist.caching.memory import Memory
 from cellist.caching.shelf import Shelf
 from cellist.caching.shown import split
 from cellist.caching.writer import Writer
@@ -54,15 +54,6 @@ class Aside:
         except Exception as error:  # the value's own classes run here
             return Missing("unreadable", undecodable(error))
         return Found(value, sealed.header, "disk", shown=shown)
-
-    def recall(self, key: str) -> Entry | None:
-        """Return what memory holds under a key, with nothing to be shown or told; not counted."""
-        if time.monotonic() >= self._look_again:
-            return None
-        entry = self._memory.get(key)
-        if entry is None or entry.expires is not None or "shown" in entry.header:
-            return None
-        return entry
 
     def size_of(self, key: str) -> int | None:
         """Return how many bytes a result takes, None where that is not known; reads no value."""

@@ -28,8 +28,7 @@ def open_entry(place: Place, key: str, stored: Any, signer: Signer) -> Loaded:
     if stored is REFUSED or not isinstance(stored, Stored):
         raise BadEntry("foreign", "cellist did not write it")
     sealed = open_head(stored.blob, key, signer)
-    expires = sealed.header.get("expires")
-    if expires is not None and expires <= time.time():
+    if sealed.expires is not None and sealed.expires <= time.time():
         return Loaded(sealed, None, private=False)
     if stored.filename is None:
         return Loaded(sealed, inline_parts(stored.blob, sealed), private=False)

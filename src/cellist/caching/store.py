@@ -109,8 +109,9 @@ class ResultStore(Aside):
                 value, shown = entry.opened()
             except Exception as error:
                 return self._undecodable(key, error)
-            found = Found(value, entry.header, "memory", entry.preview_of(value), shown)
-            return self._found(key, found)
+            self.count_hit(key, entry.header)
+            preview = entry.preview or entry.preview_of(value)
+            return Found(value, entry.header, "memory", preview, shown)
         try:
             loaded = self._shelf.load(key)
         except BadEntry as bad:
@@ -142,11 +143,9 @@ class ResultStore(Aside):
             return self._undecodable(key, error)
         if encoded is not None:
             kept, encoded = (None, encoded) if shown or atom_size(value) is None else (value, None)
-            expires = sealed.header.get("expires")
-            self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, expires))
-        return self._found(
-            key, Found(value, sealed.header, "disk", sealed.header.get("preview"), shown)
-        )
+            self._memory.put(Entry(key, sealed.header, kept, encoded, sealed.size, sealed.expires))
+        self.count_hit(key, sealed.header)
+        return Found(value, sealed.header, "disk", sealed.header.get("preview"), shown)
 
     def count_hit(self, key: str, header: Header) -> None:
         """Count the use of a result."""
@@ -156,10 +155,6 @@ class ResultStore(Aside):
         self._saved += header.get("seconds") or 0.0
         self._uses[key] = self._uses.get(key, 0) + 1
         self.used.add(key)
-
-    def _found(self, key: str, found: Found) -> Found:
-        self.count_hit(key, found.header)
-        return found
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
         message = undecodable(error)

@@ -20,9 +20,9 @@ class CacheService(Protocol):
     """What the engine needs of the cache. Neither call raises; trouble is a miss."""
 
     def recall(self, execution: "Execution") -> Any:
-        """Return `Ok(value)` if memory has the result of a call like an earlier one.
+        """Return `Ok(value)` if the store has the result of a call like earlier ones.
 
-        `None` says nothing: whatever takes longer is left to `look_up`. Never blocks.
+        `None` says nothing: all else is left to `look_up`. `Err` is what is to end the run.
         """
         ...
 

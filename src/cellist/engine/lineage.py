@@ -23,6 +23,8 @@ _STRONG = 1000
 _SMALL_TUPLE = 8
 _UNREFERABLE = frozenset({dict, list, tuple, bytes, complex})
 """Types that take no weak reference; to try it costs three times as much."""
+_CONTAINERS = frozenset({dict, list, tuple})
+"""Types whose identity says where an object came from, known without a look at it."""
 
 
 class Results:
@@ -34,45 +36,48 @@ class Results:
         self._weak: dict[int, tuple[Any, int]] = {}
         self._strong: OrderedDict[int, tuple[Any, int]] = OrderedDict()
         self._parts: OrderedDict[int, tuple[Any, int]] = OrderedDict()
-        self._unopened: deque[tuple[Any, Any, int]] = deque(maxlen=_STRONG)
+        self._unopened: deque[tuple[Any, int]] = deque(maxlen=_STRONG)
         """Results whose parts were not looked at yet: a weak reference where the type allows, else
         the result itself; and the run."""
 
     def add(self, value: Any, number: int) -> None:
         """Note that a run produced the object."""
-        self._note(value, number, self._strong)
-        held = self._weak.get(id(value))
-        self._unopened.append((held[0], None, number) if held else (None, value, number))
+        self._unopened.append(self._note(value, number, self._strong))
 
     def _open(self) -> None:
         """Note the parts of the results that were not looked at yet."""
         while self._unopened:
-            held, value, number = self._unopened.popleft()
-            if held is not None:
-                value = held()
-            if hasattr(value, "__len__") and len(value) > _STRONG:
+            held, number = self._unopened.popleft()
+            if held.__class__ is weakref.ref:  # not the result itself: that cannot be called
+                held = held()
+            if hasattr(held, "__len__") and len(held) > _STRONG:
                 continue
-            for part in parts(value):
+            for part in parts(held):
                 if is_trackable(part) and self._known(part) is None:
                     self._note(part, number, self._parts)
 
-    def _note(self, value: Any, number: int, strong: OrderedDict[int, tuple[Any, int]]) -> None:
+    def _note(
+        self, value: Any, number: int, strong: OrderedDict[int, tuple[Any, int]]
+    ) -> tuple[Any, int]:
+        """Hold the object, weakly where its type allows, and return what is held with the run."""
         key = id(value)
         if value.__class__ not in _UNREFERABLE:
             try:
-                self._weak[key] = (
+                held = self._weak[key] = (
                     weakref.ref(value, lambda _, key=key: self._weak.pop(key, None) and None),
                     number,
                 )
             except TypeError:
                 pass
             else:
-                return
+                return held
+        held = value, number
         if isinstance(value, tuple) and len(value) <= _SMALL_TUPLE:  # pyright: ignore[reportUnknownArgumentType]  # elements of a user's tuple
-            return
-        strong[key] = (value, number)
+            return held
+        strong[key] = held
         if len(strong) > _STRONG:
             strong.popitem(last=False)
+        return held
 
     def find(self, value: Any) -> int | None:
         """Return the run that produced this very object, if it is known."""
@@ -112,7 +117,7 @@ def is_trackable(value: Any) -> bool:
 
 def remember_result(flow: FlowExecution, value: Any, number: int) -> None:
     """Note that a run of the flow produced the object."""
-    if not is_trackable(value):
+    if value.__class__ not in _CONTAINERS and not is_trackable(value):
         return
     if flow.results is None:
         flow.results = Results()
