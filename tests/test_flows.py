@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import random
+import sys
 import threading
 import time
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 import cellist
-from cellist import State, flow, get_run_logger, runtime, task
+from cellist import State, flow, get_run_logger, runtime, task, validation
 from cellist.annotations import quote
 from cellist.cache_policies import INPUTS, NO_CACHE
 from cellist.context import FlowRunContext, get_run_context
@@ -427,3 +429,12 @@ def test_the_record_of_a_run_shows_its_result_and_where_it_ran() -> None:
     assert records["[1, 1]"].where is None
     assert records["[2, 2]"].where == "threadpool"
     assert cellist.run("both").result == "[list(2), list(2)]"
+
+
+def test_the_name_of_a_run_takes_no_draw_from_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "coolname", raising=False)
+    validation._namer.cache_clear()  # the library is imported by the first run, and draws, too
+    before = random.getstate()
+    assert flow(name="first")(lambda: 1)() == 1
+    assert flow(name="second")(lambda: 2)() == 2
+    assert random.getstate() == before

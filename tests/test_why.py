@@ -184,6 +184,29 @@ def test_nothing_runs_and_nothing_is_left_behind(
     assert recorder.session.live == {}
 
 
+BASES = """
+class Deep:
+    rate = 2
+class Mixin:
+    pass
+class Both(Mixin, Deep):
+    pass
+
+@task
+def scaled(x):
+    return x * Both.rate
+"""
+
+
+def test_what_comes_from_a_base_is_told_by_the_name_of_the_base(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    module(tmp_path, BASES).scaled(1)
+    reason = module(tmp_path, BASES.replace("rate = 2", "rate = 3")).scaled.why(1)
+    assert recorder.session.warned == {}
+    assert reason.sentence == "would run: global `Deep.rate`: 2 → 3"
+
+
 def test_an_argument_without_a_digest_is_named_with_the_remedy(recorder: Recorder) -> None:
     with socket.socket() as unstable:
         reason = task(add).why({"conn": unstable})

@@ -4,8 +4,10 @@ pydantic is imported only when an annotation asks for more than an exact type th
 has: most notebook flows never need it.
 """
 
+import copy
 import functools
 import inspect
+import random
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -112,6 +114,16 @@ _cached_adapter = functools.lru_cache(maxsize=256)(_make_adapter)
 
 def words() -> str:
     """Return a readable name for a flow run: two words."""
-    import coolname
+    return _namer().generate_slug(2)
 
-    return coolname.generate_slug(2)
+
+@functools.cache
+def _namer() -> Any:
+    """Return what makes names, drawing from the system: the user's numbers go on as without it."""
+    state = random.getstate()
+    import coolname  # draws, too
+
+    random.setstate(state)
+    made: Any = copy.copy(coolname.generate_slug.__self__)  # others may use the one that is there
+    made.random = random.SystemRandom()
+    return made

@@ -27,6 +27,7 @@ from matplotlib.colors import Normalize
 from numpy.polynomial import Polynomial
 from PIL import Image
 from sklearn.ensemble import VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KDTree, KNeighborsClassifier
 from sklearn.utils import Bunch
@@ -231,6 +232,10 @@ SAME: dict[str, tuple[Any, Any]] = {
     "cached property of a model": (Model(a=1), _used(Model(a=1), lambda m: m.double)),
     "cached hash": (Cached(1), _used(Cached(1), hash)),
     "lookups in a tree": (KDTree(POINTS), _used(KDTree(POINTS), lambda t: t.query(POINTS))),
+    "address of the stop words": (
+        TfidfVectorizer(stop_words=list("ab")).fit(["words in texts"]),
+        TfidfVectorizer(stop_words=list("ab")).fit(["words in texts"]),
+    ),
     "predictions of neighbours": (
         KNeighborsClassifier(1, algorithm="kd_tree").fit(POINTS, [0, 1, 0, 1, 0]),
         _used(

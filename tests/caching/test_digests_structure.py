@@ -1,13 +1,17 @@
 """What is refused and how, what users may say of their types, and values of difficult shape."""
 
 import copy
+import functools
 import os
 import pathlib
 import pickle
+import sqlite3
 import sys
 import sysconfig
 import threading
 import time
+import types
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -38,9 +42,39 @@ class Holder:
     def __init__(self, conn: Any) -> None:
         self.conn = conn
 
+    def told(self) -> Any:
+        return self.conn
+
 
 def _generator() -> Any:
     yield 1
+
+
+def _returning(value: Any) -> Any:
+    return lambda: value
+
+
+def _defaulting(value: Any) -> Any:
+    def anything(x: Any = value, *, y: Any = value) -> Any:
+        return x, y
+
+    return anything
+
+
+def _wrapping(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapped() -> Any:
+        return function()
+
+    return wrapped
+
+
+def _class_around(value: Any) -> Any:
+    class Around:
+        def told(self) -> Any:
+            return value
+
+    return Around
 
 
 REFUSED = {
@@ -69,8 +103,6 @@ def test_what_has_no_stable_digest_is_refused_with_its_path(make: Any, path: str
 
 
 def test_open_files_and_connections_are_refused(tmp_path: pathlib.Path) -> None:
-    import sqlite3
-
     connection = sqlite3.connect(":memory:")
     with (tmp_path / "f").open("w") as file, pytest.raises(HashError, match="open stream"):
         digest_value(file)
@@ -85,6 +117,64 @@ def test_a_refusal_within_a_closure_tells_both_paths() -> None:
         digest_value({"f": lambda: lock}, "cfg")
     assert caught.value.path.startswith("cfg['f'] → ")
     assert 'INPUTS - "cfg"' in str(caught.value)
+
+
+CARRIERS: dict[str, Any] = {
+    "closure": _returning,
+    "closure in a closure": lambda value: _returning(_returning(value)),
+    "decorated closure": lambda value: _wrapping(_returning(value)),
+    "closure in a table": lambda value: {"f": _returning([value])},
+    "cached closure": lambda value: functools.lru_cache(_returning(value)),
+    "defaults": _defaulting,
+    "argument of a partial": lambda value: functools.partial(print, value),
+    "keyword of a partial": lambda value: functools.partial(print, file=value),
+    "partial of a closure": lambda value: functools.partial(_returning(value)),
+    "receiver": lambda value: types.MethodType(_generator, value),
+    "state of the receiver": lambda value: Holder(value).told,
+    "property": lambda value: property(_returning(value)),
+    "comparison": lambda value: functools.cmp_to_key(_returning(value)),
+    "class in a function": _class_around,
+    "instance of a class in a function": lambda value: _class_around(value)(),
+}
+
+
+@pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS)
+def test_data_that_code_carries_must_have_a_digest(carry: Any) -> None:
+    made = {digest_value(carry([number])) for number in (1, 2)}
+    assert len(made) == 2
+    with pytest.raises(HashError, match="generator is used up") as caught:
+        digest_value(carry(_generator()), "cfg")
+    assert caught.value.path.startswith("cfg")
+    with (
+        pytest.raises(HashError, match=r"sqlite3\.Connection") as caught,
+        closing(sqlite3.connect(":memory:")) as one,
+    ):
+        digest_value(carry(one), "cfg")  # it can be called, too, and is no code for that
+    assert 'INPUTS - "cfg"' in str(caught.value)
+
+
+METHODS: dict[str, Any] = {
+    "generator": lambda: _generator().send,
+    "iterator": lambda: iter([1]).__next__,
+    "lock": lambda: threading.Lock().acquire,
+    "event": lambda: threading.Event().wait,
+    "partial": lambda: functools.partial(iter([1]).__next__),
+}
+
+
+@pytest.mark.parametrize("make", METHODS.values(), ids=METHODS)
+def test_methods_of_what_has_no_digest_have_none(make: Any) -> None:
+    with pytest.raises(HashError, match="cfg → "):
+        digest_value(make(), "cfg")
+
+
+def test_surroundings_of_code_and_marks_as_defaults_are_no_data_that_it_carries() -> None:
+    class Shared:
+        lock = threading.Lock()
+
+    assert digest_value([Shared]) == digest_value([Shared])
+    assert digest_value(Shared()) == digest_value(Shared())
+    assert digest_value(_defaulting(object())) == digest_value(_defaulting(object()))
 
 
 def test_an_error_in_foreign_code_is_a_refusal_that_tells_it() -> None:

@@ -213,8 +213,7 @@ class Builder:
         if node.what == "value":
             return f"{node.name}.{getattr(part.value, '__name__', type(part.value).__name__)}"
         if part.kind == "inner":
-            own = node.what != "wrapper" or part.name not in {"func", "pyfunc", "__wrapped__"}
-            return f"{node.name}.{part.name}" if own else node.name
+            return self._display_inner(node, part)
         if part.kind == "default":
             return f"{node.name}({part.name})"
         if node.what in {"class", "module"}:
@@ -224,6 +223,14 @@ class Builder:
         if part.kind == "cell" and node.kind != "source":
             return f"{node.name}.{part.name}"
         return part.name
+
+    def _display_inner(self, node: Node, part: Part) -> str:
+        if node.what == "class" and isinstance(part.value, type):  # a base or the like
+            name = part.value.__qualname__.rpartition("<locals>.")[2]
+            module = part.value.__module__
+            return name if module == self._root_scope else f"{module}.{name}"
+        own = node.what != "wrapper" or part.name not in {"func", "pyfunc", "__wrapped__"}
+        return f"{node.name}.{part.name}" if own else node.name
 
     def _add(self, kind: str, name: str, digest: str, text: str) -> None:
         """Add a component; what goes by the same name counts together."""

@@ -5,6 +5,7 @@ whatever lay in memory, and tables filled at the first use: none of these makes 
 and using a value must not look like changing it.
 """
 
+import copy
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -51,12 +52,23 @@ def _colormap(value: Any) -> Rule:
     return (yield from object_rule(value))
 
 
+def _vectorizer(value: Any) -> Rule:
+    """A reader of texts notes the address of the stop words that it has checked."""
+    if _CHECKED in vars(value):
+        value = copy.copy(value)
+        del value.__dict__[_CHECKED]
+    return (yield from object_rule(value))
+
+
+_CHECKED = "_stop_words_id"
+
 EXACT: dict[str, Handler] = {}
 BASES: dict[str, Handler] = {
     "scipy.UnivariateSpline": _spline,
     "sklearn.BinaryTree64": _tree,
     "sklearn.BinaryTree32": _tree,
     "sklearn.Bunch": _bunch,
+    "sklearn._VectorizerMixin": _vectorizer,
     "matplotlib.CallbackRegistry": _callbacks,
     "matplotlib.Colormap": _colormap,
 }

@@ -15,9 +15,9 @@ import os
 import weakref
 from collections.abc import Sequence
 from threading import RLock
-from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+from cellist.caching.carried import refusal_of
 from cellist.caching.closures import Builder, shallow
 from cellist.caching.dependencies import Dependency, arranged
 from cellist.caching.digests import Digester, hasher, set_code_digest
@@ -43,6 +43,9 @@ class SourceClosure(NamedTuple):
     notes: tuple[str, ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
     """The installed libraries that are reached, with their exact versions."""
+    refusal: tuple[str, str] | None = None
+    """What a value of this closure carries along without a digest, and what there is to say of it:
+    no part of a value may go unseen, unlike the surroundings of a task."""
 
 
 class Kept(NamedTuple):
@@ -153,8 +156,9 @@ def _closure(
             return closure
         graph = _graph(role, thing, versions, depends_on)
         found = [(one.name, one.text) for one in graph.components if one.kind == "package"]
+        refusal = refusal_of(graph) if role == "inner" else None
         closure = SourceClosure(
-            graph.digest, graph.components, graph.untracked, graph.notes, tuple(found)
+            graph.digest, graph.components, graph.untracked, graph.notes, tuple(found), refusal
         )
         try:
             entries[thing] = Kept(closure, watch(graph), versions)
@@ -211,28 +215,20 @@ def _graph(role: str, thing: Any, versions: Versions, depends_on: Sequence[Depen
         annotations, family = asked
 
 
-def _code_digest(thing: object, digester: Digester) -> bytes:
+def _code_digest(thing: object, _digester: Digester) -> bytes:
     """Identify a function, class or module inside a value; the hook of `digests`.
 
     What a task's own code reaches may be untracked, and is then listed. An argument may not be
-    keyed in part: data that a function carries in its closure must have a digest.
+    keyed in part: data that it carries along must have a digest.
     """
     token, follow = shallow(thing)
     if not follow:
         return token
-    if isinstance(thing, FunctionType):
-        for index, cell in enumerate(thing.__closure__ or ()):
-            held = _content(cell)
-            if not callable(held) and not isinstance(held, ModuleType):
-                digester.token(held, f".closure[{index}]")
-    return bytes.fromhex(_closure(_things, "inner", thing, "minor", ()).digest)
-
-
-def _content(cell: CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
+    closure = _closure(_things, "inner", thing, "minor", ())
+    if closure.refusal is not None:
+        path, story = closure.refusal
+        raise HashError(story, path)
+    return bytes.fromhex(closure.digest)
 
 
 def _own_function(task: Any) -> Any:

@@ -29,6 +29,8 @@ class Signature(NamedTuple):
     digest: bytes
     codes: tuple[tuple[str, Any], ...] = ()
     untracked: tuple[str, ...] = ()
+    whole: bool = True
+    """Whether the value has a digest; else only the parts that have one count."""
 
 
 class _Collected:
@@ -67,7 +69,7 @@ def signature_of(value: Any, name: str, shallow: Shallow) -> Signature:
         collected = _Collected(shallow)
         salvage = _Salvage(collected)
         found = blake3(salvage.token(value, name, 0)).digest()
-        return Signature(found, tuple(collected.codes), tuple(salvage.untracked))
+        return Signature(found, tuple(collected.codes), tuple(salvage.untracked), False)
 
 
 class _Salvage:

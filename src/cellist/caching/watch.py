@@ -103,7 +103,7 @@ def _same_atom(value: Any, kind: type[Any]) -> Check:
 
 
 def _same_signature(value: Any, signature: Signature | None, above: frozenset[int]) -> Check:
-    digest, codes, _ = signature or signature_of(value, "value", shallow)
+    digest, codes, *_ = signature or signature_of(value, "value", shallow)
     labels = [label for label, _ in codes]
     held = [hold(code, None, above) for _, code in codes]
     plain = _dumped(value) if _is_plain(value) else None

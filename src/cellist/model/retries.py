@@ -17,6 +17,8 @@ _NO_LOWER_CUT = 50  # beyond this exponent the lower cut is below the precision 
 
 Delays = float | list[float]
 
+_random = random.SystemRandom()  # no draw of the user's own, whose numbers must go on undisturbed
+
 
 def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
     """Return a function that gives delays doubling from `backoff_factor` seconds.
@@ -104,5 +106,5 @@ def _jittered(delay: float, factor: float) -> float:
         low = delay * math.log2(power / (power - 1))
     high = delay * exponent
     smallest, largest = (1 - math.exp(-bound / delay) for bound in (low, high))
-    draw = random.uniform(smallest, largest)  # noqa: S311 - spreads load, guards nothing
+    draw = _random.uniform(smallest, largest)
     return min(high, -delay * math.log1p(-draw))
