@@ -528,6 +528,89 @@ class RunnerContract:
 
         assert f() == 1
 
+    def test_exceptions_come_back_as_what_they_are(self, recorder: Recorder) -> None:
+        class OddError(Exception):
+            def __init__(self, a, b, *, c):
+                super().__init__(f"{a} and {b}")
+                self.c = c
+
+        class HolderError(OSError):
+            def __init__(self, *args):
+                super().__init__(*args)
+                self.lock = threading.Lock()
+
+        def odd():
+            return OddError(1, 2, c=[3])
+
+        def holder():
+            error = HolderError(2, "no such thing")
+            error.add_note("noted")
+            return error
+
+        def group():
+            return ExceptionGroup("both", [ValueError(1), odd(), holder()])
+
+        def text():
+            return UnicodeEncodeError("ascii", "\xe9", 0, 1, "not ASCII")
+
+        @task(**quick)
+        def fail(make):
+            raise make()
+
+        def raised(make):
+            future = fail.submit(make)
+            future.wait()
+            assert names(future.run) == ["Pending", "Running", "Failed"]
+            return future.exception()
+
+        @flow(task_runner=self.make())
+        def f():
+            return {make.__name__: raised(make) for make in (odd, holder, group, text)}
+
+        found = f()
+        assert type(found["odd"]) is OddError
+        assert (str(found["odd"]), found["odd"].c) == ("1 and 2", [3])
+        assert type(found["holder"]) is HolderError
+        assert found["holder"].errno == 2
+        assert found["holder"].__notes__[0] == "noted"
+        if self.leaves:
+            (_, left) = found["holder"].__notes__
+            assert left.startswith("`lock`, a lock, cannot be sent")
+        assert [type(one) for one in found["group"].exceptions] == [
+            ValueError,
+            OddError,
+            HolderError,
+        ]
+        assert str(found["text"]) == str(text())
+
+    def test_what_cannot_be_read_is_told(self, recorder: Recorder) -> None:
+        class Spoilt:
+            def __reduce__(self):
+                return int, ("no number",)
+
+        if not self.leaves:
+            return
+
+        @task(**quick)
+        def make():
+            return Spoilt()
+
+        @task(**quick)
+        def take(x):
+            return x
+
+        @flow(task_runner=self.make())
+        def f():
+            with pytest.raises(SerializationError, match="cannot be read here: ValueError: inval"):
+                make.submit().result()
+            bad = take.submit(Spoilt())
+            with pytest.raises(SerializationError, match="arguments cannot be read in its process"):
+                bad.result()
+            assert names(bad.run) == ["Pending", "Running", "Failed"]
+            return take.submit(1).result()
+
+        assert f() == 1
+
     def test_used_directly_and_released(self, recorder: Recorder) -> None:
         t = task(len, name="size", **quick)
         with self.make() as runner:

@@ -29,7 +29,7 @@ from cellist.runners.far_side import NEAR
 from cellist.runners.loops_told import Mirror
 from cellist.runners.parcels import Packing, note_facts
 from cellist.runners.processes import write
-from cellist.runners.returns import open_answer
+from cellist.runners.returns import first_line, open_answer
 from cellist.runners.threads import ThreadPool
 
 _PATIENCE = 30.0
@@ -295,14 +295,15 @@ class ClusterPool(ThreadPool, ABC):
         """Fetch a value; may raise anything."""
 
     def fetch(self, handle: Any) -> Any:
-        """Fetch a value. Raises `CrashedRun` if it is gone."""
+        """Fetch a value. Raises `CrashedRun` if it is gone, `SerializationError` if unreadable."""
         try:
             return self.load(handle)
-        except (TypeError, pickle.PicklingError) as error:
-            message = f"The task's result cannot be sent back from the cluster: {one_line(error)}"
-            raise SerializationError(message) from error
+        except SerializationError:
+            raise
         except Exception as error:
-            message = f"A result that was kept on the cluster could not be fetched: {error}"
+            message = (
+                f"A result that was kept on the cluster could not be fetched: {first_line(error)}"
+            )
             raise CrashedRun(message) from error
 
     def keep(self, reference: Reference) -> None:

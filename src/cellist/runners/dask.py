@@ -18,7 +18,7 @@ from cellist.engine.threads import run_in_thread
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.runners import far_side
 from cellist.runners.clusters import ClusterCall, ClusterPool, Facts
-from cellist.runners.returns import Kept
+from cellist.runners.returns import Kept, Missed
 
 
 def distributed() -> Any:
@@ -45,9 +45,8 @@ def carry_out_on_dask(topic: str, number: str, parcel: bytes, *values: Any) -> A
         # as bytes: Dask cannot send all text there is, and would lose its connection over it
         worker.log_event(topic, [number, pickle.dumps(message)])
 
-    given = [one.value for one in values]
     try:
-        value, facts, told = far_side.carry_out(parcel, number, given, worker.address, send)
+        value, facts, told = far_side.carry_out(parcel, number, values, worker.address, send)
     except far_side.CallFailed as error:
         # returned, since Dask would write what is raised to the worker's log with all it holds
         send(("failed", error.answer, error.told))
@@ -172,7 +171,7 @@ class DaskPool(ClusterPool):
     def load(self, handle: Any) -> Any:
         """Fetch a result from the worker that has it."""
         kept: Any = handle.result()
-        return kept.value if isinstance(kept, Kept) else kept
+        return kept.value if isinstance(kept, Kept | Missed) else kept
 
     def leave(self) -> None:
         """Close the client, and what was started for it."""

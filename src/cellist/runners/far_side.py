@@ -22,7 +22,7 @@ from cellist.engine.timers import Timer, call_later
 from cellist.model.previews import short
 from cellist.runners.child import Sent
 from cellist.runners.parcels import unpack
-from cellist.runners.returns import answer
+from cellist.runners.returns import Kept, answer
 
 _sent: contextvars.ContextVar[dict[str, Sent] | None] = contextvars.ContextVar(
     "cellist_sent", default=None
@@ -133,7 +133,7 @@ class Telling:
 
 
 def carry_out(
-    parcel: bytes, number: str, values: Sequence[Any], place: str, send: Send, after: float = 0
+    parcel: bytes, number: str, values: Sequence[Kept], place: str, send: Send, after: float = 0
 ) -> tuple[Any, tuple[bytes | None, str | None, bool, bool, str], int]:
     """Carry a call out and return its value, what to know about it and how much was told.
 
@@ -145,7 +145,8 @@ def carry_out(
     _threads[number] = threading.get_ident()
     unfit = ""
     try:
-        (passage, fn, args, kwargs), unfit = unpack(parcel, values)
+        given = [one.value for one in values]
+        (passage, fn, args, kwargs), unfit = unpack(parcel, given)
         passage.prepare()
         home = NEAR.get(number)
         if home is not None:

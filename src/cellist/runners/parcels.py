@@ -21,7 +21,7 @@ from cellist.engine.execution import Execution, note_asked
 from cellist.engine.inputs import ATOMS, parts
 from cellist.exceptions import CrashedRun, SerializationError
 from cellist.model.references import Reference
-from cellist.runners.returns import answer, cloudpickle
+from cellist.runners.returns import answer, cloudpickle, first_line
 
 Tell = Callable[[tuple[Any, ...]], object]
 """Takes a message of running code: ("log", level, text), ("out", name of the stream, text)."""
@@ -320,6 +320,13 @@ def unpack(parcel: bytes, values: Sequence[Any] = ()) -> tuple[Any, str]:
     token = _given.set(values)
     try:
         return pickle.loads(whole[:size]), unfit  # noqa: S301 - that is what for
+    except Exception as error:
+        why = f"{type(error).__name__}: {first_line(error)}"
+        message = (
+            f"The task's code or arguments cannot be read in its process: {why}. Processes need "
+            "the packages and modules that are used here, and values that can be unpickled."
+        )
+        raise SerializationError(message) from error
     finally:
         _given.reset(token)
 

@@ -159,8 +159,7 @@ def carry_out_on_ray(
 
     try:
         place = far_side.place()
-        given = [one.value for one in values]
-        value, facts, told = far_side.carry_out(parcel, number, given, place, send, after)
+        value, facts, told = far_side.carry_out(parcel, number, values, place, send, after)
     except far_side.CallFailed as error:
         return ("failed", error.answer, error.told), None
     return ("end", *facts, told), Kept(value) if facts[0] is None else None
