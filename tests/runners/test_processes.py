@@ -1,5 +1,6 @@
 """What only the process pool does: end processes, replace them, start them as it was told."""
 
+import io
 import os
 import signal
 import subprocess
@@ -390,3 +391,10 @@ def test_a_worker_with_another_version_of_a_library(
     assert f() == [("Completed", 6), ("Cached" if is_kept else "Completed", 6)]
     if not is_kept:
         assert "its worker has numpy 0.1 and not" in str(recorder.of("total")[0].why)
+
+
+def test_text_that_the_stream_here_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(file, "ascii"))
+    processes.write("stdout", "one \xe9 \udc80\ntwo\n")
+    assert file.getvalue() == b"one \\xe9 \\udc80\ntwo\n"

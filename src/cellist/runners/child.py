@@ -58,6 +58,12 @@ class Wire:
         with self._lock:
             self._connection.send(message)
 
+    def end(self, answer: bytes) -> None:
+        """Send the answer to a call, in a message of its own: it may be large."""
+        with self._lock:
+            self._connection.send(("end",))
+            self._connection.send_bytes(answer)
+
 
 class Sent(io.TextIOBase):
     """Stands for stdout or stderr: what is written goes on the wire, line by line."""
@@ -126,7 +132,7 @@ def main(connection: Any, start: Any) -> None:
             done = _serve(parcel, wire)
             sys.stdout.flush()
             sys.stderr.flush()
-            wire.tell(("end", done))
+            wire.end(done)
             del parcel, done  # a large result must not live until the next call
     except (EOFError, OSError):
         return

@@ -207,13 +207,16 @@ class ProcessPool(ThreadPool):
             elif kind == "loops":
                 loops.hear(*rest)
             else:
-                return open_answer(rest[0])
+                return open_answer(self._receive(call, work, answer=True))
 
-    def _receive(self, call: "Call", work: Work) -> Any:
-        """Return the next message. Raises `WentAway` if there is nobody to send one."""
+    def _receive(self, call: "Call", work: Work, *, answer: bool = False) -> Any:
+        """Return the next message, or the bytes of the answer.
+
+        Raises `WentAway` if there is nobody to send one.
+        """
         child = call.child
         try:
-            return child.connection.recv()
+            return child.connection.recv_bytes() if answer else child.connection.recv()
         except (EOFError, OSError):
             call.stop()
         name = work.x.definition.name
@@ -307,5 +310,9 @@ def write(name: str, text: str) -> None:
     """Show what code wrote elsewhere, as if it had written it here."""
     with contextlib.suppress(Exception):  # such as a closed stream: no fault of the task's
         stream = sys.stdout if name == "stdout" else sys.stderr
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # shown as its code, so that the rest is not lost
+            code = stream.encoding or "utf-8"
+            stream.write(text.encode(code, "backslashreplace").decode(code))
         stream.flush()
