@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from cellist.validation import adapter_of, annotations_of
+from cellist.validation import adapter_of, annotations_of, is_field
 
 _DEFINITIONS = "#/definitions/{model}"
 
@@ -21,7 +21,10 @@ def parameter_schema(signature: inspect.Signature, fn: Any) -> dict[str, Any]:
         told = _schema_of(annotations.get(name, Any))
         definitions |= told.pop("$defs", {})
         properties[name] = {**told, "title": name, "position": position}
-        if parameter.default is not parameter.empty:
+        if is_field(parameter.default):
+            if parameter.default.is_required():
+                required.append(name)
+        elif parameter.default is not parameter.empty:
             properties[name]["default"] = jsonable(parameter.default)
         elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             required.append(name)

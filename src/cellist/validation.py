@@ -10,6 +10,7 @@ import inspect
 import random
 import typing
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from cellist.exceptions import ParameterTypeError, SignatureMismatchError
@@ -35,8 +36,14 @@ def make_validator(signature: inspect.Signature, fn: Any, owner: str) -> Validat
             annotations = annotations_of(signature, fn)
         checked: dict[str, Any] = {}
         problems: list[str] = []
-        for name, value in parameters.items():
+        for name, given in parameters.items():
+            value = given
             wanted = annotations.get(name, inspect.Parameter.empty)
+            if is_field(given):  # the call gave no argument
+                if given.is_required():
+                    problems.append(f"{name}: Field required")
+                    continue
+                value = given.get_default(call_default_factory=True)
             if (
                 wanted is inspect.Parameter.empty
                 or wanted is Any
@@ -59,10 +66,7 @@ def annotations_of(signature: inspect.Signature, fn: Any) -> dict[str, Any]:
     plain = fn
     while isinstance(plain, functools.partial):
         plain = plain.func
-    try:
-        hints = typing.get_type_hints(plain, include_extras=True)
-    except Exception:
-        hints = {}
+    hints = _hints_of(plain)
     found: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
         wanted = hints.get(name, parameter.annotation)
@@ -73,8 +77,33 @@ def annotations_of(signature: inspect.Signature, fn: Any) -> dict[str, Any]:
                 wanted = tuple[wanted, ...]
             elif parameter.kind is parameter.VAR_KEYWORD:
                 wanted = dict[str, wanted]
+        if is_field(parameter.default):
+            wanted = Any if wanted is parameter.empty else wanted
+            wanted = typing.Annotated[wanted, parameter.default]
         found[name] = wanted
     return found
+
+
+def _hints_of(fn: Any) -> dict[str, Any]:
+    """Return the annotations of a function, text resolved; without those that cannot be."""
+    with suppress(Exception):
+        return typing.get_type_hints(fn, include_extras=True)
+    found: dict[str, Any] = {}
+    for name, text in getattr(fn, "__annotations__", {}).items():
+
+        def alone() -> None: ...
+
+        alone.__annotations__ = {name: text}
+        with suppress(Exception):
+            names = getattr(fn, "__globals__", None)
+            found |= typing.get_type_hints(alone, globalns=names, include_extras=True)
+    return found
+
+
+def is_field(default: Any) -> bool:
+    """Whether a default is a pydantic `Field`, told without importing pydantic."""
+    kind: type = default.__class__
+    return kind.__module__ == "pydantic.fields" and kind.__name__ == "FieldInfo"
 
 
 def _coerce(name: str, value: Any, wanted: Any, problems: list[str]) -> Any:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import pytest
@@ -356,6 +356,49 @@ class TestValidation:
             namespace,
         )
         assert namespace["f"]("5", {"x": 1}) == (5, Model(x=1))
+
+    def test_a_string_annotation_that_cannot_be_resolved_leaves_the_others(self) -> None:
+        namespace: dict[str, Any] = {"flow": flow, "Model": Model}
+        exec("@flow\ndef f(x: 'int', m: 'Model', n: 'Nowhere'):\n    return x, m, n", namespace)
+        assert namespace["f"]("5", {"x": 1}, "6") == (5, Model(x=1), "6")
+
+    @pytest.mark.parametrize(
+        ("hint", "default", "received", "limits"),
+        [
+            (int, lambda: pydantic.Field(default=5, ge=3), 5, True),
+            (int, lambda: pydantic.Field(default_factory=lambda: 4, ge=3), 4, True),
+            (Annotated[int, pydantic.Field(ge=3)], lambda: pydantic.Field(default=7), 7, True),
+            (list[int], lambda: pydantic.Field(default_factory=list), [], False),
+            (inspect.Parameter.empty, lambda: pydantic.Field(default="a"), "a", False),
+        ],
+    )
+    def test_defaults_given_as_fields(
+        self, hint: Any, default: Any, received: Any, limits: bool
+    ) -> None:
+        def f(x: Any = default()) -> Any:  # noqa: B008 - as users write it
+            return Completed(data=[x])
+
+        f.__annotations__ = {} if hint is inspect.Parameter.empty else {"x": hint}
+        made = flow(f)
+        assert made() == [received]
+        assert made.parameters["required"] == []
+        if limits:
+            assert made("9") == [9]
+            with pytest.raises(ParameterTypeError, match="greater than or equal to 3"):
+                made(1)
+
+    def test_a_field_without_a_default_is_required(self) -> None:
+        needed: Any = pydantic.Field(description="d")
+
+        @flow
+        def f(x: int = needed) -> Any:
+            return x
+
+        with pytest.raises(ParameterTypeError, match="x: Field required"):
+            f()
+        assert f(3) == 3
+        assert f.parameters["required"] == ["x"]
+        assert f.parameters["properties"]["x"]["description"] == "d"
 
     def test_arbitrary_types(self) -> None:
         class Odd: ...
