@@ -4,6 +4,7 @@ Who finds a result under a key needs little more than the key; what is made for 
 request that its policy describes the key by, is made when it is asked for.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from cellist.caching.digests import digest_value
@@ -18,7 +19,7 @@ from cellist.persistence import CachePlan
 class Keyed:
     """A call with its key. `key` is `None` if the policy gave none."""
 
-    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key")
+    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key", "notes", "packages")
 
     def __init__(
         self,
@@ -33,17 +34,11 @@ class Keyed:
         self._plan = plan
         self._known = known
         self._request = request
-
-    @property
-    def notes(self) -> tuple[str, ...]:
+        told: Any = known if known is not None else request
+        self.notes: Sequence[str] = told.notes
         """What is to be said of the call whatever comes of it."""
-        return self._known.notes if self._known is not None else tuple(self.request.notes)
-
-    @property
-    def packages(self) -> tuple[tuple[str, str], ...]:
+        self.packages: Sequence[tuple[str, str]] = told.packages
         """The installed libraries that the key is made from, with their exact versions."""
-        known = self._known
-        return known.kept.closure.packages if known is not None else self.request.packages
 
     @property
     def request(self) -> KeyRequest:

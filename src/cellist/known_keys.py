@@ -40,6 +40,8 @@ class Standing(NamedTuple):
     exclude: list[str]
     notes: tuple[str, ...]
     """What is to be said of each call."""
+    packages: tuple[tuple[str, str], ...]
+    """The installed libraries that the code reaches, with their exact versions."""
     fixed: list[Component]
     """The parts of each key besides the arguments."""
     opened: list[Component]
@@ -74,7 +76,7 @@ class KnownKeys:
     def standing(self, fn: Any) -> Standing | None:
         """Return what is known of the task, if the code and all else is what it was."""
         known = self._standing
-        return known if known is not None and self.holds(known, fn) else None
+        return known if known is not None and self._holds(known, fn) else None
 
     def keep(self, known: Standing, call: Call, made: Made) -> None:
         """Keep the key of a call in mind."""
@@ -88,9 +90,11 @@ class KnownKeys:
         `False` says nothing.
         """
         known = self._standing
-        return known is not None and known.kept.closure.digest in closures and self.holds(known, fn)
+        return (
+            known is not None and known.kept.closure.digest in closures and self._holds(known, fn)
+        )
 
-    def holds(self, known: Standing, fn: Any) -> bool:
+    def _holds(self, known: Standing, fn: Any) -> bool:
         """Whether all is as it was; the policy may have been changed as well as the code."""
         inputs = self._inputs
         return (
@@ -113,8 +117,10 @@ class KnownKeys:
             exclude = list(inputs.exclude)
             fixed = [one for one in made.components if one.kind != "argument"]
             opened = request.opened(fixed)
-            known = Standing(kept, versions, inputs.shared, exclude, notes, fixed, opened, {})
-            self._standing = known
+            packages = kept.closure.packages
+            known = self._standing = Standing(
+                kept, versions, inputs.shared, exclude, notes, packages, fixed, opened, {}
+            )
         self.keep(known, call, made)
 
 

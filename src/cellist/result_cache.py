@@ -70,8 +70,7 @@ class Cache:
         """Return the result of a call like earlier ones, if it is in the store; the run says why.
 
         It is what `look_up` would find, without what most hits can do without. `None`: it is to be
-        asked, and goes on from what is known by then. `Err` is an interrupt.
-        Not for coroutines: their loop should not wait for the disk, or for digests.
+        asked, and goes on from here. `Err` is an interrupt. Not for coroutines: a loop cannot wait.
         """
         plan: CachePlan = x.plan.cache
         if plan.keys is None or plan.is_special or x.plan.is_async or self.overruled.refreshes:
@@ -132,7 +131,8 @@ class Cache:
         """Say on the run what it reuses."""
         run, header = x.run, found.header
         run.cache_key = key
-        run.why = reused(header, self._notes(x, call, header))
+        is_said = call.packages  # what most hits go without a call for
+        run.why = reused(header, self._notes(x, call, header) if is_said else tuple(call.notes))
         run.preview = found.preview
         if "hints" in header:
             sentinel.pass_on(x, header["hints"])

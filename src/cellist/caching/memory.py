@@ -79,10 +79,13 @@ class Memory:
 
     def get(self, key: str) -> Entry | None:
         """Return the entry and count it as used."""
-        with self.lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
+        entries = self._entries
+        entry = entries.get(key)
+        if entry is not None:
+            try:
+                entries.move_to_end(key)  # without the lock: each step is one of its own
+            except KeyError:  # it was forgotten meanwhile
+                pass
         return entry
 
     def put(self, entry: Entry) -> None:

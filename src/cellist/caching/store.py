@@ -149,12 +149,13 @@ class ResultStore(Aside):
 
     def count_hit(self, key: str, header: Header) -> None:
         """Count the use of a result."""
-        if not self._uses:
-            self._writer.stay()
+        if key not in self._uses:
+            if not self._uses:
+                self._writer.stay()
+            self.used.add(key)
+        self._uses[key] = self._uses.get(key, 0) + 1
         self._hits += 1
         self._saved += header.get("seconds") or 0.0
-        self._uses[key] = self._uses.get(key, 0) + 1
-        self.used.add(key)
 
     def _undecodable(self, key: str, error: Exception) -> Missing:
         message = undecodable(error)

@@ -5,9 +5,9 @@ reference, so that a watch keeps nothing alive, small immutable data by identity
 by digest, which is taken again each time because data can change in place.
 """
 
-import marshal
 import weakref
 from collections.abc import Callable, Sequence
+from marshal import dumps as marshalled
 from typing import Any, NamedTuple, cast
 
 from cellist.caching.closures import shallow
@@ -106,11 +106,15 @@ def _same_signature(value: Any, signature: Signature | None, above: frozenset[in
     digest, codes, *_ = signature or signature_of(value, "value", shallow)
     labels = [label for label, _ in codes]
     held = [hold(code, None, above) for _, code in codes]
-    plain = _dumped(value) if _is_plain(value) else None
+    plain = marshalled(value, _WITHOUT_REFERENCES) if _is_plain(value) else None
 
     def same(other: Any) -> bool:
-        if plain is not None and _dumped(other) == plain:
-            return True
+        if plain is not None:
+            try:
+                if marshalled(other, _WITHOUT_REFERENCES) == plain:
+                    return True
+            except ValueError:
+                pass
         now = signature_of(other, "value", shallow)
         return (
             now.digest == digest
@@ -137,14 +141,6 @@ def _is_plain(value: object, depth: int = 3) -> bool:
         pairs = cast("dict[object, object]", value)
         items = [*pairs, *pairs.values()]
     return len(items) <= _FEW and all(_is_plain(item, depth - 1) for item in items)
-
-
-def _dumped(value: Any) -> bytes | None:
-    """Return a value as bytes that tell types apart, `None` for what marshal does not know."""
-    try:
-        return marshal.dumps(value, _WITHOUT_REFERENCES)
-    except ValueError:
-        return None
 
 
 def _hold_wrapper(value: object, above: frozenset[int]) -> Check | None:
