@@ -381,4 +381,8 @@ async def _run_async(
         finish(x)
         if guarded:
             x.services.guard.leave(task)
+    if isinstance(outcome, Ok) and not return_state:
+        value: Any = outcome.value
+        if value.__class__ in ATOMS:
+            return value
     return settle(x, outcome, return_state)

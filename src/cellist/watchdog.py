@@ -32,7 +32,7 @@ def waits_for(x: Execution) -> str | None:
 
     Runs that wait for a retry say so by their state.
     """
-    state: Any = x.run.state
+    kind = x.run.state_type  # not `state`: to look must not make an object for each run
     permit = x.permit
     if permit is not None and permit.outcome is None:
         limits = _listed([f"`{limit.name.removeprefix('tag:')}`" for limit in permit.limits])
@@ -41,9 +41,9 @@ def waits_for(x: Execution) -> str | None:
         return f"waits for `{x.waker.flight.holder.run.name}`, which computes the same"
     work: Any = getattr(x.stop, "__self__", None)
     call: Any = getattr(work, "call", None)
-    if state is not None and state.type is RUNNING and isinstance(call, FarCall):
+    if kind is RUNNING and isinstance(call, FarCall):
         return None if call.begun else call.waits
-    if state is not None and state.type is not PENDING:
+    if kind is not None and kind is not PENDING:
         return None
     inputs = [f"`{one.run.name}`" for one in x.waits or () if one.outcome is None]
     if inputs:
@@ -101,7 +101,7 @@ class Watchdog:
         for x in executions:
             number = x.run.number
             reason = waits_for(x)
-            moves.append((number, len(x.run.states)))
+            moves.append((number, len(x.run.entered)))
             if reason is not None:
                 waiting[number] = reason
             if self._told.get(number) != reason:
@@ -130,8 +130,8 @@ class Watchdog:
 
 def _runs_code(x: Execution, waiting: dict[int, str]) -> bool:
     """Whether a task's code may be running: a flow's body waits for its tasks as a rule."""
-    state: Any = x.run.state
-    return x.run.kind == "task" and x.run.number not in waiting and state.type is not PENDING
+    is_task = x.run.kind == "task"
+    return is_task and x.run.number not in waiting and x.run.state_type is not PENDING
 
 
 __all__ = ["Watchdog", "waits_for"]

@@ -68,8 +68,9 @@ def drive(steps: Steps[T], x: Execution | None) -> T:
                 outcome = perform(command, x)
     except StopIteration as stop:
         return stop.value
-    finally:
+    except BaseException:
         steps.close()
+        raise
 
 
 def advance(steps: Steps[Outcome], x: Execution, outcome: Outcome | None) -> Hand | Outcome:
@@ -155,8 +156,9 @@ async def adrive(steps: Steps[T], x: Execution | None) -> T:
                 outcome = Err(error)
     except StopIteration as stop:
         return stop.value
-    finally:
+    except BaseException:
         steps.close()
+        raise
 
 
 async def aperform(command: Command, x: Execution | None) -> Outcome:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from cellist.engine.commands import Err, Outcome, Recorded, Steps
+from cellist.engine.commands import Err, Invoke, Outcome, Recorded, Steps
 from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise
 from cellist.model.runs import FlowRun, Run
@@ -160,12 +160,14 @@ class Wakeable(Protocol):
         ...
 
 
-class Execution:
-    """One run being carried out: its call, its plan, and handles to steer it from outside."""
+class Execution(Invoke):
+    """One run being carried out: its call, its plan, and handles to steer it from outside.
+
+    It is the command to invoke its code, so that none has to be made for each run.
+    """
 
     __slots__ = (
         "__weakref__",
-        "args",
         "asked",
         "began",
         "cache_note",
@@ -174,10 +176,8 @@ class Execution:
         "far",
         "flight",
         "flow",
-        "fn",
         "given",
         "keeping",
-        "kwargs",
         "log_prints",
         "parent",
         "permit",
@@ -194,7 +194,7 @@ class Execution:
         "waker",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - flat for speed: the base's fields are set here as well
         self,
         run: Run,
         definition: Any,
@@ -205,12 +205,14 @@ class Execution:
         flow: "FlowExecution | None",
         services: Any,
     ) -> None:
+        self.fn: Callable[..., Any] = plan.fn  # those of a command, set without another call
+        self.args = args
+        self.kwargs = kwargs
+        self.timeout = plan.timeout
+        self.awaits = plan.is_async
         self.run = run
         self.definition = definition
         self.plan = plan
-        self.fn: Callable[..., Any] = plan.fn
-        self.args = args
-        self.kwargs = kwargs
         self.parent = parent
         self.flow = flow
         self.services = services

@@ -103,11 +103,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                 return (yield from _complete(x, hit.value, Conclusion(COMPLETED, "Cached")))
             x.began = x.services.now()
         while True:
-            outcome = (
-                (yield Invoke(x.fn, x.args, x.kwargs, plan.timeout, plan.is_async))
-                if x.steps is None
-                else (yield from stream(x))
-            )
+            outcome = (yield x) if x.steps is None else (yield from stream(x))
             if (
                 type(outcome) is Ok
                 and not plan.is_flow

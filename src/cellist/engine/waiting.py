@@ -170,7 +170,10 @@ async def settled(promise: Latch) -> None:
             done.set_result(None)
 
     def wake(_: Any) -> None:
-        loop.call_soon_threadsafe(finish)
+        if running_loop() is loop:  # a call through the loop would have to wake it
+            finish()
+        else:
+            loop.call_soon_threadsafe(finish)
 
     promise.on_settled(wake)
     try:
