@@ -83,3 +83,24 @@ def test_instances_of_a_class_of_the_notebook(ready: Kernel) -> None:
             f"(['{state}', True, True], [True, True, True], [101, 102, 102], True)"
         )
         assert ready.run("STEP = 1").error is None
+
+
+LEFT = """
+import os, psutil
+
+def of_ray():
+    for one in psutil.process_iter(["cmdline", "status"]):
+        line = " ".join(one.info["cmdline"] or [])
+        if f"_{os.getpid()}" in line and "/session_" in line and one.info["status"] != "zombie":
+            yield line
+
+list(of_ray())
+"""
+
+
+@pytest.mark.parametrize("ready", ["ray"], indirect=True)
+def test_nothing_of_ray_is_left_when_its_flow_is_over(ready: Kernel) -> None:
+    assert ready.run(CLASS).error is None
+    cell = ready.run("work(1)[0]", timeout=240)
+    assert cell.error is None, cell.traceback
+    assert ready.run(LEFT).result == "[]"

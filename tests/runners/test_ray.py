@@ -3,8 +3,10 @@
 import builtins
 import os
 import socket
+import subprocess
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,3 +160,50 @@ def test_a_worker_that_dies_and_results_that_stay(recorder: Recorder, ray_cluste
         return stays.outcome.reference.is_here  # type: ignore[union-attr] - it is elsewhere
 
     assert f() is False
+
+
+AGENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_processes_that_outlive_a_shutdown_are_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import psutil
+
+    def daemon(of: Path) -> Any:
+        return subprocess.Popen([sys.executable, "-c", AGENT, str(of)], stdout=subprocess.PIPE)
+
+    home = tmp_path / "ray"
+    with daemon(home / "agent.py") as one, daemon(tmp_path / "of_a_task.py") as two:
+        agent, other = (int(process.stdout.readline()) for process in (one, two))
+
+        class Ray:
+            __file__ = str(home / "__init__.py")
+
+            def init(self, **options):
+                return "context"
+
+            def shutdown(self):
+                one.kill()
+                two.kill()
+
+        node = types.SimpleNamespace(
+            all_processes={"raylet": [types.SimpleNamespace(process=each) for each in (one, two)]}
+        )
+        monkeypatch.setitem(sys.modules, "ray", Ray())
+        private = types.SimpleNamespace(_global_node=node)
+        monkeypatch.setitem(sys.modules, "ray._private.worker", private)
+        _, end = start({})
+        end()
+    left = psutil.Process(other)
+    left.kill()
+    until(lambda: not psutil.pid_exists(agent) or _is_dead(psutil.Process(agent)))
+
+
+def _is_dead(process: Any) -> bool:
+    return process.status() == "zombie"  # nobody here can wait for a grandchild

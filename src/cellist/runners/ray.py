@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from cellist.engine.threads import run_in_thread
@@ -45,6 +46,8 @@ def ray() -> Any:
         raise ImportError(message) from error
 
 
+_MOMENT = 1.0
+"""Seconds in which processes of Ray may end by themselves."""
 _STARTS = 3
 _TOO_SLOW = "timed out during startup"
 
@@ -60,7 +63,9 @@ def start(options: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
     plain = builtins.print
 
     def end() -> None:
+        started = _own_processes(package)
         package.shutdown()
+        _end(started)
         bars: Any = sys.modules.get("ray.experimental.tqdm_ray")
         if bars is not None and builtins.print is bars.safe_print:
             builtins.print = plain
@@ -75,6 +80,39 @@ def start(options: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
             if not left or _TOO_SLOW not in str(error):
                 raise
     raise AssertionError  # the last start returns or raises
+
+
+def _own_processes(package: Any) -> list[Any]:
+    """Return the processes of Ray's own that those which were started here have started.
+
+    Ray ends only its children. Theirs, such as its agents, find out when those are gone, which may
+    take a minute. What tasks have started is theirs.
+    """
+    worker: Any = sys.modules.get("ray._private.worker")
+    node = getattr(worker, "_global_node", None)
+    if node is None:
+        return []
+    home = str(Path(package.__file__).parent)
+    found: list[Any] = []
+    with contextlib.suppress(Exception):  # it is not for this that a flow should fail
+        processes: Any = import_module("psutil")  # which Ray brings
+        infos: list[Any] = [one for several in node.all_processes.values() for one in several]
+        for info in infos:
+            for one in processes.Process(info.process.pid).children(recursive=True):
+                line: list[str] = one.cmdline()
+                if any(word.startswith((home, "ray::")) for word in line):
+                    found.append(one)
+    return found
+
+
+def _end(processes: list[Any]) -> None:
+    """End processes that have not ended by themselves within a moment."""
+    if not processes:
+        return
+    _, left = import_module("psutil").wait_procs(processes, timeout=_MOMENT)
+    for one in left:
+        with contextlib.suppress(Exception):  # it has ended by now
+            one.kill()
 
 
 def _check_answers(address: str) -> None:
