@@ -144,7 +144,7 @@ def check_condition(condition: Any, owner: str) -> Callable[..., Any] | None:
     """Return a `retry_condition_fn`. Raises `TypeError` unless it can be called."""
     if condition is not None and not callable(condition):
         kind = type(condition).__name__
-        message = f"Expected `retry_condition_fn` of {owner} to be callable, got {kind}."
+        message = f"Expected `retry_condition_fn` to be callable, got {kind} instead: {owner}."
         raise TypeError(message)
     return condition
 
@@ -153,8 +153,8 @@ def check_run_name(value: Any, option: str, owner: str) -> Any:
     """Return a run-name template or function. Raises `TypeError` for anything else."""
     if value is not None and not isinstance(value, str) and not callable(value):
         message = (
-            f"Expected string or callable for {option!r} of {owner}; "
-            f"got {type(value).__name__} instead."
+            f"Expected string or callable for {option!r}; got {type(value).__name__} instead. "
+            f"Give {owner} a template or a function."
         )
         raise TypeError(message)
     return value

@@ -172,12 +172,12 @@ def test_version_is_on_the_run() -> None:
 
 
 BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"task_run_name": 3}, TypeError, "task_run_name"),
+    ({"task_run_name": 3}, TypeError, "string or callable for 'task_run_name'; got int instead"),
     ({"retries": 2, "retry_delay_seconds": (1, 2)}, TypeError, "retry_delay_seconds"),
     ({"retries": 2, "retry_delay_seconds": "10"}, TypeError, "retry_delay_seconds"),
     ({"retries": 60, "retry_delay_seconds": [1] * 51}, ValueError, "50"),
-    ({"retry_jitter_factor": -0.1}, ValueError, "retry_jitter_factor"),
-    ({"retry_condition_fn": "yes"}, TypeError, "retry_condition_fn"),
+    ({"retry_jitter_factor": -0.1}, ValueError, "`retry_jitter_factor` must be >= 0"),
+    ({"retry_condition_fn": "yes"}, TypeError, "`retry_condition_fn` to be callable, got str"),
     ({"on_running": lambda *_: None}, TypeError, "on_running"),
     ({"on_completion": lambda *_: None}, TypeError, "on_completion"),
     ({"on_failure": lambda *_: None}, TypeError, "on_failure"),

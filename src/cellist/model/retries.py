@@ -71,7 +71,7 @@ def _seconds(value: Any, owner: str) -> float:
 def check_jitter(value: Any, owner: str) -> float | None:
     """Return the jitter factor. Raises `ValueError` if it is negative."""
     if value is not None and value < 0:
-        message = f"`retry_jitter_factor` of {owner} must be >= 0, got {value!r}."
+        message = f"`retry_jitter_factor` must be >= 0, got {value!r} for {owner}."
         raise ValueError(message)
     return value
 
