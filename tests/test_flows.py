@@ -313,7 +313,7 @@ def test_names(recorder: Recorder) -> None:
             flow(name=bad)(lambda: 1)
     with pytest.raises(TypeError, match="Perhaps you meant to call it"):
         flow(name=wrong)(lambda: 1)
-    with pytest.raises(TypeError, match="'flow_run_name' of flow 'my-flow'"):
+    with pytest.raises(TypeError, match=r"'flow_run_name'; got .* flow 'my-flow'"):
         my_flow.with_options(flow_run_name=wrong)
     with pytest.raises(TypeError, match="`task_runner` of flow 'my-flow'"):
         my_flow.with_options(task_runner=wrong)

@@ -1,7 +1,9 @@
 """SPEC 5.1 and 5.3: futures inside of arguments, annotations, and the links that are recorded."""
 
+import copy
 import dataclasses
 import enum
+import pickle
 from collections import OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -329,6 +331,15 @@ class TestAnnotations:
             assert type(made.rewrap(4)) is annotation
             assert made == annotation(3)
         assert quote(3) != opaque(3)
+
+    @pytest.mark.parametrize("annotation", [quote, opaque, unmapped, cellist.allow_failure, freeze])
+    @pytest.mark.parametrize(
+        "again", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))]
+    )
+    def test_copies_are_equal(self, annotation: Any, again: Any) -> None:
+        copied = again(annotation([1]))
+        assert copied == annotation([1])
+        assert type(copied) is annotation
 
     def test_unmapped_is_always_the_value(self) -> None:
         five: Any = unmapped(5)

@@ -14,6 +14,10 @@ class BaseAnnotation(tuple[T], Generic[T]):
         """Wrap a value."""
         return super().__new__(cls, (value,))
 
+    def __getnewargs__(self) -> tuple[T]:
+        """Return what copies and pickles are made from; a tuple would give itself."""
+        return (self.unwrap(),)
+
     def unwrap(self) -> T:
         """Return the bare value."""
         return super().__getitem__(0)
