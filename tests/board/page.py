@@ -47,7 +47,7 @@ async (messages) => {
     }));
     last = performance.now();
   }
-  const at = (list, share) => list.sort((a, b) => a - b)[Math.floor(list.length * share)];
+  const at = (list, share) => list.sort((a, b) => a - b)[Math.ceil(list.length * share) - 1];
   return [at(gaps, 0.5), at(gaps, 0.95), at(work, 0.95), at(work, 0.5)];
 }
 """

@@ -53,6 +53,7 @@ over.set()
 speaker.join()
 """
 """The same work without a board, but with a widget that is sent as much and draws nothing."""
+FRAME = 1000 / 60
 CELLS = [SETUP, FLOW, MANY, ALONE, "'the last cell'"]
 STATE = """() => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
@@ -214,7 +215,10 @@ def test_ten_thousand_real_runs_stay_smooth(notebook, capsys) -> None:
             f"frames with it to without, p95: {ours[1] / alone[1]:.2f}",
             end="",
         )
-    assert ours[0] < 60, "generously: the kernel itself takes one of the processors"
-    assert ours[2] < 30, "generously, too"
+    # The kernel itself takes one of the processors, so frames are compared with those of the same
+    # work beside a widget that draws nothing. At rest half of them come on time.
+    assert rest[0] < 2 * FRAME
+    assert ours[1] < 1.5 * max(alone[1], 2 * FRAME), "late frames are not the board's"
+    assert ours[2] < FRAME / 2, "half of a frame is left for Jupyter"
     assert notebook.errors == []
     assert notebook.outside == []

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { endOf, rowAt } from "../../../src/cellist/board/static/bars.js";
-import { neighbour } from "../../../src/cellist/board/static/graph.js";
+import { neighbour, tiled } from "../../../src/cellist/board/static/graph.js";
 import { lineUp } from "../../../src/cellist/board/static/roving.js";
 import { makeScale } from "../../../src/cellist/board/static/scale.js";
 import { Selection } from "../../../src/cellist/board/static/selection.js";
@@ -85,4 +85,15 @@ test("a view that left the page sleeps when another one of its board comes", () 
   enter("board", view("third", true));
   assert.deepEqual(slept, ["gone"], "once is enough, and what is on the page is left alone");
   leave("board", shown);
+});
+
+test("a few nodes are one block, many are blocks of neighbours that hold them whole", () => {
+  const grid = (/** @type {number} */ count) => ({ w: 200 * count, h: 100,
+    nodes: /** @type {[number, number, number][]} */ (Array.from({ length: count }, (_, i) => [i, 200 * i, 20])), edges: [] });
+  assert.equal(tiled(grid(60), [176, 46]).length, 1);
+  const many = tiled(grid(90), [176, 46]);
+  assert.equal(many.length, 30);
+  assert.deepEqual(many[1].items, [[3, 0, 20], [4, 200, 20], [5, 400, 20]]);
+  assert.equal(many[1].style, "left:595px;top:-5px;width:786px;height:110px");
+  assert.equal(many[29].style, "left:17395px;top:-5px;width:610px;height:110px", "not beyond the drawing");
 });

@@ -316,6 +316,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
     measure() {
       width = lines.clientWidth;
     },
+    height: () => el.offsetHeight + 8,
     get isBehind() {
       return blocks.isBehind;
     },
