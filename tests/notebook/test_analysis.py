@@ -40,8 +40,20 @@ CASES: dict[str, tuple[str, str, str]] = {
     "with that swallows": ("with suppress(E):\n    x = f()\ny = x", "suppress E f x", "x y"),
     "match": (
         "match v:\n    case [a, K.k]:\n        x = a\n    case _:\n        x = 0\ny = x",
-        "v K x",
+        "v K",
         "a x y",
+    ),
+    "match that fits nothing": ("match v:\n    case 1:\n        x = 1\ny = x", "v x", "x y"),
+    "match with a guard": ("match v:\n    case _ if g:\n        x = 1\ny = x", "v g x", "x y"),
+    "match by a name": (
+        "match v:\n    case 1:\n        x = 1\n    case w:\n        x = w\ny = x",
+        "v",
+        "w x y",
+    ),
+    "match by an alternative": (
+        "match v:\n    case 1 | (2 | _) as w:\n        x = w\ny = x",
+        "v",
+        "w x y",
     ),
     "walrus": ("if (n := f(a)) > 1:\n    x = n\ny = n", "f a", "n x y"),
     "walrus not reached": ("a and (n := 1)\nx = n", "a n", "n x"),

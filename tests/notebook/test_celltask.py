@@ -128,8 +128,12 @@ KEPT = {
         "(np.shares_memory(x, y), str(y[0]), e.shape)",
     ),
     "a closed file": (
-        "%%task\nimport os\nwith open(os.devnull) as fh:\n    t = fh.read()",
-        "(fh.closed, type(fh).__name__, t)",
+        "%%task\nimport os\nwith open(os.devnull, encoding='latin-1') as fh:\n    t = fh.read()",
+        "(fh.closed, type(fh).__name__, t, fh.name, fh.mode, fh.encoding)",
+    ),
+    "a closed file of bytes": (
+        "%%task\nimport os\nwith open(os.devnull, 'rb') as fh, open(os.devnull, 'rb', 0) as f: 0",
+        "[(h.closed, type(h).__name__, h.name, h.mode) for h in (fh, f)]",
     ),
     "frames": (
         "%%task\nimport pandas as pd\ndf = pd.DataFrame({'a': [1, 2]})\ndf.a.sum()",
@@ -435,6 +439,13 @@ def test_an_edit_of_the_cell_is_a_miss_and_taking_it_back_a_hit(notebook):
     back = notebook.run("%%task renamed\n# with a comment\nx = (1)\n")
     assert back.state == "Cached"
     assert notebook["x"] == 1
+
+
+def test_a_name_that_comes_to_mean_something_is_told_and_no_edit(notebook):
+    cell = "%%task\ntry:\n    old\nexcept NameError as error:\n    said = str(error)\nsaid"
+    run_all(notebook, cell)
+    assert notebook.run(cell).why == "ran: global `said` is new"
+    assert notebook.run(cell).state == "Cached"
 
 
 def test_a_name_that_the_cell_binds_and_a_helper_reads_is_no_change_in_place(notebook):

@@ -304,8 +304,15 @@ _TRANSPARENT = frozenset({"wrapper method", "wrapper staticmethod", "wrapper cla
 
 
 def _is_own(label: str, target: str | int) -> bool:
-    """Whether an edge has no component of its own, and so belongs to the node's."""
-    return isinstance(target, str) and (label.startswith("inner:") or target[:1] in "@!?")
+    """Whether an edge has no component of its own, and so belongs to the node's.
+
+    A name that means nothing belongs to none: once it does, it has a component.
+    """
+    return (
+        isinstance(target, str)
+        and target != "!missing"
+        and (label.startswith("inner:") or target[:1] in "@!?")
+    )
 
 
 def _identity(value: Any, kind: Kind) -> Any:

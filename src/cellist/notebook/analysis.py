@@ -236,15 +236,17 @@ class _Walk(ExpressionWalk):
 
     _trystar = _try
 
-    def _match(self, node: ast.Match, bound: Bound) -> Bound:
+    def _match(self, node: ast.Match, bound: Bound) -> Bound | None:
         bound = self.expression(node.subject, bound)
-        after: Bound | None = bound  # no case may fit
+        last = node.cases[-1]
+        fits = last.guard is None and _fits_all(last.pattern)
+        after: Bound | None = None if fits else bound
         for case in node.cases:
             inner = self._pattern(case.pattern, bound)
             if case.guard is not None:
                 inner = self.expression(case.guard, inner)
             after = _either(after, self.nested(case.body, inner))
-        return bound if after is None else after
+        return after
 
     def _pattern(self, pattern: ast.pattern, bound: Bound) -> Bound:
         parts = list(ast.walk(pattern))
@@ -309,6 +311,15 @@ class _DefinitionWalk(_Walk):
     def flush(self, bound: Bound) -> None:
         """Let functions wait for ever."""
         del bound
+
+
+def _fits_all(pattern: ast.pattern) -> bool:
+    """Whether a pattern fits any value, as `_` does."""
+    if isinstance(pattern, ast.MatchOr):
+        return any(map(_fits_all, pattern.patterns))
+    if not isinstance(pattern, ast.MatchAs):
+        return False
+    return pattern.pattern is None or _fits_all(pattern.pattern)
 
 
 def _either(one: Bound | None, other: Bound | None) -> Bound | None:

@@ -95,7 +95,7 @@ class Links:
         if kind is ModuleType:
             return ("module", value.__name__)
         if isinstance(value, _FILES) and value.closed:
-            return ("closed file", kind.__name__)
+            return ("closed file", kind.__name__, *_attributes_of_file(value))
         if (kind is FunctionType or isinstance(value, type)) and value.__module__ == self._main:
             return self._link_main(value)
         return None
@@ -154,14 +154,33 @@ def follow(link: Link, inputs: Mapping[str, Any], namespace: Mapping[str, Any]) 
     if kind == "module":
         return import_module(where)
     if kind == "closed file":
-        with open(os.devnull, _MODES.get(where, "r")) as file:  # noqa: PTH123 - a path has no such modes
-            return file
+        return _closed_file(where, *steps)
     if kind == "main":
         return _walk(namespace, where)
     value = inputs[where]
     for how, step in steps:
         value = getattr(value, step) if how == "." else value[step]
     return value
+
+
+def _attributes_of_file(file: Any) -> tuple[Any, str, str]:
+    """Return what a closed file still tells of itself: its name, mode and encoding."""
+    told = [getattr(file, name, "") or "" for name in ("name", "mode", "encoding")]
+    return told[0], str(told[1]), str(told[2])
+
+
+def _closed_file(kind: str, name: Any = "", mode: str = "", encoding: str = "") -> Any:
+    """Return a closed file that tells of itself what another one does."""
+    opened = (mode or _MODES.get(kind, "r")).replace("x", "w")
+    buffering = 0 if kind == "FileIO" else -1
+    with open(os.devnull, opened, buffering, encoding or None) as file:  # noqa: PTH123 - a path has no such modes
+        raw: Any = file
+        for inner in ("buffer", "raw"):
+            raw = getattr(raw, inner, raw)
+        raw.name = name
+        if encoding:
+            cast("Any", file).mode = mode
+    return file
 
 
 def _walk(namespace: Mapping[str, Any], path: str) -> Any:
