@@ -313,3 +313,13 @@ def test_raising() -> None:
         states.raise_state_exception(states.Failed())
     with pytest.raises(ValueError, match="Expected failed"):
         states.get_state_exception(states.Completed(data=1))
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))]
+)
+def test_a_copy_of_a_state_has_its_id_and_all_else(again: Any) -> None:
+    state = states.Completed(message="m", data=[1])
+    copied = again(state)  # before anybody asked for the id
+    assert copied == state
+    assert copied.id == state.id

@@ -273,6 +273,11 @@ class State:
         made.why = self.why
         return made
 
+    def __getstate__(self) -> object:
+        """Return what copies and pickles are made from; they have the id of this state."""
+        self._id = self.id.int
+        return super().__getstate__()
+
     def __eq__(self, other: object) -> bool:
         """Whether all fields but the id are equal."""
         if not isinstance(other, State):
