@@ -78,14 +78,9 @@ _OTHER_READS = frozenset(
 _GLOBAL_WRITES = frozenset({dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]})
 _STORE_NAME = dis.opmap["STORE_NAME"]
 _ON_NAMES = re.compile(
-    b"%b*[%b]"
-    % (
-        re.escape(bytes([dis.EXTENDED_ARG])),
-        re.escape(bytes([_LOAD_GLOBAL, *_OTHER_READS, *_GLOBAL_WRITES, _STORE_NAME])),
-    ),
-    re.DOTALL,
+    b"[%b]" % re.escape(bytes([_LOAD_GLOBAL, *_OTHER_READS, *_GLOBAL_WRITES, _STORE_NAME]))
 )
-"""Instructions that name a global or the like, with what extends their arguments."""
+"""Instructions that name a global or the like."""
 _SET_UP = frozenset({"__name__", "__annotations__"})
 """Names a class body reads of its own accord: for `__module__`, and for what it annotates."""
 
@@ -102,9 +97,11 @@ def global_names(code: CodeType) -> set[str]:
         stored: set[str] = set()
         read: set[str] = set()
         for match in _ON_NAMES.finditer(operations):
-            place, argument = match.end() - 1, 0
-            for byte in arguments[match.start() : place + 1]:  # those before the last extend it
-                argument = argument << 8 | byte
+            place = first = match.start()
+            argument = arguments[place]
+            while first and operations[first - 1] == dis.EXTENDED_ARG:  # it extends the argument
+                first -= 1
+                argument |= arguments[first] << 8 * (place - first)
             operation = operations[place]
             if operation == _LOAD_GLOBAL:  # its lowest bit says that a null is pushed
                 found.add(names[argument >> 1])

@@ -56,6 +56,9 @@ class CodeText(NamedTuple):
     note: str = ""
 
 
+_Codes = dict[tuple[int, str], list[CodeType]]
+"""The code of definitions, by its first line and name."""
+
 _known: dict[int, tuple["weakref.ref[CodeType]", CodeText]] = {}
 _files: dict[str, list["_File"]] = {}
 
@@ -113,16 +116,16 @@ class _File:
         self.filename = filename
         self.lines = lines
         self._shapes: dict[int, Shape] = {}
-        self._units: dict[tuple[int, int], list[CodeType]] = {}
+        self._units: dict[tuple[int, int], _Codes] = {}
         try:
             self.statements = parse("".join(lines)).body
         except SyntaxError:
             self.statements = []  # half-edited: an earlier version may still be the one
+        self._spans = [(_first_line(one), one.end_lineno or 0, one) for one in self.statements]
 
     def definition_of(self, code: CodeType) -> Definition | None:
         """Return the definition that compiles to `code`, None if there is none."""
-        line = code.co_firstlineno
-        statements = [s for s in self.statements if _first_line(s) <= line <= (s.end_lineno or 0)]
+        statements = self._around(code.co_firstlineno)
         units = [*([s] for s in statements), self.statements]
         if len(self.lines) <= _SMALL_FILE:  # then one compilation serves all its definitions
             units.insert(0, units.pop())
@@ -132,17 +135,19 @@ class _File:
                 return node
         return None
 
+    def _around(self, line: int) -> list[ast.stmt]:
+        """Return the statements of the file that a line lies in."""
+        return [one for first, last, one in self._spans if first <= line <= last]
+
     def _match(
         self, code: CodeType, statements: list[ast.stmt], unit: list[ast.stmt]
     ) -> Definition | None:
         if not statements:
             return None
-        candidates = [
-            other
-            for other in self._compiled(unit, code.co_flags & _FUTURES)
-            if other.co_firstlineno == code.co_firstlineno and other.co_name == code.co_name
-        ]
-        same = [other for other in candidates if same_code(code, other)]
+        codes = self._compiled(unit, code.co_flags & _FUTURES)
+        candidates = codes.get((code.co_firstlineno, code.co_name), ())
+        same = [other for other in candidates if code == other]  # most are, and this is fast
+        same = same or [other for other in candidates if same_code(code, other)]
         exact = [other for other in same if other.co_linetable == code.co_linetable]
         if not same:
             return None
@@ -151,24 +156,27 @@ class _File:
             return None
         return nodes[0] if nodes else None
 
-    def _compiled(self, unit: list[ast.stmt], flags: int) -> list[CodeType]:
+    def _compiled(self, unit: list[ast.stmt], flags: int) -> "_Codes":
         key = (id(unit[0]) if unit is not self.statements else 0, flags)
         found = self._units.get(key)
         if found is None:
             found = self._compile(ast.Module(unit, []), flags)
             if found is None and not key[0]:  # a text may be nested deeper than a tree
                 found = self._compile("".join(self.lines), flags)
-            found = self._units[key] = found or []
+            found = self._units[key] = found or {}
         return found
 
-    def _compile(self, source: Any, flags: int) -> list[CodeType] | None:
+    def _compile(self, source: Any, flags: int) -> "_Codes | None":
         """Return the code of all definitions in a source, `None` if it does not compile."""
+        codes: _Codes = {}
         flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # a cell may await; definitions do not care
         try:
             compiled = compile(source, self.filename, "exec", flags, dont_inherit=True)
-            return list(nested(compiled))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
+        for code in nested(compiled):
+            codes.setdefault((code.co_firstlineno, code.co_name), []).append(code)
+        return codes
 
     def shape_at(self, node: Definition) -> Shape:
         """Return the shape of a definition; a cell that is run again defines the same ones."""
@@ -187,11 +195,10 @@ class _File:
     def class_text(self, line: int, name: str) -> str:
         """Return the text of the innermost class of this name around a line."""
         found: ast.ClassDef | None = None
-        for statement in self.statements:
-            if _first_line(statement) <= line <= (statement.end_lineno or 0):
-                for node in ast.walk(statement):
-                    if isinstance(node, ast.ClassDef) and node.name == name:
-                        found = node if node.lineno <= line else found
+        for statement in self._around(line):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.ClassDef) and node.name == name:
+                    found = node if node.lineno <= line else found
         if found is None:
             return ""
         return textwrap.dedent("".join(self.lines[found.lineno - 1 : found.end_lineno]))
@@ -199,10 +206,10 @@ class _File:
 
 def _dedented(text: str) -> str:
     """Return what `textwrap.dedent` does; of text that has no indent only blank lines change."""
-    return textwrap.dedent(text) if text[:1].isspace() else re.sub(_BLANK, "", text)
+    return textwrap.dedent(text) if text[:1].isspace() else _BLANK.sub("\n", text)
 
 
-_BLANK = r"(?m)^[ \t]+$"
+_BLANK = re.compile(r"(?m)\n[ \t]+$")
 
 
 def class_text(code: CodeType, name: str) -> str:

@@ -79,7 +79,7 @@ def _home(name: str, file: object) -> Home:
             return Home(tracked=False, package=top)
         if top in _STANDARD and _is_under(path, _standard_directories()):
             return Home(tracked=False, package=STDLIB)
-        if _INSTALLED_PARTS.intersection(Path(path).parts):
+        if "-packages" in path and _INSTALLED_PARTS.intersection(Path(path).parts):
             return Home(tracked=False, package=top)
         return Home(tracked=not _is_under(path, _standard_directories()), package=top)
     if top in _STANDARD or top.lstrip("_") in _STANDARD:
@@ -95,6 +95,8 @@ def _is_under(path: str, directories: tuple[str, ...]) -> bool:
 
 
 def _absolute(path: str) -> str:
+    if path.startswith("/") and not any(map(path.__contains__, ("//", "/./"))):
+        return path  # as most are; `pathlib` takes longer
     return str(Path.cwd() / path)  # links stay: an environment may link to another's packages
 
 
@@ -124,11 +126,10 @@ def _has_metadata(path: str, name: str) -> bool:
 
     That is so for `pip install --target`; an editable install keeps its metadata elsewhere.
     """
-    file = Path(path)
-    depth = name.count(".") + file.name.startswith("__init__.")
-    if depth >= len(file.parents):
-        return False
-    return name.partition(".")[0] in _tops_installed_in(str(file.parents[depth]))
+    root, file = os.path.split(path)
+    for _ in range(name.count(".") + file.startswith("__init__.")):
+        root = os.path.dirname(root)  # noqa: PTH120 - fast
+    return name.partition(".")[0] in _tops_installed_in(root)
 
 
 @cache
