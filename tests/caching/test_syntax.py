@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cellist.caching.syntax import BodyImport, digest_of, shape_of
+from cellist.caching.syntax import digest_of, shape_of
+from cellist.caching.tree_parts import BodyImport
 
 VECTORS = Path(__file__).with_name("syntax_vectors.json")
 

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from cellist.caching.packages import home_of_module, home_of_path
-from cellist.caching.syntax import BodyImport
+from cellist.caching.tree_parts import BodyImport
 
 
 class _Missing:

@@ -23,8 +23,7 @@ from cellist.caching.body_imports import (
 )
 from cellist.caching.code_text import CodeText
 from cellist.caching.packages import home_of_globals, home_of_module
-from cellist.caching.syntax import BodyImport
-from cellist.caching.tree_parts import Chain
+from cellist.caching.tree_parts import BodyImport, Chain
 
 
 class Part(NamedTuple):
@@ -196,12 +195,13 @@ def cell_value(cell: Any) -> Any:
 
 def function_extras(function: FunctionType, *, defaults: bool) -> Iterator[Part]:
     """Yield what a function carries besides its code: defaults and attributes."""
-    if defaults:
+    given = function.__defaults__ if defaults else None
+    if given:
         code = function.__code__
-        given = function.__defaults__ or ()
         names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
         for name, value in zip(names, given, strict=False):
             yield Part("default", name, value)
+    if defaults:
         for name, value in sorted((function.__kwdefaults__ or {}).items()):
             yield Part("default", name, value)
     for name, value in sorted(function.__dict__.items()):

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, cast
 
 from cellist.caching.quoted import names_in_expression, names_in_query
 from cellist.caching.tree_parts import (
+    WORDS,
+    BodyImport,
     Chain,
     Definition,
     Form,
@@ -45,21 +47,6 @@ _IMPORTERS = frozenset({"import_module", "__import__"})
 _PARAMETERS = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
 _FORMS: dict[type[ast.AST], Form] = {}
 """How nodes of a type are written."""
-
-
-class BodyImport(NamedTuple):
-    """An import inside a body: `bound` names `module`, its top level, or an `attribute` of it."""
-
-    bound: str
-    module: str
-    attribute: str | None = None
-    level: int = 0
-    top: bool = False
-
-    @property
-    def path(self) -> str:
-        """What is imported, as one dotted name."""
-        return "." * self.level + ".".join(filter(None, (self.module, self.attribute)))
 
 
 class Shape(NamedTuple):
@@ -173,6 +160,17 @@ class _Walk:
         kind = type(node)
         self._write(_FORMS.get(kind) or _form_of(kind), node.__dict__, stack)
 
+    def word(self, node: ast.AST, _stack: list[Any]) -> None:
+        """Write a node that has no fields, such as an operator."""
+        self.out.append(WORDS[type(node)])
+
+    def parameter(self, node: ast.arg, stack: list[Any]) -> None:
+        """Write a parameter; most have no annotation."""
+        if node.annotation is None:
+            self.out.append(f"(arg arg=s{len(node.arg)}:{node.arg})")
+        else:
+            self.generic(node, stack)
+
     def fields(self, tag: str, fields: dict[str, Any], stack: list[Any]) -> None:
         """Write a tag and fields."""
         self._write(form(tag, list(fields)), fields, stack)
@@ -225,13 +223,11 @@ class _Walk:
 
     def name(self, node: ast.Name, _stack: list[Any]) -> None:
         """Write a name; the definition's own is told by its place."""
+        name = node.id
         if id(node) not in self._quiet:
-            self.chains.add((node.id,))
-        if isinstance(node.ctx, ast.Store):
-            self._stored.add(node.id)
-        self._write_name(node.id)
-
-    def _write_name(self, name: str) -> None:
+            self.chains.add((name,))
+        if type(node.ctx) is ast.Store:
+            self._stored.add(name)
         self.out.append("(Self)" if name == self.own_name else f"(Name {len(name)}:{name})")
 
     def attribute(self, node: ast.Attribute, stack: list[Any]) -> None:
@@ -244,12 +240,13 @@ class _Walk:
             return
         if id(node) not in self._quiet:
             self.chains.add(chain)
-        for attribute in reversed(chain[1:]):
+        root, *attributes = chain
+        text = "(Self)" if root == self.own_name else f"(Name {len(root)}:{root})"
+        for attribute in attributes:
             if attribute in _READERS:
                 self.reads.add(attribute)
-            self.out.append(f"(Attribute attr={framed(attribute)}value=")
-        self._write_name(chain[0])
-        self.out.append(")" * (len(chain) - 1))
+            text = f"(Attribute attr={len(attribute)}:{attribute}value={text})"
+        self.out.append(text)
 
     def constant(self, node: ast.Constant, _stack: list[Any]) -> None:
         """Write a constant with its type."""
@@ -381,6 +378,8 @@ class _Walk:
 
 
 _SPECIAL: dict[Any, Any] = {
+    **dict.fromkeys(WORDS, _Walk.word),
+    ast.arg: _Walk.parameter,
     ast.Name: _Walk.name,
     ast.Attribute: _Walk.attribute,
     ast.Constant: _Walk.constant,

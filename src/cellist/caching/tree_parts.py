@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 Chain = tuple[str, ...]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -11,6 +11,29 @@ Form = tuple[str, tuple[tuple[str, str, bool], ...]]
 that is written, and by whether it is a list of statements."""
 
 _STATEMENTS = frozenset({"body", "orelse", "finalbody"})
+
+
+WORDS: dict[type[ast.AST], str] = {
+    kind: f"({kind.__name__} )"
+    for group in (ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+    for kind in group.__subclasses__()
+}
+"""What operators are written as."""
+
+
+class BodyImport(NamedTuple):
+    """An import inside a body: `bound` names `module`, its top level, or an `attribute` of it."""
+
+    bound: str
+    module: str
+    attribute: str | None = None
+    level: int = 0
+    top: bool = False
+
+    @property
+    def path(self) -> str:
+        """What is imported, as one dotted name."""
+        return "." * self.level + ".".join(filter(None, (self.module, self.attribute)))
 
 
 def form(tag: str, names: Sequence[str]) -> Form:
@@ -23,10 +46,12 @@ def annotations_of(node: Definition) -> list[Any]:
     """Return the annotations of a signature."""
     arguments = node.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    every += [extra for extra in (arguments.vararg, arguments.kwarg) if extra]
-    found = [argument.annotation for argument in every]
-    found.append(getattr(node, "returns", None))
-    return [annotation for annotation in found if annotation is not None]
+    found = [one.annotation for one in every if one.annotation]
+    found += [
+        one.annotation for one in (arguments.vararg, arguments.kwarg) if one and one.annotation
+    ]
+    returns = None if isinstance(node, ast.Lambda) else node.returns
+    return [*found, returns] if returns else found
 
 
 def docstring_of(node: ast.AST) -> str:
