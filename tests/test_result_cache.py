@@ -278,12 +278,13 @@ def test_result_storage_key() -> None:
     assert t(2, return_state=True).name == "Completed"
 
 
-@pytest.mark.parametrize("expiration", [0.05, timedelta(seconds=0.05)])
-def test_expiration(expiration: Any) -> None:
+@pytest.mark.parametrize("expiration", [600, timedelta(minutes=10)])
+def test_expiration(expiration: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     t = task(lambda n=0: 1, cache_policy=INPUTS, cache_expiration=expiration)
     t()
     assert t(return_state=True).name == "Cached"
-    time.sleep(0.06)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 601)
     state = t(return_state=True)
     assert (state.name, state.why.code) == ("Completed", "expired")
     assert "expired" in str(state.why)
