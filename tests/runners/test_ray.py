@@ -1,6 +1,7 @@
 """What only Ray has: its options, options of tasks, and workers that die."""
 
 import builtins
+import contextlib
 import os
 import socket
 import subprocess
@@ -170,40 +171,51 @@ time.sleep(600)
 """
 
 
+@pytest.mark.parametrize("is_slow", [False, True])
 def test_processes_that_outlive_a_shutdown_are_ended(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_slow: bool
 ) -> None:
+    """Also those of a start that failed, which Ray does not know any more."""
     import psutil
 
-    def daemon(of: Path) -> Any:
-        return subprocess.Popen([sys.executable, "-c", AGENT, str(of)], stdout=subprocess.PIPE)
-
     home = tmp_path / "ray"
-    with daemon(home / "agent.py") as one, daemon(tmp_path / "of_a_task.py") as two:
-        agent, other = (int(process.stdout.readline()) for process in (one, two))
+    daemons: list[Any] = []
+    inner: list[Any] = []
 
-        class Ray:
-            __file__ = str(home / "__init__.py")
+    class Ray:
+        __file__ = str(home / "__init__.py")
+        ended = 0
 
-            def init(self, **options):
-                return "context"
+        def init(self, **options):
+            for of in (home / "daemon", tmp_path / "of_the_user"):
+                command = [sys.executable, "-c", AGENT, str(of)]
+                daemons.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+                inner.append(psutil.Process(int(daemons[-1].stdout.readline())))
+            if is_slow and len(daemons) == 2:
+                raise Exception("The current node timed out during startup.")
+            return "context"
 
-            def shutdown(self):
-                one.kill()
-                two.kill()
+        def shutdown(self):
+            self.ended += 1
+            if not is_slow:
+                daemons[0].kill()
 
-        node = types.SimpleNamespace(
-            all_processes={"raylet": [types.SimpleNamespace(process=each) for each in (one, two)]}
-        )
-        monkeypatch.setitem(sys.modules, "ray", Ray())
-        private = types.SimpleNamespace(_global_node=node)
-        monkeypatch.setitem(sys.modules, "ray._private.worker", private)
+    monkeypatch.setitem(sys.modules, "ray", Ray())
+    try:
         _, end = start({})
         end()
-    left = psutil.Process(other)
-    left.kill()
-    until(lambda: not psutil.pid_exists(agent) or _is_dead(psutil.Process(agent)))
+        until(lambda: all(map(_has_ended, inner[::2])))
+        assert not any(map(_has_ended, inner[1::2]))
+        assert len(inner) == (4 if is_slow else 2)
+        assert daemons[1].poll() is None
+    finally:
+        for one in [*daemons, *inner]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        for one in daemons:
+            one.stdout.close()
+            one.wait()
 
 
-def _is_dead(process: Any) -> bool:
-    return process.status() == "zombie"  # nobody here can wait for a grandchild
+def _has_ended(process: Any) -> bool:
+    return not process.is_running() or process.status() == "zombie"

@@ -62,8 +62,10 @@ def start(options: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
     package = ray()
     plain = builtins.print
 
+    others = _own_processes(package, [])
+
     def end() -> None:
-        started = _own_processes(package)
+        started = _own_processes(package, others)
         package.shutdown()
         _end(started)
         bars: Any = sys.modules.get("ray.experimental.tqdm_ray")
@@ -82,27 +84,29 @@ def start(options: dict[str, Any]) -> tuple[Any, Callable[[], object]]:
     raise AssertionError  # the last start returns or raises
 
 
-def _own_processes(package: Any) -> list[Any]:
-    """Return the processes of Ray's own that those which were started here have started.
+def _own_processes(package: Any, others: list[Any]) -> list[Any]:
+    """Return Ray's own processes that this one has started, without others, and those they have.
 
     Ray ends only its children. Theirs, such as its agents, find out when those are gone, which may
-    take a minute. What tasks have started is theirs.
+    take a minute; and a start that failed leaves all of them. What tasks have started is theirs.
     """
-    worker: Any = sys.modules.get("ray._private.worker")
-    node = getattr(worker, "_global_node", None)
-    if node is None:
-        return []
-    home = str(Path(package.__file__).parent)
     found: list[Any] = []
     with contextlib.suppress(Exception):  # it is not for this that a flow should fail
-        processes: Any = import_module("psutil")  # which Ray brings
-        infos: list[Any] = [one for several in node.all_processes.values() for one in several]
-        for info in infos:
-            for one in processes.Process(info.process.pid).children(recursive=True):
-                line: list[str] = one.cmdline()
-                if any(word.startswith((home, "ray::")) for word in line):
-                    found.append(one)
+        home = str(Path(package.__file__).parent)
+        known = set(others)
+        for child in import_module("psutil").Process().children():  # Ray brings it
+            if child not in known and _is_of(child, home):
+                inner = [one for one in child.children(recursive=True) if _is_of(one, home)]
+                found += [child, *inner]
     return found
+
+
+def _is_of(process: Any, home: str) -> bool:
+    try:
+        line: list[str] = process.cmdline()
+    except Exception:  # it has ended
+        return False
+    return any(word.startswith((home, "ray::")) for word in line)
 
 
 def _end(processes: list[Any]) -> None:
