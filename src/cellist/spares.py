@@ -72,8 +72,8 @@ class _Constants:
             yield one
             for place, name, value in _named(one):
                 if type(value) is FunctionType and home_of_globals(value.__globals__).tracked:
-                    if type(place) is dict:
-                        self._globals.append((place, name, value))
+                    if isinstance(place, dict):
+                        self._globals.append((cast("dict[str, Any]", place), name, value))
                     else:
                         self._cells.append((place, value))
                     if value not in found and len(found) < _MOST_HELPERS:
