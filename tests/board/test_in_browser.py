@@ -185,28 +185,6 @@ def test_a_phone_needs_no_sideways_scrolling_of_the_board(open_board, name):
         assert overflow <= 0
 
 
-def test_little_is_shown_small_once_it_is_over_and_has_room_when_it_is_opened(open_board):
-    live = open_board()
-    flow = live.story.begin(live.story.flow(), 0)
-    for _ in range(20):
-        live.story.complete(live.story.task("only", flow), 1, 2)
-    live.answer()
-    views = live.page.locator(".cellist-views")
-    assert views.bounding_box()["height"] > 280, "others may follow, and nothing below is to move"
-    live.story.enter(flow, 3, COMPLETED)
-    live.deliver()
-    live.deliver()
-    assert views.bounding_box()["height"] < 160
-    assert live.page.locator(".cellist-panel:visible").evaluate(
-        "(panel) => panel.scrollHeight <= panel.clientHeight"
-    )
-    live.tab("List")
-    assert views.bounding_box()["height"] < 160
-    live.page.locator(".cellist-group-line", has_text="only").click()
-    live.deliver()
-    assert views.bounding_box()["height"] > 280
-
-
 def test_hostile_names_are_text(open_board):
     live = open_board()
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"

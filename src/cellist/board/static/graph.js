@@ -11,8 +11,6 @@ import { rove } from "./roving.js";
 const LEAST_SCALE = 0.75;
 /** Of the panel in the stylesheet, above and below. */
 const PADDING = 20;
-/** The height of the panel in the stylesheet. */
-const LARGE = 288;
 /** Nodes up to which all are one block, so that they move smoothly when others come. */
 const FEW = 60;
 /** Of a block of many nodes, in pixels. */
@@ -43,8 +41,6 @@ export function makeGraph(store, selection, open) {
   const places = new Map();
   const blocks = new Blocks(nodes, ([id]) => id, (/** @type {At} */ at) => made.get(at[0]) ?? makeNode(at), updateNode);
   let size = [0, 0];
-  let high = 0;
-  const isSmall = () => el.closest("[data-small]") !== null;
   /** @type {Omit<import("./blocks.js").Block<At>, "version">[]} */
   let tiles = [];
   let drawn = "";
@@ -99,14 +95,13 @@ export function makeGraph(store, selection, open) {
 
   /** @param {import("./types.js").Graph} graph */
   function pick(graph) {
-    const [width, seen] = [(size[0] || 600) - 4, (size[1] || 280) - PADDING];
-    const height = isSmall() ? LARGE - PADDING : seen; // it can grow
+    const [width, height] = [(size[0] || 600) - 4, (size[1] || 280) - PADDING];
     const fitting = (/** @type {import("./types.js").Drawing} */ { w, h }) => Math.min(1, width / w, height / h);
     // the one that is larger when all of it is seen; of two that are not, the one to scroll downwards
     const wide = fitting(graph.wide) >= Math.min(LEAST_SCALE, fitting(graph.tall)) || graph.wide.w <= graph.tall.w;
     const drawing = wide ? graph.wide : graph.tall;
     const scale = Math.max(LEAST_SCALE, Math.min(1, fitting(drawing)));
-    const middle = [width - drawing.w * scale, seen - drawing.h * scale].map((space) => Math.max(0, space / 2));
+    const middle = [width - drawing.w * scale, height - drawing.h * scale].map((space) => Math.max(0, space / 2));
     return { drawing, scale, middle, name: `${wide} ${scale.toFixed(3)} ${middle} ${store.graphVersion}` };
   }
 
@@ -134,7 +129,6 @@ export function makeGraph(store, selection, open) {
     places.clear();
     for (const [id, x, y] of drawing.nodes) places.set(id, [x, y]);
     tiles = tiled(drawing, graph.node);
-    high = drawing.h * scale + PADDING + (graph.more ? 30 : 0);
   }
 
   /** Bring the nodes up to date; one that moves to another block keeps the focus. */
@@ -156,7 +150,6 @@ export function makeGraph(store, selection, open) {
     measure() {
       size = [el.clientWidth, el.parentElement?.clientHeight ?? 0];
     },
-    height: () => high,
     get isBehind() {
       return blocks.isBehind;
     },

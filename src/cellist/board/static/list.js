@@ -316,7 +316,6 @@ export function makeList(store, commands, pane, selection, inks, send) {
     measure() {
       width = lines.clientWidth;
     },
-    height: () => el.offsetHeight + 8,
     get isBehind() {
       return blocks.isBehind;
     },

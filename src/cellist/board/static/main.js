@@ -99,7 +99,6 @@ function start(model, el) {
     for (const painter of tabs.visible()) painter.measure?.();
     header.paint();
     for (const painter of tabs.visible()) painter.paint();
-    if (tabs.fitHeight(!store.goesOn)) repaint();
     mark();
     detail.paint();
     table.paint();
@@ -158,7 +157,6 @@ function start(model, el) {
     cameFrom = "";
     for (const painter of tabs.visible().slice(0, 1)) painter.focus(group);
   });
-  root.addEventListener("click", repaint); // what was opened may need room
   keepKeys(root);
   selection.listeners.add(mark);
   const ident = model.get("ident") ?? "";

@@ -5,8 +5,6 @@
 import { h, setAttr } from "./dom.js";
 
 const WIDE = 1040;
-/** The height of small views in the stylesheet. */
-const SMALL = 152;
 /** Which views each tab shows. */
 const TABS = { Overview: ["Graph", "Timeline"], Graph: ["Graph"], Timeline: ["Timeline"], List: ["List"] };
 /** Which tab stands for one that a width does not have. */
@@ -28,7 +26,6 @@ export function makeTabs(painters, changed) {
   const views = h("div", { class: "cellist-views" }, ...panels);
   let wide = false;
   let current = "Graph";
-  let fitted = false;
 
   const offered = () => tabs.filter((tab) => !tab.hidden);
 
@@ -80,21 +77,6 @@ export function makeTabs(painters, changed) {
       const hidden = current === "Overview" ? !wide : wide && current !== "List";
       if (hidden) current = /** @type {Record<string, string>} */ (INSTEAD)[current];
       show();
-    },
-    /**
-     * Take no more room than what is shown needs: once, when all is over and the cell's result comes below anyway, and
-     * not under somebody's hands. While runs go on nothing below moves, and later it only grows, for what is opened.
-     * @param {boolean} isOver
-     * @returns {boolean}  Whether the height has changed.
-     */
-    fitHeight(isOver) {
-      const isSmall = views.hasAttribute("data-small");
-      if (isOver ? !isSmall && fitted : !isSmall) return false;
-      const fits = isOver && this.visible().every((painter) => painter.height() <= SMALL);
-      const isFree = isSmall || !(views.matches(":hover") || views.contains(document.activeElement));
-      fitted = isOver;
-      setAttr(views, "data-small", fits && isFree ? "" : null);
-      return isSmall !== views.hasAttribute("data-small");
     },
     /** The painters whose views can be seen. */
     visible() {

@@ -13,8 +13,6 @@ import { makeScale } from "./scale.js";
 const GROWTH = 90;
 /** Of a band in the stylesheet, above and below its bars. */
 const AROUND = 5;
-/** What is above and below all bands. */
-const AXIS = 32;
 
 /** @typedef {import("./types.js").Group} Group */
 /** @typedef {{el: HTMLElement, label: HTMLElement, canvas: HTMLCanvasElement,
@@ -172,7 +170,6 @@ export function makeTimeline(store, selection, inks, open) {
     measure() {
       width = axis.clientWidth;
     },
-    height: () => AXIS + [...store.groups.values()].reduce((sum, group) => sum + (group.lanes ? heightOf(group) + AROUND : 0), 0),
     get isBehind() {
       return blocks.isBehind;
     },

@@ -153,7 +153,6 @@
  * @property {HTMLElement} el
  * @property {() => void} [measure]  Look how large it is; before anything is written, or all would be laid out twice.
  * @property {() => void} paint  Draw what the store holds.
- * @property {() => number} height  How high it is when all of it is seen, in pixels.
  * @property {boolean} [isBehind]  Whether something out of sight was left for a later frame.
  * @property {(now: number) => void} tick  Move what moves with time.
  * @property {() => void} mark  Show what is marked.
