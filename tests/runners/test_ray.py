@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from cellist import flow, task
 from cellist.cache_policies import NO_CACHE
 from cellist.exceptions import ConfigurationError, CrashedRun
 from cellist.ray import RayTaskRunner, remote_options
-from cellist.runners.ray import start
+from cellist.runners.ray import InOrder, start
 from tests.runners.contract import until
 from tests.sessions import Recorder, names
 
@@ -30,6 +31,16 @@ def test_options() -> None:
     assert runner.duplicate() == runner != RayTaskRunner()
     with pytest.raises(ValueError, match="not both"):
         RayTaskRunner("auto", {"address": "auto"})
+
+
+@pytest.mark.parametrize("arrival", list(itertools.permutations(range(4))))
+def test_messages_that_overtake_others_wait_for_them(arrival: tuple[int, ...]) -> None:
+    """A loop that was told to have done none after three looked as if it stood still."""
+    order = InOrder()
+    heard = [one for place in arrival for one in order.take(7, place, f"message {place}")]
+    assert heard == [f"message {place}" for place in range(4)]
+    assert list(order.take(8, 1, "of another")) == []
+    assert list(order.take(8, 0, "before it")) == ["before it", "of another"]
 
 
 def test_without_the_package(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

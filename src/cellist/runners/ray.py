@@ -9,12 +9,13 @@ import builtins
 import contextlib
 import contextvars
 import functools
+import itertools
 import logging
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,27 @@ class Mailbox:
         return taken
 
 
+class InOrder:
+    """Gives messages back in the order in which their senders have sent them.
+
+    What is asked of an actor that is only starting may begin there in any order.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}
+        self._early: dict[int, dict[int, Any]] = {}
+
+    def take(self, sender: int, place: int, message: Any) -> Iterator[Any]:
+        """Take the message that a sender has sent at a place; yield those whose turn has come."""
+        early = self._early.setdefault(sender, {})
+        early[place] = message
+        while (at := self._next.get(sender, 0)) in early:
+            self._next[sender] = at + 1
+            yield early.pop(at)
+        if not early:
+            del self._early[sender]
+
+
 @functools.cache
 def _mailbox(name: str) -> Any:
     """Return the mailbox of a pool; a moment after it was made Ray may not know its name yet."""
@@ -195,9 +217,10 @@ def carry_out_on_ray(
 
     A result that is among what to know of it is not returned once more.
     """
+    sender, places = new_id(), itertools.count()
 
     def send(message: tuple[Any, ...]) -> None:
-        _mailbox(mailbox).put.remote((number, *message))
+        _mailbox(mailbox).put.remote((number, sender, next(places), message))
 
     try:
         place = far_side.place()
@@ -229,6 +252,7 @@ class RayPool(ClusterPool):
         self._name = f"cellist-{new_id():x}"
         self._functions: dict[str, Any] = {}
         self._is_left = False
+        self._order = InOrder()
 
     def join(self) -> None:
         """Connect this process, and listen to what workers say."""
@@ -249,8 +273,11 @@ class RayPool(ClusterPool):
                     for call in list(self.calls.values()):
                         call.lost("Ray's mailbox of this flow is gone")
                 return
-            for number, *message in messages:
-                self.hear(number, message)
+            for number, sender, place, message in messages:
+                for one in self._order.take(sender, place, message):
+                    self.hear(number, one)
+            if not self.calls:
+                self._order = InOrder()
             if self._is_left:
                 return
 
@@ -308,7 +335,7 @@ class RayPool(ClusterPool):
         """Stop listening, and shut Ray down if it was started for this."""
         self._is_left = True
         with contextlib.suppress(Exception):
-            self._mailbox.put.remote((_NOBODY, "closed"))
+            self._mailbox.put.remote((_NOBODY, 0, 0, ("closed",)))
             self._listener.join(_PATIENCE)  # Ray ends the process if it is asked after a shutdown
             self._ray.kill(self._mailbox)
         self._at_close()
