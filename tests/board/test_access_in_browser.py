@@ -140,7 +140,7 @@ def test_canvases_follow_a_change_of_theme(open_board):
         .find((band) => band.textContent.includes("fetch")).querySelector("canvas");
       return [...canvas.getContext("2d").getImageData(8, 8, 1, 1).data].slice(0, 3).join();
     }"""
-    assert live.page.evaluate(colour) == "23,122,82"
+    live.page.wait_for_function(f"() => ({colour})() === '23,122,82'", timeout=5000)
     live.page.evaluate("() => document.body.setAttribute('data-jp-theme-light', 'false')")
     live.page.wait_for_function(f"() => ({colour})() === '82,201,148'", timeout=5000)
 
