@@ -118,6 +118,34 @@ def test_a_run_that_outlives_its_cell_is_followed_to_its_end(feed):
     assert "running" not in shown.screen.records[-1]
 
 
+@pytest.mark.parametrize("end", ["close", "a final frame"])
+def test_what_was_put_off_is_said_at_the_end(monkeypatch, end):
+    monkeypatch.setattr(live_module, "FACTS_EVERY", 1000.0)
+    screen = Screen()
+    board = Board("crawl", control=lambda action, run: None, ui="widget", screen=screen)
+    board.show()
+    assert screen.receive is not None
+    screen.receive({"kind": "hello"})  # from now on there are patches only
+    story = Story(lambda event: board.apply([event]))
+    for seconds in (1, 2, 3):
+        run = story.task("fetch")
+        run.why = Reason("miss", "first", "ran: nothing kept yet")
+        story.complete(run, 0, seconds)
+        board.frame()  # the facts of the second and the third are put off
+    assert not board.active
+    if end == "close":
+        board.close()
+    else:
+        board.frame(final=True)
+    whys = [
+        group["why"]
+        for message in screen.of_kind("patch")
+        for group in message.get("groups", ())
+        if "why" in group
+    ]
+    assert whys == ["ran: nothing kept yet", "ran: nothing kept yet (×3)"]
+
+
 def test_finish_of_an_unknown_cell_is_nothing(feed):
     feed.finish(Cell("never seen"))
 

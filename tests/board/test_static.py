@@ -76,7 +76,7 @@ def test_the_module_is_small(capsys):
             f"\n  a saved widget carries {sizes[0]:,} bytes of script, {sizes[1]:,} of styles",
             end="",
         )
-    assert sum(sizes) < 82_000
+    assert sum(sizes) < 80_000
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -224,7 +224,7 @@ class Board:
             if view.counts_on and now >= self._next_tick:
                 self._next_tick = now + TICK
                 view.tick()
-            if view.is_stale or (view.has_put_off and now >= self._next_facts):
+            if view.is_stale or (view.has_put_off and (final or now >= self._next_facts)):
                 self._record_stale = True
                 self._snapshot_stale = self.ui == "widget"
                 self._send_changes(view, now, at_once=final)

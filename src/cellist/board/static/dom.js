@@ -61,6 +61,15 @@ export function setAttr(el, name, value) {
 }
 
 /**
+ * Mark what is pointed at or open, or take the mark away.
+ * @param {Element | undefined} el  Nothing, where it is not on the page.
+ * @param {boolean} is
+ */
+export function setMarked(el, is) {
+  el?.toggleAttribute("data-marked", is);
+}
+
+/**
  * Keep one child per item, in the order of the items, making and removing as needed.
  * @template T
  * @param {Element} parent

@@ -4,7 +4,7 @@
 
 import { makeArc, paintArc } from "./arc.js";
 import { Blocks, newest } from "./blocks.js";
-import { h, keyed, s, setAttr, setText } from "./dom.js";
+import { h, keyed, s, setAttr, setMarked, setText } from "./dom.js";
 import { showDone } from "./progress.js";
 import { rove } from "./roving.js";
 
@@ -73,7 +73,7 @@ export function makeGraph(store, selection, open) {
   function updateNode(place, [id, x, y]) {
     const transform = `translate(${x}px, ${y}px)`;
     if (place.style.transform !== transform) place.style.transform = transform;
-    setAttr(place, "data-marked", id === selection.group ? "" : null);
+    setMarked(place, id === selection.group);
     fill(place);
   }
 
@@ -156,12 +156,12 @@ export function makeGraph(store, selection, open) {
     tick() {},
     mark() {
       if (marked === selection.group) return;
-      made.get(marked)?.removeAttribute("data-marked");
+      setMarked(made.get(marked), false);
       marked = selection.group;
-      made.get(marked)?.setAttribute("data-marked", "");
+      setMarked(made.get(marked), true);
       for (const line of lines.values()) {
         const ends = (line.getAttribute("data-ends") ?? "").split(" ");
-        setAttr(line, "data-marked", ends.includes(String(marked)) ? "" : null);
+        setMarked(line, ends.includes(String(marked)));
       }
     },
     focus(group) {

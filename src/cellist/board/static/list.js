@@ -4,7 +4,7 @@
 
 import { Blocks, inBlocks } from "./blocks.js";
 import { groupButtons } from "./cards.js";
-import { h, keyed, setAttr, setText } from "./dom.js";
+import { h, keyed, setAttr, setMarked, setText } from "./dom.js";
 import { Filter } from "./filter.js";
 import { Finder } from "./finder.js";
 import { makeGrid } from "./grid.js";
@@ -215,7 +215,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
     setAttr(why, "class", `cellist-cell-why${error ? " is-error" : ""}`);
     setAttr(why, "title", error ?? group.why);
     groupButtons(part.buttons, group, store, commands);
-    setAttr(part.line, "data-marked", group.id === selection.group ? "" : null);
+    setMarked(part.line, group.id === selection.group);
     if (isOpen && !part.body) part.el.append((part.body = makeBody(group.id)).el);
     if (part.body) part.body.el.hidden = !isOpen;
     if (part.body && isOpen) paintBody(part.body, group, fitting);
@@ -345,14 +345,12 @@ export function makeList(store, commands, pane, selection, inks, send) {
       finder.stop();
     },
     mark() {
-      for (const id of new Set([marked, selection.group])) {
-        const part = parts.get(id);
-        if (part) setAttr(part.line, "data-marked", id === selection.group ? "" : null);
-      }
+      setMarked(parts.get(marked)?.line, false);
       marked = selection.group;
+      setMarked(parts.get(marked)?.line, true);
       for (const { body } of parts.values()) {
         if (!body || body.el.hidden) continue;
-        for (const [run, row] of body.known) setAttr(row, "data-marked", run === selection.run ? "" : null);
+        for (const [run, row] of body.known) setMarked(row, run === selection.run);
         body.grid.mark();
       }
     },

@@ -4,7 +4,7 @@
 
 import { PACE_HEIGHT, paintBars, paintFolds, paintPace, rowAt } from "./bars.js";
 import { Blocks, inBlocks } from "./blocks.js";
-import { h, setAttr, setText } from "./dom.js";
+import { h, setAttr, setMarked, setText } from "./dom.js";
 import { number } from "./numbers.js";
 import { lineUp, rove } from "./roving.js";
 import { makeScale } from "./scale.js";
@@ -104,7 +104,7 @@ export function makeTimeline(store, selection, inks, open) {
     const band = parts.get(group.id);
     if (!band) return;
     band.group = group;
-    setAttr(el, "data-marked", group.id === selection.group ? "" : null);
+    setMarked(el, group.id === selection.group);
     name(band);
   }
 
@@ -179,13 +179,9 @@ export function makeTimeline(store, selection, inks, open) {
       drawAll(now);
     },
     mark() {
-      if (marked !== selection.group) {
-        for (const id of [marked, selection.group]) {
-          const band = parts.get(id);
-          if (band) setAttr(band.el, "data-marked", id === selection.group ? "" : null);
-        }
-        marked = selection.group;
-      }
+      setMarked(parts.get(marked)?.el, false);
+      marked = selection.group;
+      setMarked(parts.get(marked)?.el, true);
       drawAll(store.now());
     },
     focus(group) {
