@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 from jupyter_client.manager import KernelManager
 
 
@@ -56,20 +57,18 @@ class Kernel:
         self,
         code: str,
         *,
-        interrupt_after: float | None = None,
-        timeout: float = 60,
+        interrupt_when: Callable[[], bool] | None = None,
+        timeout: float = 100,
         cell_id: str | None = None,
     ) -> Cell:
-        """Run a cell and return what came back; `interrupt_after` presses stop meanwhile.
+        """Run a cell and return what came back.
 
+        `interrupt_when` presses stop as soon as the cell has begun and this is so; the seconds
+        are counted from there.
         `cell_id` is the id of a cell, which tells the kernel that a front end shows what it does.
         """
         begin = time.monotonic()
         sent = self._send(code, cell_id)
-        if interrupt_after is not None:
-            time.sleep(interrupt_after)
-            self.manager.interrupt_kernel()
-            begin = time.monotonic()
         cell = Cell()
         while True:
             try:
@@ -86,6 +85,12 @@ class Kernel:
                 continue
             if kind == "status" and content["execution_state"] == "idle":
                 break
+            if kind == "execute_input" and interrupt_when is not None:
+                end = time.monotonic() + timeout
+                while not interrupt_when():
+                    assert time.monotonic() < end, f"not within {timeout} s: {code!r}"
+                self.interrupt()
+                begin = time.monotonic()
             self._take(cell, kind, content)
         cell.seconds = time.monotonic() - begin
         if cell_id is not None:
@@ -102,7 +107,17 @@ class Kernel:
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 20) -> None:
+    def at_rest(self) -> bool:
+        """Whether its main thread sleeps: for half a second, so the cell waits for something."""
+        provisioner: Any = self.manager.provisioner
+        process = psutil.Process(provisioner.pid)
+        for _ in range(10):
+            if process.status() != psutil.STATUS_SLEEPING:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 60) -> None:
         """Take in what comes until a condition holds of it."""
         end = time.monotonic() + timeout
         while not condition():

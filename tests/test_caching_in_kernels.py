@@ -111,10 +111,10 @@ def wanted(n):
 
 wanted(1)
 """,
-        interrupt_after=1.5,
+        interrupt_when=started.at_rest,
     )
     assert cell.error is not None
     assert cell.error[0] in {"KeyboardInterrupt", "CancelledRun"}
-    assert cell.seconds < 5
+    assert cell.seconds < 20
     after = started.run("print(get_session().cache.flights.up)")
     assert after.stdout.strip() == "{}"

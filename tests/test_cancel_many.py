@@ -17,7 +17,7 @@ quick: dict[str, Any] = {"cache_policy": NO_CACHE}
 
 
 def until(ready: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not ready():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.002)
@@ -49,7 +49,7 @@ def test_all_runs_of_a_map_are_cancelled(how: str, recorder: Recorder) -> None:
             "version": work.with_options(retries=3),
         }
         cellist.cancel(given[how])
-        futures.wait(timeout=20)
+        futures.wait(timeout=60)
         return other.submit().result()
 
     assert crawl() == 1
@@ -83,10 +83,10 @@ def test_a_direct_call_that_waits_ends_with_the_run_around_it(
     @task
     def slow(x: int) -> int:
         started.set()
-        gate.wait(20)
+        gate.wait(100)
         return x
 
-    @task(retries=1, retry_delay_seconds=60, **quick)
+    @task(retries=1, retry_delay_seconds=600, **quick)
     def flaky() -> None:
         raise ValueError
 
@@ -104,14 +104,12 @@ def test_a_direct_call_that_waits_ends_with_the_run_around_it(
         cellist.limits.set("db", 1)
         with concurrency("db"):
             leader = slow.submit(1)
-            assert started.wait(20)
+            assert started.wait(60)
             future = around.submit()
             until(lambda: future.state.name == "Running")
             time.sleep(0.1)  # it waits by now
-            begin = time.monotonic()
             cellist.cancel(future)
-            assert future.wait(timeout=10) is None
-            assert time.monotonic() - begin < 5
+            future.wait(timeout=50)  # less than what it waits for would take
             assert future.state.is_cancelled()
             gate.set()
             leader.result()

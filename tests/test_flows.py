@@ -212,14 +212,14 @@ def test_validation_of_star_parameters() -> None:
 @pytest.mark.parametrize("way", ["sync", "async"])
 def test_timeout(recorder: Recorder, way: str) -> None:
     f: Any = flow(
-        functools.partial(time.sleep if way == "sync" else asyncio.sleep, 20),
+        functools.partial(time.sleep if way == "sync" else asyncio.sleep, 60),
         name="f",
         timeout_seconds=0.05,
     )
     before = time.monotonic()
     with pytest.raises(FlowRunTimeoutError, match=r"Scope timed out after 0\.05 second\(s\)\."):
         f() if way == "sync" else asyncio.run(f())
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 30
     state = recorder.one("f").states[-1]
     assert (state.name, state.message) == (
         "TimedOut",

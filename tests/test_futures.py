@@ -234,9 +234,9 @@ def test_as_completed_counts_the_unfinished() -> None:
 
 def test_as_completed_of_thousands_is_not_quadratic() -> None:
     futures = double.map(range(3000))
-    before = time.monotonic()
+    before = time.process_time()
     assert len(list(as_completed(futures))) == 3000
-    assert time.monotonic() - before < 5
+    assert time.process_time() - before < 5
 
 
 def test_resolve_futures() -> None:

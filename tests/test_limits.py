@@ -27,7 +27,7 @@ def waiting(recorder: Recorder, name: str, count: int = 1) -> Any:
 
 def until(ready: Any) -> None:
     """Wait for what another thread does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not ready():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.001)

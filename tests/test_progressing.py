@@ -186,10 +186,10 @@ def test_an_item_costs_less_than_a_microsecond(recorder):
 
     @task(cache_policy=NO_CACHE)
     def work(loop):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for _ in loop(items):
             pass
-        return (time.perf_counter() - begin) / len(items)
+        return (time.thread_time() - begin) / len(items)
 
     plain = min(work(iter) for _ in range(3))
     ours = min(work(cellist.progress) for _ in range(3))

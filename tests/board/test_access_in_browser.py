@@ -1,5 +1,7 @@
 """Whether everybody can use the board: axe, forced colours, calm, any width, no jumps."""
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
@@ -140,9 +142,9 @@ def test_canvases_follow_a_change_of_theme(open_board):
         .find((band) => band.textContent.includes("fetch")).querySelector("canvas");
       return [...canvas.getContext("2d").getImageData(8, 8, 1, 1).data].slice(0, 3).join();
     }"""
-    live.page.wait_for_function(f"() => ({colour})() === '23,122,82'", timeout=5000)
+    live.page.wait_for_function(f"() => ({colour})() === '23,122,82'")
     live.page.evaluate("() => document.body.setAttribute('data-jp-theme-light', 'false')")
-    live.page.wait_for_function(f"() => ({colour})() === '82,201,148'", timeout=5000)
+    live.page.wait_for_function(f"() => ({colour})() === '82,201,148'")
 
 
 def test_who_asks_for_calm_gets_no_animation_and_clocks_by_the_second(open_board):
@@ -153,17 +155,17 @@ def test_who_asks_for_calm_gets_no_animation_and_clocks_by_the_second(open_board
     assert live.page.locator(".cellist-place").first.evaluate(
         "(el) => getComputedStyle(el).transitionDuration"
     ) in ("0s", "")
-    texts = live.page.evaluate(
+    texts, seconds = live.page.evaluate(
         """async () => {
-          const seen = new Set();
+          const seen = new Set(), begin = performance.now();
           for (let i = 0; i < 20; i += 1) {
             seen.add(document.querySelector(".cellist-clock").textContent);
             await new Promise((done) => setTimeout(done, 100));
           }
-          return seen.size;
+          return [seen.size, (performance.now() - begin) / 1000];
         }"""
     )
-    assert texts <= 4
+    assert texts <= seconds + 2
 
 
 @pytest.mark.parametrize("width", [360, 600, 1000, 1400, 2000])
@@ -201,10 +203,12 @@ def test_announcements_are_polite_and_rare(open_board):
             .observe(spoken, { childList: true, characterData: true, subtree: true });
         }"""
     )
+    begin = time.monotonic()
     for i in range(20):
         live.story.complete(live.story.task("fetch", flow), i / 4, i / 4 + 0.1)
         live.deliver()
-    assert len(live.page.evaluate("() => window.said")) <= 1, "in these few seconds"
+    said = live.page.evaluate("() => window.said")
+    assert len(said) <= 1 + (time.monotonic() - begin) / 10, "not oftener than every ten seconds"
     live.story.enter(flow, 9, COMPLETED)
     live.deliver()
     expect(spoken).to_have_text("crawl: completed. 20 task runs: 20 completed. It took 9.0 s.")

@@ -257,10 +257,10 @@ def test_values_look_like_what_they_are(value, part):
     ids=lambda value: type(value).__name__,
 )
 def test_no_value_makes_a_large_or_a_slow_preview(value):
-    begin = time.perf_counter()
+    begin = time.thread_time()
     size = len(json.dumps(preview(value)))
     assert size < 120_000
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 def test_an_array_like_a_picture_is_a_picture():

@@ -157,10 +157,10 @@ def test_the_sink_is_cheap_and_keeps_nothing_without_a_board(feed):
     shown = Shown(feed)
     run = shown.story.task("fetch")
     with feed._lock:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for _ in range(10_000):
             feed.sink(run)
-        spent = time.perf_counter() - begin
+        spent = time.thread_time() - begin
         feed._queue.clear()
     assert spent / 10_000 < 2e-6
     feed.finish(shown.cell)

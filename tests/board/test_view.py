@@ -435,9 +435,9 @@ def test_a_frame_costs_what_changed_not_what_there_is(view, story):
     spent = []
     for run in runs[5_000:5_040]:
         story.enter(run, 2, COMPLETED)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         view.changes()
-        spent.append(time.perf_counter() - begin)
+        spent.append(time.thread_time() - begin)
     assert sorted(spent)[20] < 0.002
 
 
@@ -447,9 +447,9 @@ def test_ten_thousand_outermost_runs_cost_no_more(view, story):
     spent = []
     for i, run in enumerate(runs[5_000:5_040]):
         story.enter(run, 20_000 + i, COMPLETED)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         view.changes()
-        spent.append(time.perf_counter() - begin)
+        spent.append(time.thread_time() - begin)
     assert sorted(spent)[20] < 0.002
     assert view.header()["start"] == START // 1_000_000
     assert len(view.header()["cancel"]) == 50

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests import chromium
 
@@ -39,14 +39,27 @@ READY = """() => {
     && document.querySelector(".jp-Notebook .jp-CodeCell") !== null;
 }"""
 RUN = """(index) => {
-  const panel = window.jupyterapp.shell.currentWidget;
-  panel.content.activeCellIndex = index;
-  panel.content.deselectAll();
-  void window.jupyterapp.commands.execute("notebook:run-cell");
+  const { shell, commands } = window.jupyterapp;
+  const { content } = shell.currentWidget;
+  const model = content.widgets[index].model;
+  const turn = {};
+  const run = async () => {
+    for (;;) {
+      content.activeCellIndex = index;
+      content.deselectAll();
+      await commands.execute("notebook:run-cell");
+      if (model.executionCount) break;  // or it was dropped
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    turn.isOver = true;
+  };
+  void run();
+  window.turns = { ...window.turns, [index]: turn };
 }"""
-PROMPT = """(index) => window.jupyterapp.shell.currentWidget.content.widgets[index]
-  .node.querySelector(".jp-InputPrompt")?.textContent"""
-COUNT = "(i) => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount"
+OVER = "(index) => window.turns[index].isOver === true"
+PATIENCE = 60_000  # milliseconds for what takes a moment: a shared machine has long ones
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Notebook:
@@ -74,16 +87,12 @@ class Notebook:
         """Run a cell; with `wait`, to its end.
 
         The kernel drops what is queued behind a cell that fails, and while it fails it looks idle
-        to the page. So a cell that is not to be waited for is run again if it was dropped.
+        to the page. So a cell that was dropped is run again.
         """
         self.page.evaluate(RUN, index)
-        for _ in range(0 if wait else 10):
-            self.page.wait_for_timeout(100)
-            if self.page.evaluate(PROMPT, index) == "[ ]:":
-                self.page.evaluate(RUN, index)
         if wait:
-            self.page.wait_for_function(f"({COUNT})({index}) > 0", timeout=60_000)
-            self.page.wait_for_function(READY, timeout=60_000)
+            self.page.wait_for_function(OVER, arg=index)
+            self.page.wait_for_function(READY)
 
     def cell(self, index: int) -> Any:
         """Return the locator of a code cell."""
@@ -172,7 +181,9 @@ def browser_page(width: int = 1200, height: int = 1000) -> Iterator[Page]:
     with sync_playwright() as player:
         found = player.chromium.launch(executable_path=chromium.find(), args=list(FLAGS))
         try:
-            yield found.new_page(viewport={"width": width, "height": height})
+            page = found.new_page(viewport={"width": width, "height": height})
+            page.context.set_default_timeout(PATIENCE)
+            yield page
         finally:
             found.close()
 

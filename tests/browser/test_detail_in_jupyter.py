@@ -49,7 +49,7 @@ def evil():
 def parse(row):
     return int(row["value"])
 
-@task(retries=2, retry_delay_seconds=[90, 90], cache_policy=NO_CACHE)
+@task(retries=2, retry_delay_seconds=[600, 600], cache_policy=NO_CACHE)
 async def fetch(url):
     if not pathlib.Path("up").exists():
         raise ConnectionError("503 for " + url)
@@ -79,9 +79,9 @@ CELLS = [
     "# the code that was copied",
     "%%flow crawl\nawait fetch.submit('a')",
     "%%flow crawl2\nawait fetch.submit('b')",
-    "%%flow one\nnap.submit(60).result()",
-    "%%flow some\nfutures = nap.map([61, 62, 63])\nfutures.wait()",
-    "%%flow all\nnap.submit(64).result()",
+    "%%flow one\nnap.submit(600).result()",
+    "%%flow some\nfutures = nap.map([601, 602, 603])\nfutures.wait()",
+    "%%flow all\nnap.submit(604).result()",
     "%%flow shaky\nsum(part.map(range(4)).result())",
 ]
 
@@ -113,7 +113,7 @@ def work(notebook: Notebook) -> Path:
 
 def start(notebook: Notebook, index: int) -> None:
     """Run a cell and do not wait; but before, since an error takes queued cells with it."""
-    notebook.page.wait_for_function(READY, timeout=60_000)
+    notebook.page.wait_for_function(READY)
     notebook.run(index, wait=False)
 
 
@@ -132,11 +132,11 @@ def open_run(notebook: Notebook, index: int, name: str):
 
 def test_a_frame_is_a_table_and_its_code_runs_in_a_new_cell(notebook: Notebook) -> None:
     notebook.run(1)
-    expect(board(notebook, 1)).to_contain_text("completed", timeout=20_000)
+    expect(board(notebook, 1)).to_contain_text("completed")
     pane = open_run(notebook, 1, "load")
     table = pane.locator(".cellist-table")
-    expect(table).to_contain_text("<b>Oslo", timeout=20_000)
-    assert table.locator("tbody tr").count() == 10
+    expect(table).to_contain_text("<b>Oslo")
+    expect(table.locator("tbody tr")).to_have_count(10)
     expect(pane).to_contain_text("reading 300")
     pane.get_by_role("button", name="Copy code: Result").click()
     expect(pane.get_by_role("button", name="Copy code: Result")).to_have_text("Copied")
@@ -151,7 +151,7 @@ def test_a_figure_is_drawn_and_a_link_leads_to_where_its_data_came_from(notebook
     pane = open_run(notebook, 1, "plot")
     picture = pane.get_by_role("img", name="figure")
     expect(picture).to_be_visible(timeout=20_000)
-    assert picture.evaluate("(img) => img.complete && img.naturalWidth") > 200
+    assert picture.evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 200
     pane.locator(".cellist-link", has_text="load").first.click()
     expect(pane.locator(".cellist-pane-title")).to_contain_text("load")
     expect(pane.locator(".cellist-table")).to_be_visible(timeout=20_000)
@@ -159,7 +159,7 @@ def test_a_figure_is_drawn_and_a_link_leads_to_where_its_data_came_from(notebook
 
 def test_hostile_names_logs_and_reprs_are_text(notebook: Notebook) -> None:
     pane = open_run(notebook, 1, "evil")
-    expect(pane.locator(".cellist-logs")).to_contain_text(HOSTILE, timeout=20_000)
+    expect(pane.locator(".cellist-logs")).to_contain_text(HOSTILE)
     expect(pane.locator(".cellist-pane-title")).to_contain_text(f"evil {HOSTILE}")
     expect(pane.locator(".cellist-value pre")).to_have_text(HOSTILE)
     assert notebook.page.locator("img[src=x]").count() == 0
@@ -167,11 +167,11 @@ def test_hostile_names_logs_and_reprs_are_text(notebook: Notebook) -> None:
 
 def test_a_failure_leads_to_its_lines_and_its_inputs(notebook: Notebook) -> None:
     card = board(notebook, 1).locator(".cellist-card")
-    assert "ValueError: invalid literal" in card.inner_text()
+    expect(card).to_contain_text("ValueError: invalid literal")
     card.get_by_role("button", name="Traceback").click()
     pane = board(notebook, 1).locator(".cellist-pane")
     frame = pane.locator(".cellist-frames .is-own").last
-    expect(frame).to_contain_text("Cell In[1], line ", timeout=20_000)
+    expect(frame).to_contain_text("Cell In[1], line ")
     expect(frame).to_contain_text('return int(row["value"])')
     expect(frame).to_be_focused()
     card.get_by_role("button", name="Load the inputs").click()
@@ -185,66 +185,64 @@ def test_a_retry_is_brought_forward_from_the_pane(notebook: Notebook) -> None:
     start(notebook, 3)
     live = board(notebook, 3)
     card = live.locator(".cellist-card")
-    expect(card).to_contain_text("attempt 2 of 3 in 1 min", timeout=20_000)
+    expect(card).to_contain_text("attempt 2 of 3 in 9 min")
     expect(card).to_contain_text("ConnectionError: 503 for a")
     card.get_by_role("button", name="Details").click()
     pane = live.locator(".cellist-pane")
     expect(pane.locator(".cellist-frames")).to_contain_text("raise ConnectionError")
     (work(notebook) / "up").touch()
     pane.get_by_role("button", name="Retry now").click()
-    expect(live.locator(".cellist-notice")).to_contain_text("tries again now", timeout=10_000)
-    expect(live.locator(".cellist-word")).to_have_text("completed", timeout=20_000)
-    expect(pane.locator(".cellist-states")).to_contain_text("attempt 2", timeout=20_000)
+    expect(live.locator(".cellist-notice")).to_contain_text("tries again now")
+    expect(live.locator(".cellist-word")).to_have_text("completed")
+    expect(pane.locator(".cellist-states")).to_contain_text("attempt 2")
 
 
 def test_a_retry_is_given_up(notebook: Notebook) -> None:
     (work(notebook) / "up").unlink()
     start(notebook, 4)
     live = board(notebook, 4)
-    expect(live.locator(".cellist-card")).to_contain_text("attempt 2 of 3", timeout=20_000)
+    expect(live.locator(".cellist-card")).to_contain_text("attempt 2 of 3")
     live.locator(".cellist-card").get_by_role("button", name="Give up").click()
-    expect(live.locator(".cellist-word")).to_have_text("failed", timeout=20_000)
+    expect(live.locator(".cellist-word")).to_have_text("failed")
     expect(live.locator(".cellist-card")).to_contain_text("ConnectionError: 503 for b")
 
 
 def test_a_run_is_cancelled_while_a_sync_body_blocks_the_kernel(notebook: Notebook) -> None:
     start(notebook, 5)
     live = board(notebook, 5)
-    expect(live).to_contain_text("1 running", timeout=20_000)
+    expect(live).to_contain_text("1 running")
     pane = open_run(notebook, 5, "nap")
-    expect(pane.locator(".cellist-states")).to_contain_text("running", timeout=10_000)
+    expect(pane.locator(".cellist-states")).to_contain_text("running")
     pane.get_by_role("button", name="Cancel").click()
-    expect(live.locator(".cellist-notice")).to_contain_text("asked to stop", timeout=10_000)
-    expect(pane.locator(".cellist-pane-title")).to_contain_text("cancelled", timeout=20_000)
+    expect(live.locator(".cellist-notice")).to_contain_text("asked to stop")
+    expect(pane.locator(".cellist-pane-title")).to_contain_text("cancelled")
 
 
 def test_a_group_is_cancelled(notebook: Notebook) -> None:
     start(notebook, 6)
     live = board(notebook, 6)
-    expect(live).to_contain_text("3 running", timeout=20_000)
+    expect(live).to_contain_text("3 running")
     live.get_by_role("tab", name="List").click()
     live.get_by_role("button", name="Cancel: all runs of nap").click()
-    expect(live.locator(".cellist-notice")).to_have_text(
-        "Asked to stop: 3 runs of nap.", timeout=10_000
-    )
-    expect(live.locator(".cellist-counts")).to_contain_text("3 cancelled", timeout=20_000)
+    expect(live.locator(".cellist-notice")).to_have_text("Asked to stop: 3 runs of nap.")
+    expect(live.locator(".cellist-counts")).to_contain_text("3 cancelled")
 
 
 def test_a_flow_is_cancelled(notebook: Notebook) -> None:
     start(notebook, 7)
     live = board(notebook, 7)
-    expect(live).to_contain_text("1 running", timeout=20_000)
+    expect(live).to_contain_text("1 running")
     live.locator(".cellist-first").get_by_role("button", name="Cancel").click()
-    expect(live.locator(".cellist-word")).to_have_text("cancelled", timeout=20_000)
+    expect(live.locator(".cellist-word")).to_have_text("cancelled")
 
 
 def test_what_failed_runs_again_below_and_reuses_the_rest(notebook: Notebook) -> None:
     notebook.run(8)
     first = board(notebook, 8)
-    expect(first.locator(".cellist-card")).to_contain_text("part 2 is missing", timeout=20_000)
+    expect(first.locator(".cellist-card")).to_contain_text("part 2 is missing")
     (work(notebook) / "there").touch()
     first.get_by_role("button", name="Retry failed").click()
-    expect(first.locator(".cellist-notice")).to_contain_text("runs again", timeout=10_000)
+    expect(first.locator(".cellist-notice")).to_contain_text("runs again")
     second = notebook.cell(8).locator(".cellist").nth(1)
-    expect(second).to_contain_text("1 completed", timeout=20_000)
+    expect(second).to_contain_text("1 completed")
     expect(second).to_contain_text("3 reused")

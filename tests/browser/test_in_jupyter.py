@@ -26,7 +26,7 @@ from cellist.cache_policies import NO_CACHE
 
 seen = pathlib.Path("seen")
 
-@task(retries=2, retry_delay_seconds=[50, 50])
+@task(retries=2, retry_delay_seconds=[500, 500])
 def fetch(url):
     time.sleep(0.1)
     if url == 3 and not seen.exists():
@@ -51,8 +51,8 @@ CELLS = [
     SETUP,
     "%%flow crawl\npages = fetch.map(range(5))\ntotal(pages)",
     "%%flow crawl\npages = fetch.map(range(5))\ntotal(pages)",
-    "%%flow sleepy\nawait asyncio.gather(doze(60), doze(61))",
-    "%%flow busy\nfuture = nap.submit(60)\nawait future",
+    "%%flow sleepy\nawait asyncio.gather(doze(600), doze(601))",
+    "%%flow busy\nfuture = nap.submit(600)\nawait future",
     "%%flow bad\nnap.submit('<img src=x onerror=alert(1)>').result()",
 ]
 
@@ -78,21 +78,27 @@ def board(notebook: Notebook, index: int):
     return notebook.cell(index).locator(".cellist").first
 
 
+def left(countdown) -> int:
+    """The seconds that a countdown shows."""
+    minutes, seconds = re.findall(r"in (\d+) min (\d+) s", countdown.inner_text())[0]
+    return 60 * int(minutes) + int(seconds)
+
+
 def test_the_board_lives_while_the_cell_runs_and_a_click_brings_a_retry_forward(opened) -> None:
     notebook, *_ = opened
     notebook.run(1, wait=False)
     live = board(notebook, 1)
     expect(live).to_be_visible(timeout=20_000)
-    expect(live).to_contain_text("waiting to retry", timeout=20_000)
+    expect(live).to_contain_text("waiting to retry")
     expect(live).to_contain_text("running")
     countdown = live.locator(".cellist-next")
     expect(countdown).to_contain_text("attempt 2 of 3")
-    first = int(re.findall(r"in (\d+) s", countdown.inner_text())[0])
-    time.sleep(2.2)
-    second = int(re.findall(r"in (\d+) s", countdown.inner_text())[0])
-    assert 1 <= first - second <= 4
+    begin = time.monotonic()
+    first = left(countdown)
+    expect(countdown).not_to_contain_text(f"{first % 60:02d} s")
+    assert 1 <= first - left(countdown) <= time.monotonic() - begin + 2
     live.get_by_role("button", name="Retry now").click()
-    expect(live).to_contain_text("completed", timeout=20_000)
+    expect(live).to_contain_text("completed")
     expect(notebook.cell(1).locator(".jp-OutputArea-executeResult")).to_contain_text("10")
 
 
@@ -100,7 +106,7 @@ def test_the_second_run_says_what_it_reused(opened) -> None:
     notebook, *_ = opened
     notebook.run(2)
     again = board(notebook, 2)
-    expect(again).to_contain_text("6 reused", timeout=20_000)
+    expect(again).to_contain_text("6 reused")
     again.get_by_role("tab", name="List").click()
     expect(again).to_contain_text("reused from")
 
@@ -110,11 +116,9 @@ def test_the_cancel_button_cancels(opened, index: int) -> None:
     notebook, *_ = opened
     notebook.run(index, wait=False)
     live = board(notebook, index)
-    expect(live).to_contain_text("1 running" if index == 4 else "2 running", timeout=20_000)
-    before = time.monotonic()
+    expect(live).to_contain_text("1 running" if index == 4 else "2 running")
     live.get_by_role("button", name="Cancel").first.click()
-    expect(live.locator(".cellist-word")).to_have_text("cancelled", timeout=20_000)
-    assert time.monotonic() - before < 10
+    expect(live.locator(".cellist-word")).to_have_text("cancelled")
     expect(notebook.cell(index).locator(".jp-OutputArea-output").last).to_contain_text("Cancel")
 
 
@@ -122,7 +126,7 @@ def test_hostile_text_is_text(opened) -> None:
     notebook, *_ = opened
     notebook.page.on("dialog", lambda dialog: notebook.errors.append(dialog.message))
     notebook.run(5)
-    expect(board(notebook, 5)).to_contain_text("failed", timeout=20_000)
+    expect(board(notebook, 5)).to_contain_text("failed")
     assert notebook.page.locator("img[src=x]").count() == 0
 
 

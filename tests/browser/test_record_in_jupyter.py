@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.
 
 SETUP = """\
 %load_ext cellist
-import time
+import asyncio, pathlib
 from cellist import task
 from cellist.cache_policies import NO_CACHE
 
@@ -36,9 +36,9 @@ def fetch(n):
     return n
 
 @task(cache_policy=NO_CACHE)
-async def doze(seconds):
-    import asyncio
-    await asyncio.sleep(seconds)
+async def doze(until):
+    while not pathlib.Path(until).exists():
+        await asyncio.sleep(0.05)
 """
 CRAWL = "%%flow crawl\nsum(fetch.map(range(5)).result())"
 TRUST = """() => {
@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     _save(directory / "work" / "state.ipynb", state=True)
     _save(directory / "work" / "bare.ipynb", state=False)
     for name in ("blocked", "reload"):
-        cells = [SETUP, CRAWL, "%%flow doze\nawait doze(8)"]
+        cells = [SETUP, CRAWL, f"%%flow doze\nawait doze('{name}')"]
         write_notebook(directory / "work" / f"{name}.ipynb", cells)
     theme = "dark" if app == "lab" else "light"
     with server(app, directory, theme) as address, browser_page() as page:
@@ -133,7 +133,7 @@ def test_a_saved_notebook_shows_the_record_trusted_or_not_and_after_a_restart(
     expect(notebook.cell(1)).not_to_contain_text("The live board of these runs was here")
     expect_record(notebook, f"{app}-{name}-trusted")
     notebook.page.evaluate(RESTART)
-    notebook.page.wait_for_function(READY, timeout=60_000)
+    notebook.page.wait_for_function(READY)
     expect_record(notebook, f"{app}-{name}-restarted")
     assert notebook.outside == []
 
@@ -146,7 +146,8 @@ def test_without_the_script_of_the_widget_the_record_stands_in_and_says_so(place
     expect(cell.get_by_text("So far: written every few seconds")).to_be_visible(timeout=20_000)
     expect(cell.locator("table").first).to_contain_text("doze")
     _keep(notebook.page, f"{place[0]}-no-script")
-    expect(cell.get_by_text("So far")).to_have_count(0, timeout=20_000)
+    (place[2] / "blocked").touch()
+    expect(cell.get_by_text("So far")).to_have_count(0)
     assert not any(one.is_visible() for one in cell.get_by_text(DEAD).all())
 
 
@@ -156,14 +157,13 @@ def test_a_page_that_is_reloaded_in_mid_run_goes_on(place, open_) -> None:
     notebook.save()
     notebook.run(2, wait=False)
     board = notebook.cell(2).locator(".cellist").first
-    expect(board).to_contain_text("1 running", timeout=20_000)
+    expect(board).to_contain_text("1 running")
     notebook.save()
     notebook.page.reload()
-    notebook.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    notebook.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     again = notebook.cell(2)
-    expect(again).to_contain_text("doze", timeout=20_000)
-    expect(again.locator(".cellist, [data-cellist-static]").first).to_contain_text(
-        "completed", timeout=30_000
-    )
+    expect(again).to_contain_text("doze")
+    (place[2] / "reload").touch()
+    expect(again.locator(".cellist, [data-cellist-static]").first).to_contain_text("completed")
     assert not any(one.is_visible() for one in again.get_by_text(DEAD).all())
     _keep(notebook.page, f"{place[0]}-reloaded")

@@ -252,9 +252,9 @@ def test_deeply_shared_values_take_no_time() -> None:
     value: Any = []
     for _ in range(60):
         value = [value, value]
-    start = time.perf_counter()
+    start = time.thread_time()
     digest_value(value)
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1
 
 
 def test_shared_values_that_refer_to_their_top_take_no_time() -> None:

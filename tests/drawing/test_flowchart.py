@@ -71,9 +71,9 @@ def test_a_chain_reads_across_until_it_is_wider_than_a_page():
 def test_too_many_nodes_are_counted_and_drawn_in_time():
     nodes = tuple(Node(f"step-{i}") for i in range(2000))
     edges = tuple(Edge(a.name, b.name) for a, b in zip(nodes, nodes[7:], strict=False))
-    begin = time.perf_counter()
+    begin = time.thread_time()
     html = flowchart_html(Chart("f", nodes, edges))
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
     assert f"… and {2000 - MAX_NODES:,} more" in html
     assert "<img" not in html  # too large to be there twice; its words stand in for it
     assert "<p>Flow" in html

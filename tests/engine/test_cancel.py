@@ -29,7 +29,7 @@ def test_queued_run_never_starts(recorder: Recorder) -> None:
 
     @task(**quick)
     def hold():
-        gate.wait(10)
+        gate.wait(60)
 
     @task(**quick)
     def never():
@@ -58,7 +58,7 @@ def test_run_parked_on_its_inputs_is_cancelled_at_once(recorder: Recorder) -> No
 
     @task(**quick)
     def hold():
-        gate.wait(10)
+        gate.wait(60)
 
     @task(**quick)
     def after(x):
@@ -88,7 +88,7 @@ def test_run_that_waits_for_a_retry_is_cancelled_at_once(recorder: Recorder) -> 
         while future.state.name != "AwaitingRetry":
             time.sleep(0.001)
         future.cancel()
-        future.wait(5)
+        future.wait(60)
         assert future.state.is_cancelled()
 
     f()
@@ -107,7 +107,7 @@ def test_retry_now_and_give_up(recorder: Recorder) -> None:
             while future.state.name != "AwaitingRetry":
                 time.sleep(0.001)
             recorder.session.find(future.run).waker.wake(word)  # type: ignore[union-attr] - it waits for a retry
-            future.wait(5)
+            future.wait(60)
             assert future.state.name == last
 
     f()
@@ -126,10 +126,10 @@ def test_running_python_code_in_a_thread_is_stopped(recorder: Recorder) -> None:
     @flow
     def f():
         future = endless.submit()
-        assert started.wait(5)
+        assert started.wait(60)
         future.cancel()
         assert future.state.name in {"Cancelling", "Cancelled"}
-        future.wait(10)
+        future.wait(60)
         assert future.state.is_cancelled()
 
     f()
@@ -153,9 +153,9 @@ def test_task_called_inside_a_submitted_task_is_cancelled_alone(recorder: Record
     @flow
     def f():
         future = outer.submit()
-        assert started.wait(5)
+        assert started.wait(60)
         cellist.cancel(recorder.one("inner"))
-        assert future.result(timeout=10) == "went on"
+        assert future.result(timeout=60) == "went on"
 
     f()
     assert names(recorder.one("inner"))[-1] == "Cancelled"
@@ -176,9 +176,9 @@ def test_children_of_a_cancelled_task_are_cancelled_not_crashed(recorder: Record
     @flow
     def f():
         future = outer.submit()
-        assert started.wait(5)
+        assert started.wait(60)
         future.cancel()
-        future.wait(10)
+        future.wait(60)
 
     f()
     assert names(recorder.one("inner"))[-1] == "Cancelled"
@@ -195,9 +195,9 @@ def test_timed_code_in_a_thread_is_stopped_by_a_cancel(recorder: Recorder) -> No
     @flow
     def f():
         future = endless.submit()
-        assert started.wait(5)
+        assert started.wait(60)
         future.cancel()
-        future.wait(10)
+        future.wait(60)
         assert future.state.is_cancelled()
 
     f()
@@ -253,9 +253,9 @@ def test_async_run_on_the_session_loop_is_cancelled_from_a_thread(recorder: Reco
     @flow
     def f():
         future = endless.submit()
-        assert started.wait(5)
+        assert started.wait(60)
         future.cancel()
-        future.wait(5)
+        future.wait(60)
         assert future.state.is_cancelled()
 
     f()
@@ -367,7 +367,7 @@ def test_cancel_of_a_sync_flow_on_the_main_thread(recorder: Recorder) -> None:
     @task(**quick)
     def slow():
         started.set()
-        time.sleep(30)
+        time.sleep(60)
 
     @task(**quick)
     def in_thread():
@@ -379,7 +379,7 @@ def test_cancel_of_a_sync_flow_on_the_main_thread(recorder: Recorder) -> None:
         slow()
 
     def canceller() -> None:
-        started.wait(5)
+        started.wait(60)
         cellist.cancel(recorder.one("f"))
 
     thread = threading.Thread(target=canceller)
@@ -387,14 +387,13 @@ def test_cancel_of_a_sync_flow_on_the_main_thread(recorder: Recorder) -> None:
     before = time.monotonic()
     with pytest.raises(CancelledRun):
         f()
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 30
     thread.join()
     assert names(recorder.one("slow"))[-1] == "Cancelled"
     assert names(recorder.one("f"))[-1] == "Cancelled"
     run = recorder.one("in_thread")
-    for _ in range(1000):
-        if run.is_final:
-            break
+    end = time.monotonic() + 60
+    while not run.is_final and time.monotonic() < end:
         time.sleep(0.005)
     assert names(run)[-1] == "Cancelled"
 
@@ -415,9 +414,9 @@ def test_cancel_of_a_flow_in_a_thread_of_the_users(recorder: Recorder) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(60)
     cellist.cancel(recorder.one("f"))
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(ended) == 1
     assert names(recorder.one("f"))[-1] == "Cancelled"
@@ -430,16 +429,16 @@ def test_what_a_cancelled_run_gave_is_not_kept(recorder: Recorder) -> None:
     def work(x):
         ran.append(x)
         started.set()
-        gate.wait(10)  # blocks in C: does not notice
+        gate.wait(60)  # blocks in C: does not notice
         return x
 
     @flow
     def f():
         future = work.submit(1)
-        started.wait(5)
+        started.wait(60)
         recorder.session.find(future.run).cancelling = True  # asked, and not noticed
         gate.set()
-        future.wait(5)
+        future.wait(60)
         assert future.state.is_cancelled()
         return work(1)
 

@@ -31,9 +31,8 @@ def press_when(ready: Any, times: int = 1) -> threading.Thread:
     """Press stop once something is so, and again until it is noticed."""
 
     def work() -> None:
-        for _ in range(2000):
-            if ready():
-                break
+        end = time.monotonic() + 60
+        while not ready() and time.monotonic() < end:
             time.sleep(0.002)
         time.sleep(0.03)
         for _ in range(times):
@@ -56,7 +55,7 @@ def running(recorder: Recorder, name: str) -> Any:
 def test_stop_during_a_task(recorder: Recorder, start: str, runner: Any) -> None:
     @task(retries=3, **quick)
     def work():
-        for _ in range(2000):
+        for _ in range(6000):
             time.sleep(0.01)
 
     @flow(task_runner=runner)
@@ -67,14 +66,13 @@ def test_stop_during_a_task(recorder: Recorder, start: str, runner: Any) -> None
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         f()
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 30
     thread.join()
     state = recorder.one("f").states[-1]
     assert (state.name, state.message) == ("Cancelled", STOPPED)
     run = recorder.one("work")
-    for _ in range(1000):
-        if run.is_final:
-            break
+    end = time.monotonic() + 60
+    while not run.is_final and time.monotonic() < end:
         time.sleep(0.005)
     assert names(run)[-1] == "Cancelled"
     assert run.run_count == 1
@@ -105,7 +103,7 @@ def test_stop_wakes_an_awaiting_flow(recorder: Recorder) -> None:
     before = time.monotonic()
     with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
         asyncio.run(f())
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 30
     thread.join()
     assert names(recorder.one("f"))[-1] == "Cancelled"
     assert {names(run)[-1] for run in recorder.of("slow")} == {"Cancelled"}

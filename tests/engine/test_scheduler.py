@@ -100,7 +100,7 @@ def test_a_stuck_task_whose_time_is_up_gives_its_place_back(recorder: Recorder) 
 
     @task(timeout_seconds=0.05, **quick)
     def stuck():
-        gate.wait(20)  # blocks in C: cannot be stopped
+        gate.wait(60)  # blocks in C: cannot be stopped
 
     @task(**quick)
     def work(n):
@@ -110,12 +110,12 @@ def test_a_stuck_task_whose_time_is_up_gives_its_place_back(recorder: Recorder) 
     def f():
         first = stuck.submit()
         others = work.map(range(5))
-        first.wait(10)
+        first.wait(60)
         assert first.state.name == "TimedOut"
-        assert others.result(timeout=10) == list(range(5))
+        assert others.result(timeout=60) == list(range(5))
         gate.set()
         # its thread ends without a place; one piece of work at a time is still the rule
-        return work.map(range(5)).result(timeout=10)
+        return work.map(range(5)).result(timeout=60)
 
     assert f() == list(range(5))
 
@@ -125,7 +125,7 @@ def test_a_timed_task_that_waits_for_another_gives_up_in_time(recorder: Recorder
 
     @task(**quick)
     def slow():
-        gate.wait(20)
+        gate.wait(60)
 
     @task(timeout_seconds=0.05, **quick)
     def waits():
@@ -138,10 +138,10 @@ def test_a_timed_task_that_waits_for_another_gives_up_in_time(recorder: Recorder
     @flow(task_runner=one_place())
     def f():
         first = waits.submit()
-        first.wait(10)
+        first.wait(60)
         assert first.state.name == "TimedOut"
         gate.set()
-        return work.map(range(20)).result(timeout=10)
+        return work.map(range(20)).result(timeout=60)
 
     assert f() == list(range(20))
 
@@ -163,8 +163,8 @@ def test_who_wants_its_place_back_gets_it_from_one_that_begins_to_wait(recorder:
     @task(**quick)
     def second():
         inside.set()
-        assert go.wait(20)
-        return futures["first"].result(timeout=20) + 1
+        assert go.wait(60)
+        return futures["first"].result(timeout=60) + 1
 
     @flow(task_runner=one_place())
     def f():
@@ -172,12 +172,12 @@ def test_who_wants_its_place_back_gets_it_from_one_that_begins_to_wait(recorder:
         futures["first"] = first.submit()
         pool: Any = futures["first"].work.pool
         other = second.submit()
-        assert inside.wait(20)  # the first waits, so its place went to the second
+        assert inside.wait(60)  # the first waits, so its place went to the second
         ready.set()
         while not pool._returning:
             time.sleep(0.001)
         go.set()
-        return other.result(timeout=20)
+        return other.result(timeout=60)
 
     assert f() == 2
 
@@ -186,10 +186,10 @@ def test_a_slow_hook_holds_up_nobody_whom_its_run_let_go_on(recorder: Recorder) 
     """The end of the first run wakes the second, in a thread that has a hook to call yet."""
     inside, go, over = threading.Event(), threading.Event(), threading.Event()
 
-    @task(cache_policy=INPUTS, on_completion=[lambda *_: over.wait(20)])
+    @task(cache_policy=INPUTS, on_completion=[lambda *_: over.wait(60)])
     def work(n):
         inside.set()
-        assert go.wait(20)
+        assert go.wait(60)
         return n
 
     waits = task(work.fn, name="waits", cache_policy=INPUTS)
@@ -197,12 +197,12 @@ def test_a_slow_hook_holds_up_nobody_whom_its_run_let_go_on(recorder: Recorder) 
     @flow
     def f():
         first = work.submit(1)
-        assert inside.wait(20)
+        assert inside.wait(60)
         second = waits.submit(1)
         while not any(isinstance(x.waker, Ticket) for x in list(recorder.session.live.values())):
             time.sleep(0.001)
         go.set()
-        assert second.result(timeout=10) == 1
+        assert second.result(timeout=60) == 1
         assert not first.done()
         over.set()
 
@@ -252,8 +252,10 @@ def test_failed_body_drops_what_has_not_started(recorder: Recorder) -> None:
 
     @task(**quick)
     def work(n):
-        time.sleep(0.02)
         ran.append(n)
+        end = time.monotonic() + 60
+        while sum(run.is_final for run in recorder.of("work")) < 49 and time.monotonic() < end:
+            time.sleep(0.005)  # the others are dropped while the first still runs
 
     @flow(task_runner=one_place())
     def f():
@@ -264,7 +266,7 @@ def test_failed_body_drops_what_has_not_started(recorder: Recorder) -> None:
 
     with pytest.raises(ValueError, match="body"):
         f()
-    assert 1 <= len(ran) < 25
+    assert ran == [0]
     ends = {names(run)[-1] for run in recorder.of("work")}
     assert ends == {"Completed", "Cancelled"}
 
@@ -307,7 +309,7 @@ def test_cancel_in_the_very_moment_in_which_a_run_parks(recorder: Recorder) -> N
         while future.run.state_name != "AwaitingRetry":
             pass
         future.cancel()
-        future.wait(5)
+        future.wait(60)
         assert future.state.is_cancelled()
 
 
@@ -319,7 +321,7 @@ def test_input_that_ends_in_the_very_moment_in_which_a_run_parks(recorder: Recor
     @flow
     def f():
         for _ in range(200):
-            assert add.submit(add.submit(add.submit(0))).result(timeout=10) == 3
+            assert add.submit(add.submit(add.submit(0))).result(timeout=60) == 3
 
     f()
 
@@ -334,7 +336,7 @@ def test_task_given_the_future_of_a_run_it_is_part_of(recorder: Recorder) -> Non
 
     @task(**quick)
     def outer():
-        ready.wait(5)
+        ready.wait(60)
         return inner.submit(box["me"]).result()
 
     @flow
@@ -342,7 +344,7 @@ def test_task_given_the_future_of_a_run_it_is_part_of(recorder: Recorder) -> Non
         box["me"] = outer.submit()
         ready.set()
         with pytest.raises(ValueError, match="each would wait for the other"):
-            box["me"].result(timeout=5)
+            box["me"].result(timeout=60)
 
     f()
 

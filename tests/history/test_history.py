@@ -182,7 +182,7 @@ def test_durations_of_completed_runs_are_known(history: History) -> None:
     finish(task_run(history))
     history.flush(5)
     (seconds,) = history.durations("clean")
-    assert 0 < seconds < 5
+    assert 0 < seconds < 60
 
 
 def test_flow_runs_are_compared_by_whether_they_reused_results(history: History) -> None:
@@ -374,7 +374,7 @@ def test_the_queue_keeps_nothing_alive_after_a_batch(history: History) -> None:
     assert len(history.runs(limit=2000)) == 1000
 
 
-def until(is_true, seconds: float = 5.0) -> bool:
+def until(is_true, seconds: float = 60.0) -> bool:
     """Wait until something holds, asking often; whether it came to hold."""
     end = time.monotonic() + seconds
     while not is_true() and time.monotonic() < end:

@@ -27,8 +27,7 @@ async def doze(seconds):
     await asyncio.sleep(seconds)
     return seconds
 """
-SOON = 8.0  # seconds after the press; what is stopped would go on for twenty
-FREE = 2.0  # seconds within which a cell must have run that does not wait for anything
+SOON = 20.0  # seconds after the press; what is stopped would go on for sixty
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,6 @@ def test_prints_displays_and_the_value_belong_to_the_cell_of_the_flow(shared: Ke
         cell_id="late",
     )
     assert cell.error is None
-    assert cell.seconds < FREE
     other = shared.run("print('between'); 'found' in globals()")
     assert (other.stdout, other.result) == ("between\n", "False")
     shared.run("go.set(); asyncio.get_running_loop()")  # the loop the flow runs on
@@ -67,8 +65,7 @@ def test_prints_displays_and_the_value_belong_to_the_cell_of_the_flow(shared: Ke
 def test_an_error_appears_under_the_cell_of_the_flow(shared: Kernel) -> None:
     cell = shared.run("%%flow bad --bg -o h\nawait asyncio.sleep(0.1)\n1 / 0", cell_id="bad")
     assert cell.error is None
-    after = shared.run("await asyncio.wait({asyncio.ensure_future(asyncio.sleep(0.5))})")
-    assert after.error is None
+    shared.wait_for(lambda: cell.error is not None)
     assert cell.error == ("ZeroDivisionError", "division by zero")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", cell.traceback)
     assert "----> 3 1 / 0" in plain
@@ -78,42 +75,44 @@ def test_an_error_appears_under_the_cell_of_the_flow(shared: Kernel) -> None:
 
 
 def test_cells_run_while_the_flow_waits_without_await(shared: Kernel) -> None:
-    shared.run("%%flow waits --bg -o h\nsum(nap.map([2, 2]).result())", cell_id="waits")
+    shared.run(
+        "go = threading.Event()\n@task(cache_policy=NO_CACHE)\ndef hold(n): go.wait(); return n"
+    )
+    shared.run("%%flow waits --bg -o h\nsum(hold.map([2, 2]).result())", cell_id="waits")
     for code in ("6 * 7", "await asyncio.sleep(0.01)\n42"):
         cell = shared.run(code)
         assert cell.result == "42"
-        assert cell.seconds < FREE
     assert state(shared, "h") == "Running"
     refused = shared.run("h.result()")
     assert refused.error is not None
     assert "Use `await` here" in refused.error[1]
-    assert shared.run("await h").result == "4"
+    assert shared.run("go.set()\nawait h").result == "4"
 
 
 FRONT = {
-    "a flow that awaits": "%%flow\nawait asyncio.sleep(20)",
-    "a flow with tasks": "%%flow\nnap.map([20, 21]).result()",
+    "a flow that awaits": "%%flow\nawait asyncio.sleep(60)",
+    "a flow with tasks": "%%flow\nnap.map([60, 61]).result()",
     "code that awaits the flow": "await h",
     "code that blocks for the flow": "h.result()",
-    "other code": "time.sleep(20)",
+    "other code": "time.sleep(60)",
 }
 
 
 @pytest.mark.parametrize("code", FRONT.values(), ids=FRONT.keys())
 def test_stop_concerns_the_cell_in_front(shared: Kernel, code: str) -> None:
-    shared.run("%%flow behind --bg -o h\nawait asyncio.gather(doze(60), doze(61))", cell_id="b")
-    stopped = shared.run(code, interrupt_after=0.7)
+    shared.run("%%flow behind --bg -o h\nawait asyncio.gather(doze(600), doze(601))", cell_id="b")
+    stopped = shared.run(code, interrupt_when=shared.at_rest)
     assert stopped.seconds < SOON
     assert stopped.error is not None
     shared.interrupt()  # with nothing in front
     assert state(shared, "h") == "Running"
     shared.run("h.cancel()")
-    assert "CancelledRun" in (shared.run("type(h.exception(20))").result or "")
+    assert "CancelledRun" in (shared.run("type(h.exception(60))").result or "")
 
 
 def test_stop_ends_a_flow_that_keeps_the_kernel(shared: Kernel) -> None:
     cell = shared.run(
-        "%%flow greedy --bg -o h\nawait asyncio.sleep(0.1)\nnap(20)", cell_id="greedy"
+        "%%flow greedy --bg -o h\nawait asyncio.sleep(0.1)\nnap(60)", cell_id="greedy"
     )
     shared.wait_for(lambda: "does not await" in cell.html)
     shared.interrupt()
@@ -124,11 +123,11 @@ def test_stop_ends_a_flow_that_keeps_the_kernel(shared: Kernel) -> None:
 
 
 def test_a_time_limit_and_a_cancel_end_code_that_does_not_await(shared: Kernel) -> None:
-    shared.run("%%flow late --bg -o h --timeout 0.5\ntime.sleep(20)", cell_id="l")
+    shared.run("%%flow late --bg -o h --timeout 0.5\ntime.sleep(60)", cell_id="l")
     assert shared.run("1").seconds < SOON
     assert state(shared, "h") == "TimedOut"
     shared.run(
-        "%%flow never --bg -o h\nthreading.Timer(0.5, lambda: h.cancel()).start()\ntime.sleep(20)",
+        "%%flow never --bg -o h\nthreading.Timer(0.5, lambda: h.cancel()).start()\ntime.sleep(60)",
         cell_id="n",
     )
     assert shared.run("await asyncio.sleep(0.1)").seconds < SOON
@@ -136,13 +135,13 @@ def test_a_time_limit_and_a_cancel_end_code_that_does_not_await(shared: Kernel) 
 
 
 def test_a_cell_that_is_run_again_shows_the_board_of_the_flow_that_goes_on(shared: Kernel) -> None:
-    first = shared.run("%%flow --bg -o h\nawait asyncio.sleep(60)", cell_id="again")
+    first = shared.run("%%flow --bg -o h\nawait asyncio.sleep(600)", cell_id="again")
     second = shared.run("%%flow --bg\nprint('anew')", cell_id="again")
     assert "still runs, since " in second.stderr
     assert [set(shown) for shown in first.shown[:2]] == [set(shown) for shown in second.shown[:2]]
     assert "anew" not in second.stdout
     shared.run("h.cancel()")
-    assert "CancelledRun" in (shared.run("type(h.exception(20))").result or "")
+    assert "CancelledRun" in (shared.run("type(h.exception(60))").result or "")
     shared.wait_for(lambda: "cancelled" in second.sentence)
 
 
@@ -154,7 +153,7 @@ def test_without_a_front_end_the_cell_waits_and_says_so(shared: Kernel) -> None:
     failed = shared.run("%%flow here --bg\n1 / 0")
     assert failed.error is not None
     assert failed.error[0] == "ZeroDivisionError"
-    stopped = shared.run("%%flow here --bg\nawait asyncio.sleep(20)", interrupt_after=0.7)
+    stopped = shared.run("%%flow here --bg\nawait asyncio.sleep(60)", interrupt_when=shared.at_rest)
     assert stopped.seconds < SOON
     assert stopped.error is not None
 
@@ -163,7 +162,7 @@ def test_a_kernel_that_ends_is_told_in_the_history(tmp_path: Path) -> None:
     env = {"CELLIST_HOME": str(tmp_path / "s"), "CELLIST_SECRET_DIR": str(tmp_path / "k")}
     with kernel(env, str(tmp_path)) as one:
         one.run(SETUP)
-        one.run("%%flow cut --bg\nawait asyncio.sleep(60)", cell_id="cut")
+        one.run("%%flow cut --bg\nawait asyncio.sleep(600)", cell_id="cut")
         one.run("await asyncio.sleep(0.1)")
         one.restart()
         one.run("import cellist")

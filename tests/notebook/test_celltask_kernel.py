@@ -70,12 +70,12 @@ def test_a_hit_after_a_restart_shows_everything_again(tmp_path):
         assert "reused" in (one.run("%cellist why rich").result or "")
 
 
-@pytest.mark.parametrize("body", ["time.sleep(20)", "await asyncio.sleep(20)"])
+@pytest.mark.parametrize("body", ["time.sleep(60)", "await asyncio.sleep(60)"])
 def test_stop_stops_a_cell_and_nothing_is_kept(tmp_path, body):
     with kernel(cwd=str(tmp_path)) as one:
         one.run(SETUP)
-        cell = one.run(f"%%task slow\nx = 1\n{body}\ny = 2", interrupt_after=1.0)
-        assert cell.seconds < 3
+        cell = one.run(f"%%task slow\nx = 1\n{body}\ny = 2", interrupt_when=one.at_rest)
+        assert cell.seconds < 20
         assert cell.error is not None
         assert cell.error[0] == "KeyboardInterrupt"
         assert one.run("6 * 7").result == "42"
@@ -84,7 +84,7 @@ def test_stop_stops_a_cell_and_nothing_is_kept(tmp_path, body):
         late = one.run(f"%%task slow --timeout 0.2\n{body}")
         assert late.error is not None
         assert late.error[0] == "TaskRunTimeoutError"
-        assert late.seconds < 3
+        assert late.seconds < 20
         assert one.run("print('free')").stdout == "free\n"
 
 

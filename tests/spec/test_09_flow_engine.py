@@ -339,7 +339,7 @@ class TestRetries:
 
         f(return_state=True)
         one, two = times.log
-        assert 0.1 <= two - one < 1
+        assert two - one >= 0.1
 
     def test_a_returned_failed_future_is_retried(self) -> None:
         """Q4."""
@@ -599,6 +599,7 @@ class TestNesting:
 
     def test_max_workers_is_the_most_at_once(self) -> None:
         now, most, lock = 0, 0, threading.Lock()
+        together = threading.Barrier(3, timeout=60)
 
         @task(cache_policy=NO_CACHE)
         def t(_: int) -> None:
@@ -606,13 +607,13 @@ class TestNesting:
             with lock:
                 now += 1
                 most = max(most, now)
-            time.sleep(0.005)
+            together.wait()
             with lock:
                 now -= 1
 
         @flow(task_runner=ThreadPoolTaskRunner(max_workers=3))
         def f() -> None:
-            t.map(range(20)).wait()
+            t.map(range(21)).wait()
 
         f()
         assert most == 3

@@ -234,25 +234,25 @@ def test_edits_of_a_cell(name: str, edit: Callable[[str], str], hit: bool) -> No
 
 
 class TestExpiry:
-    def test_expires(self) -> None:
+    def test_expires(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = Calls()
-        t = task(
-            lambda x: calls(), cache_policy=INPUTS, cache_expiration=timedelta(milliseconds=80)
-        )
+        t = task(lambda x: calls(), cache_policy=INPUTS, cache_expiration=timedelta(minutes=8))
         assert (t(1), t(1)) == (1, 1)
-        time.sleep(0.1)
+        clock = time.time
+        monkeypatch.setattr(time, "time", lambda: clock() + 481)
         assert (t(1), t(1)) == (2, 2)
 
-    def test_is_stamped_when_the_result_is_made(self) -> None:
+    def test_is_stamped_when_the_result_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = Calls()
 
         def t(x: int) -> int:
             return calls()
 
-        short = task(t, cache_policy=INPUTS, cache_expiration=timedelta(milliseconds=80))
+        short = task(t, cache_policy=INPUTS, cache_expiration=timedelta(minutes=8))
         long = task(t, cache_policy=INPUTS)
         assert (short(1), long(1)) == (1, 1)
-        time.sleep(0.1)
+        clock = time.time
+        monkeypatch.setattr(time, "time", lambda: clock() + 481)
         assert long(1) == 2
 
     def test_refresh(self) -> None:

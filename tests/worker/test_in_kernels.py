@@ -36,21 +36,28 @@ def test_a_cell_serves_another_kernel_until_it_is_interrupted(two):
     producer, server = two
     queued = producer.run("a, b = double.delay(4), triple.delay(4)")
     assert queued.error is None, queued.traceback
-    cell = server.run("cellist.serve(double, triple)", interrupt_after=3.0)
+
+    def both_are_done() -> bool:
+        found = producer.run("print(a.result(timeout=60), b.result(timeout=60))")
+        assert found.stdout == "8 12\n", found.traceback
+        return True
+
+    cell = server.run("cellist.serve(double, triple)", interrupt_when=both_are_done)
     assert cell.error is None, cell.traceback
-    assert cell.seconds < 12
+    assert cell.seconds < 30
     assert "Task worker stopped" in cell.stderr
-    found = producer.run("print(a.result(timeout=20), b.result(timeout=20))")
-    assert found.stdout == "8 12\n", found.traceback
     assert server.run("1 + 1").result == "2"
 
 
 def test_awaited_in_a_cell(two):
     producer, server = two
     producer.run("a = triple.delay(5)")
-    cell = server.run("await cellist.serve(triple, timeout=2.0)")
-    assert cell.error is None, cell.traceback
-    assert producer.run("print(a.result(timeout=20))").stdout == "15\n"
+    for _ in range(10):  # one turn may be too short on a busy machine
+        cell = server.run("await cellist.serve(triple, timeout=1.0)")
+        assert cell.error is None, cell.traceback
+        if producer.run("a.done()").result == "True":
+            break
+    assert producer.run("print(a.result(timeout=0))").stdout == "15\n"
 
 
 def test_in_the_background_of_the_same_kernel(two):
@@ -58,7 +65,7 @@ def test_in_the_background_of_the_same_kernel(two):
     cell = kernel_.run(
         "from cellist.task_worker import BackgroundWorker\n"
         "with BackgroundWorker(double, triple) as worker:\n"
-        "    print(double.delay(1).result(timeout=20), (await triple.delay(2)))\n"
+        "    print(double.delay(1).result(timeout=60), (await triple.delay(2)))\n"
     )
     assert cell.error is None, cell.traceback
     assert cell.stdout == "2 6\n"
@@ -72,7 +79,7 @@ def test_on_the_kernels_loop_while_a_cell_blocks(two):
         "await asyncio.sleep(0.2)"
     )
     assert started.error is None, started.traceback
-    cell = kernel_.run("print(triple.delay(3).result(timeout=20), double.delay(3).result(20))")
+    cell = kernel_.run("print(triple.delay(3).result(timeout=60), double.delay(3).result(60))")
     assert cell.error is None, cell.traceback
     assert cell.stdout == "9 6\n"
     ended = kernel_.run(
@@ -91,7 +98,7 @@ def test_a_class_of_the_notebook_stays_the_same(two):
         "@task(cache_policy=NO_CACHE)\n"
         "def shift(p):\n    return Point(p.x + 1)\n"
         "with BackgroundWorker(shift):\n"
-        "    found = shift.delay(Point(1)).result(timeout=20)\n"
+        "    found = shift.delay(Point(1)).result(timeout=60)\n"
         "print(type(found) is Point, Point.norm is before, found.x)\n"
     )
     assert cell.stdout == "True True 2\n", cell.traceback
