@@ -35,6 +35,8 @@ def dtype_rule(dtype: Any) -> Rule:
             title = field[2] if len(field) > 2 else None
             tokens += [text(name), integer(field[1]), (yield "", title)]
             tokens.append((yield from dtype_rule(field[0])))
+        if dtype.type.__name__ != "void":  # `np.record`, whose fields are attributes
+            tokens.append(text(dtype.type.__name__))
     elif dtype.subdtype is not None:
         tokens = [(yield "", dtype.subdtype[1]), (yield from dtype_rule(dtype.subdtype[0]))]
     elif dtype.kind == "T":
@@ -143,7 +145,12 @@ def _masked(values: Any) -> Rule:
     fill: Any = values.fill_value
     if values.dtype.kind == "O" and isinstance(fill, np.str_):
         fill = str(fill)  # pickle turns one into the other
-    return node("masked", *tokens, (yield ".fill_value", fill), (yield "", bool(values.hardmask)))
+    elif values.dtype.kind in "SU":
+        fill = np.asarray(fill).astype(values.dtype)[()]  # pickle cuts it to the width
+    tokens += [(yield ".fill_value", fill), (yield "", bool(values.hardmask))]
+    if values.baseclass is not np.ndarray:
+        tokens.append((yield ".baseclass", values.baseclass))
+    return node("masked", *tokens)
 
 
 def _scalar(value: Any) -> Rule:
@@ -248,7 +255,22 @@ def _image(value: Any) -> Rule:
     info = {key: value.info[key] for key in sorted(value.info, key=str)}
     tokens = [(yield "", value.mode), (yield "", value.size), (yield ".palette", colours)]
     tokens += [(yield ".info", info), leaf(b"b", value.tobytes())]
-    return node("image", *tokens, *_frames(value))
+    return node("image", *tokens, *_exif(value), *_frames(value))
+
+
+def _exif(value: Any) -> list[bytes]:
+    """Tokens of what was changed in the notes of the camera since they were read from the file."""
+    notes = value.__dict__.get("_exif")
+    if notes is None or not getattr(notes, "_loaded", True):
+        return []
+    now = notes.tobytes()
+    value._exif = None
+    try:
+        before = value.getexif().tobytes()
+    except Exception:  # the file is closed
+        before = None
+    value._exif = notes
+    return [] if now == before else [node("exif", leaf(b"b", now))]
 
 
 def _tensor(value: Any) -> Rule:

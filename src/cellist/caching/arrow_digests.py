@@ -15,6 +15,8 @@ from cellist.caching.encoding import bulk, head, integer, leaf, node, text
 Rule = Generator[tuple[str, Any], bytes, bytes]
 Handler = Callable[[Any], "bytes | Rule"]
 
+_PUNCTUATION = frozenset(",:<>")
+
 
 def _arrow() -> Any:
     """Return pyarrow as untyped as it is; it is loaded, or polars needs it to be."""
@@ -38,6 +40,8 @@ def _unshown(kind: Any) -> Iterator[bytes]:
         yield from _unshown(kind.value_type)
     for number in range(kind.num_fields):
         field = kind.field(number)
+        if not _PUNCTUATION.isdisjoint(field.name):  # it might read as several fields
+            yield node("named", integer(number), text(field.name))
         if field.metadata:
             pairs = [leaf(b"b", part) for pair in _sorted(field.metadata) or () for part in pair]
             yield node("metadata", integer(number), *pairs)
@@ -202,7 +206,8 @@ def _table(values: Any) -> Rule:
 
 def _field(field: Any) -> Rule:
     told = [text(field.name), text(str(field.type)), integer(field.nullable)]
-    return node("field", *told, (yield "", _sorted(field.metadata)))
+    metadata = yield "", _sorted(field.metadata)
+    return node("field", *told, metadata, *_unshown(field.type))
 
 
 def _schema(schema: Any) -> Rule:
@@ -242,11 +247,35 @@ def _column(values: Any) -> Rule:
     told = (yield "", dtype) if "Enum" in shown else text(shown)
     if dtype != pl.Object:
         try:
-            arrow = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+            arrow = _spelt(values.rechunk()).to_arrow(compat_level=pl.CompatLevel.oldest())
         except ValueError:  # pyarrow's ArrowInvalid: a type Arrow does not have, such as Int128
             return node("column", told, (yield "", values.to_list()))
         return node("column", told, (yield from array_token(arrow)))
     return node("column", told, (yield "", values.to_list()))
+
+
+def _spelt(values: Any) -> Any:
+    """Return a column with the categories within lists and structs as their texts.
+
+    Arrow gets them with the texts of all categories that this process has met.
+    """
+    pl: Any = sys.modules["polars"]
+
+    def plain(dtype: Any) -> Any:
+        if isinstance(dtype, pl.Categorical):
+            return pl.String()
+        if isinstance(dtype, pl.List):
+            return pl.List(plain(dtype.inner))
+        if isinstance(dtype, pl.Array):
+            return pl.Array(plain(dtype.inner), dtype.size)
+        if isinstance(dtype, pl.Struct):
+            return pl.Struct({field.name: plain(field.dtype) for field in dtype.fields})
+        return dtype
+
+    dtype = values.dtype
+    if not dtype.is_nested() or "Categorical" not in str(dtype):
+        return values
+    return values.cast(plain(dtype))
 
 
 def _frame(values: Any) -> Rule:

@@ -7,6 +7,7 @@ index, in a category's order or in `None` against `NaN` are different.
 
 import sys
 from collections.abc import Callable, Generator
+from datetime import UTC
 from importlib import import_module
 from typing import Any
 
@@ -35,11 +36,22 @@ def column(values: Any) -> Rule:
         return (yield from content(values.to_numpy()))
     if isinstance(values, pd.arrays.ArrowStringArray | pd.arrays.ArrowExtensionArray):
         return (yield from _arrow_backed(values))
-    return node("column", text(name), (yield "", np.asarray(values, dtype=object)))
+    kind = yield "", type(values)
+    dtype = yield ".dtype", values.dtype
+    return node("column", kind, dtype, (yield "", np.asarray(values, dtype=object)))
 
 
 def _dates(values: Any) -> Rule:
-    return node("dates", (yield from content(values.asi8)))
+    zone = yield from _odd_zone(values.dtype)
+    return node("dates", (yield from content(values.asi8)), *zone)
+
+
+def _odd_zone(dtype: Any) -> Generator[tuple[str, Any], bytes, list[bytes]]:
+    """Token of a time zone whose name does not say what it is, such as an offset of any name."""
+    zone = getattr(dtype, "tz", None)
+    if zone is None or zone == UTC or getattr(zone, "key", None) is not None:
+        return []
+    return [(yield ".tz", zone)]
 
 
 def _categories(values: Any) -> Rule:
@@ -62,8 +74,8 @@ def _masked(values: Any) -> Rule:
 def _sparse(values: Any) -> Rule:
     stored = yield from content(values.sp_values)
     where = yield from content(values.sp_index.indices)
-    length = integer(len(values))
-    return node("sparse", stored, where, (yield ".fill_value", values.fill_value), length)
+    tokens = [stored, where, (yield ".fill_value", values.fill_value), integer(len(values))]
+    return node("sparse", *tokens, *([] if values.kind == "integer" else [text(values.kind)]))
 
 
 def _strings(values: Any) -> Rule:
@@ -136,7 +148,8 @@ def _extras(value: Any) -> Rule:
 def _index(index: Any) -> Rule:
     kind = text(type(index).__qualname__)
     names = yield ".names", list(index.names)
-    frequency = yield "", getattr(index, "freqstr", None)
+    # Not its text: that of business days does not tell the holidays.
+    frequency = yield ".freq", getattr(index, "freq", None)
     return node("Index", kind, names, frequency, (yield from column(index.array)))
 
 
@@ -193,7 +206,8 @@ def _dtype(value: Any) -> Rule:
     missing = yield "", getattr(value, "na_value", None)
     if type(value).__qualname__ == "StringDtype":
         return node("pd.dtype", kind, text(f"{value}[{value.storage}]"), missing)
-    return node("pd.dtype", kind, text(str(value)), missing)
+    zone = yield from _odd_zone(value)
+    return node("pd.dtype", kind, text(str(value)), missing, *zone)
 
 
 def _styler(_value: Any) -> bytes:

@@ -60,6 +60,12 @@ def _vectorizer(value: Any) -> Rule:
     return (yield from object_rule(value))
 
 
+def _traits(value: Any) -> Rule:
+    """A value of traits, which makes some of its defaults only when they are first read."""
+    value.trait_values()
+    return (yield from object_rule(value))
+
+
 _CHECKED = "_stop_words_id"
 
 EXACT: dict[str, Handler] = {}
@@ -69,6 +75,7 @@ BASES: dict[str, Handler] = {
     "sklearn.BinaryTree32": _tree,
     "sklearn.Bunch": _bunch,
     "sklearn._VectorizerMixin": _vectorizer,
+    "traitlets.HasTraits": _traits,
     "matplotlib.CallbackRegistry": _callbacks,
     "matplotlib.Colormap": _colormap,
 }

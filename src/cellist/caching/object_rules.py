@@ -2,6 +2,7 @@
 
 import copyreg
 import functools
+from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -17,6 +18,9 @@ _RECONSTRUCT = copyreg._reconstructor  # type: ignore[attr-defined] - as above
 _OPTIONAL = 5
 _PANDAS_CACHED = "CachedProperty"
 """The type of pandas' own cached properties, whose values lie together in `_cache`."""
+
+_READS = ("__iter__", "items", "keys")
+_HOLDERS: tuple[type[Any], ...] = (OrderedDict, dict, list, tuple, deque)
 
 _derived_of: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
@@ -96,7 +100,24 @@ def object_rule(value: Any) -> Rule:
     tokens.append((yield from _pairs(pairs)))
     if setter[0] is not None:
         tokens.append((yield ".__reduce__()[5]", setter[0]))
+    if (held := _held(value)) is not None:
+        tokens.append((yield "", held))
     return node("object", *tokens)
+
+
+def _held(value: Any) -> list[Any] | None:
+    """Return what a container holds if its class overrules reading it.
+
+    Its reduced form is made by reading it, so it tells only what the class lets others see.
+    """
+    kind = type_of(value)
+    base = next((base for base in _HOLDERS if issubclass(kind, base)), None)
+    if base is None or all(
+        getattr(kind, name, None) is getattr(base, name, None) for name in _READS
+    ):
+        return None
+    read: Any = getattr(base, "items", base.__iter__)
+    return list(read(value))
 
 
 def _state_of_exception(error: BaseException, state: Any) -> Any:

@@ -4,6 +4,7 @@ The tables map `package.Qualname` (the top-level package, whatever submodule def
 a rule as in `rules`; `EXACT` holds for the type alone, `BASES` for subclasses, too.
 """
 
+import gc
 import sys
 from array import array
 from collections.abc import Callable, Generator
@@ -53,6 +54,7 @@ def _timezone(value: timezone) -> bytes:
 def _zoneinfo(value: Any) -> bytes:
     if value.key is None:
         raise Refusal("has no key; it was read from a file object")
+    value.__reduce__()  # raises for one that was read from a file object under some key
     return node("zoneinfo", text(value.key))
 
 
@@ -124,7 +126,23 @@ def _array(value: "array[Any]") -> Rule:
 
 
 def _mapping_proxy(value: Any) -> Rule:
-    return node("mappingproxy", (yield "", dict(value)))
+    # What is behind it decides what a missing key does, and does not show.
+    [behind] = gc.get_referents(value)
+    return node("mappingproxy", (yield "", behind))
+
+
+def _type_variable(value: Any) -> Rule:
+    told = [text(str(value.__module__)), text(value.__name__)]
+    allowed = value.__bound__, value.__constraints__
+    variance = value.__covariant__, value.__contravariant__
+    if allowed != (None, ()) or any(variance):
+        told += [(yield "", allowed), (yield "", variance)]
+    return node("global", *told)
+
+
+def _new_type(value: Any) -> Rule:
+    told = text(str(value.__module__)), text(value.__qualname__)
+    return node("global", *told, (yield ".__supertype__", value.__supertype__))
 
 
 def _dict_keys(value: Any) -> Rule:
@@ -185,6 +203,8 @@ EXACT: dict[str, Handler] = {
     "array.array": _array,
     "_struct.Struct": _struct,
     "typing.ForwardRef": _forward,
+    "typing.TypeVar": _type_variable,
+    "typing.NewType": _new_type,
     "builtins.object": _refused("has no content to tell it from another one"),
 }
 
@@ -200,5 +220,6 @@ BASES: dict[str, Handler] = {
     "asyncio._LoopBoundMixin": _refused("belongs to an event loop, not to a value"),
     "asyncio.AbstractEventLoop": _refused("is an event loop, not a value"),
     "matplotlib.Artist": _refused("is part of a figure, whose content has no stable form"),
+    "ipywidgets.Widget": _refused("is a control of the page; pass what it says, as `.value`"),
     "polars.LazyFrame": _refused("is a plan and not data; call `.collect()` first"),
 }
