@@ -21,7 +21,12 @@ from cellist.cache_policies import (
     CacheKeyFnPolicy,
     CachePolicy,
 )
-from cellist.exceptions import ObjectNotFound, ParameterBindError, UnfinishedRun
+from cellist.exceptions import (
+    ObjectNotFound,
+    ParameterBindError,
+    UnfinishedRun,
+    UpstreamTaskError,
+)
 from cellist.futures import PrefectFuture
 from cellist.model.reasons import Change, Reason
 from cellist.model.states import COMPLETED
@@ -372,7 +377,8 @@ def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
     told = [str(run.why) for run in recorder.of("add")]
     assert told == [
         f"did not run: its input `{failed}` failed",
-        f"did not run: its input `{recorder.of('add')[0].name}` did not run",
+        f"did not run: its input `{recorder.of('add')[0].name}` did not run, "
+        f"since `{failed}` failed",
         f"did not run: `{failed}`, which it waits for, failed",
         "did not run: one of its inputs is the state of a run that failed",
     ]
@@ -380,21 +386,42 @@ def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("way", ["returned", "asked for"])
 def test_the_error_of_an_unrun_task_names_the_run_that_failed(way: str, recorder: Recorder) -> None:
-    def fail(x: int) -> int:
-        raise ValueError(x)
+    def fail(x: int) -> float:
+        return x / 0
 
     @flow
     def chain() -> Any:
-        future = task(add).submit(task(fail).submit(1))
+        future = task(add).submit(task(add).submit(task(fail).submit(1)))
         return future if way == "returned" else future.result()
 
     with pytest.raises(UnfinishedRun) as raised:
         chain()
-    failed, unrun = recorder.one("fail").name, recorder.one("add").name
+    failed = recorder.one("fail").name
+    middle, unrun = (run.name for run in recorder.of("add"))
     who = "A task" if way == "returned" else unrun
-    cause = raised.value.__cause__
-    assert way == "returned" or (cause is not None and cause.__traceback__ is None)
-    assert raised.value.__notes__ == [f"{who} did not run: its input `{failed}` failed."]
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+    assert str(raised.value).startswith(
+        f"{who} did not run: its input `{middle}` did not run, since `{failed}` failed. "
+    )
+
+
+def test_a_direct_call_without_its_input_names_the_run_that_failed(recorder: Recorder) -> None:
+    def fail(x: int) -> float:
+        return x / 0
+
+    @flow
+    def chain() -> None:
+        first = task(fail).submit(1)
+        task(add)(task(add).submit(first))
+
+    with pytest.raises(UpstreamTaskError) as raised:
+        chain()
+    failed, (middle, unrun) = recorder.one("fail").name, recorder.of("add")
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+    assert str(raised.value) == (
+        f"{unrun.name} did not run: its input `{middle.name}` did not run, since `{failed}` failed."
+        f" Upstream task run '{middle.id}' did not reach a 'COMPLETED' state."
+    )
 
 
 def test_never_run_is_not_said_of_what_has_run(recorder: Recorder) -> None:

@@ -120,10 +120,13 @@ class MissingResult(CellistError):
 class UpstreamTaskError(UnfinishedRun):
     """A run this one depends on did not complete, so it has not run and has no result.
 
-    `upstream` says which one, and what became of it: "its input `fetch-001` failed".
+    `upstream` says which one, and what became of it: "its input `fetch-001` failed", or "its input
+    `count-002` did not run, since `fetch-001` failed". `root` is the last part: what went wrong
+    first. The cause is the exception of that run.
     """
 
     upstream = "an input did not complete"
+    root = "a run did not complete"
 
 
 class NotPausedError(CellistError):

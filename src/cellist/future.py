@@ -13,7 +13,7 @@ from cellist.engine.commands import Elsewhere, Err, Given, Ok
 from cellist.engine.errors import trim
 from cellist.engine.execution import check_not_inside, current, enclosing_flow
 from cellist.engine.flights import noted_wait
-from cellist.engine.inputs import ATOMS
+from cellist.engine.inputs import ATOMS, first_cause
 from cellist.engine.lineage import remember_result
 from cellist.engine.promise import Promise
 from cellist.engine.threads import place_released
@@ -98,12 +98,12 @@ class PrefectFuture(Promise, Generic[R_co]):
             return outcome.data
         assert isinstance(outcome, Err)
         if not self.run.is_final:
+            reason = self.run.why or f"did not run: {outcome.error}"
             error = UnfinishedRun(
-                f"Run is in {self.run.state_type} state, its result is not available: "
-                f"{self.run.name} did not run. {outcome.error}"
+                f"{self.run.name} {reason}. "
+                f"Run is in {self.run.state_type} state, its result is not available."
             )
-            error.add_note(f"{self.run.name} {self.run.why or 'did not run'}.")
-            raise error from outcome.error
+            raise error from first_cause(outcome.error)
         if raise_on_failure or not isinstance(outcome.error, Exception):
             raise trim(outcome.error)
         return outcome.error

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cellist.engine.inputs import ATOMS, Upstream, parts, resolve
+from cellist.engine.inputs import ATOMS, Upstream, first_cause, parts, resolve
 from cellist.engine.promise import Promise
 from cellist.engine.streams import is_generator
 from cellist.exceptions import PausedRun, UnfinishedRun
@@ -164,9 +164,11 @@ def _unfinished(kind: StateType, message: str, states: list[State], data: Any) -
         error = state_exception(bad)
     else:
         stuck = next((state for state in states if not state.is_final()), None)
-        error = UnfinishedRun((stuck.message if stuck else None) or message)
+        text = (stuck.message if stuck else None) or message
         if stuck is not None and stuck.why is not None:
-            error.add_note(f"A task {stuck.why}.")  # which names the run that the message numbers
+            text = f"A task {stuck.why}. {text}"  # which names the run that the message numbers
+        error = UnfinishedRun(text)
+        error.__cause__ = first_cause(stuck.data) if stuck is not None else None
     if not (isinstance(data, State) or is_state_iterable(data)):
         data = error  # a state whose data is anything else could not say what is wrong
     summary = State(kind, None, message, data)

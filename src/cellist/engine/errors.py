@@ -25,17 +25,27 @@ def own_frame(filename: str) -> bool:
 
 
 def trim(error: BaseException) -> BaseException:
-    """Cut cellist's frames out of the traceback of an exception, in place, and return it."""
+    """Cut cellist's frames out of the traceback of an exception, in place, and return it.
+
+    With them go the frames of asyncio next to them: those by which our drivers await the user's
+    code. What the user awaits stays as it is.
+    """
     kept: list[TracebackType] = []
     step = error.__traceback__
+    after_own = False
     while step is not None:
-        if not own_frame(step.tb_frame.f_code.co_filename):
+        after_own = own_frame(step.tb_frame.f_code.co_filename) or (after_own and _awaits(step))
+        if not after_own:
             kept.append(step)
         step = step.tb_next
     following: TracebackType | None = None
     for step in reversed(kept):
         following = TracebackType(following, step.tb_frame, step.tb_lasti, step.tb_lineno)
     return error.with_traceback(following)  # a frozen exception refuses the assignment
+
+
+def _awaits(step: TracebackType) -> bool:
+    return str(step.tb_frame.f_globals.get("__name__", "")).startswith("asyncio.")
 
 
 def describe(error: BaseException) -> ErrorInfo:

@@ -284,8 +284,8 @@ def value_of(upstream: Upstream) -> Any:
         return state.result()
     if upstream.forgiving:
         return _failure_of(upstream, state, run)
-    cause = state.data if isinstance(state.data, BaseException) else None
-    raise _unmet(upstream, state, run) from cause
+    error = _unmet(upstream, state, run)
+    raise error from first_cause(state.data)
 
 
 def _failure_of(upstream: Upstream, state: State, run: Run | None) -> BaseException:
@@ -303,6 +303,10 @@ def _unmet(upstream: Upstream, state: State, run: Run | None) -> UpstreamTaskErr
     noun = "flow" if run is not None and run.kind == "flow" else "task"
     error = UpstreamTaskError(f"Upstream {noun} run '{number}' did not reach a 'COMPLETED' state.")
     ended = _ENDED.get(state.type, "did not run")
+    error.root = f"`{run.name}` {ended}" if run is not None else f"that run {ended}"
+    if isinstance(state.data, UpstreamTaskError):
+        error.root = state.data.root
+        ended = f"{ended}, since {error.root}"
     if run is None:
         error.upstream = f"one of its inputs is the state of a run that {ended}"
     elif upstream.parameter == "wait_for":
@@ -310,6 +314,13 @@ def _unmet(upstream: Upstream, state: State, run: Run | None) -> UpstreamTaskErr
     else:
         error.upstream = f"its input `{run.name}` {ended}"
     return error
+
+
+def first_cause(failure: Any) -> BaseException | None:
+    """Return the exception of the run that failed first, where others did not run because of it."""
+    if isinstance(failure, UpstreamTaskError):
+        return failure.__cause__
+    return failure if isinstance(failure, BaseException) else None
 
 
 _ENDED = {FAILED: "failed", CANCELLED: "was cancelled", CRASHED: "crashed"}

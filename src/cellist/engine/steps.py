@@ -171,6 +171,7 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
     except UpstreamTaskError as error:
         x.run.why = Reason("off", "upstream", f"did not run: {error.upstream}")
         x.run.enter(PENDING, "NotReady", str(error))
+        error.args = (f"{x.run.name} {x.run.why}. {error}",)
         return Err(error.with_traceback(None))  # all of it is ours
     except Exception as error:
         return (yield from _fail(x, error))
