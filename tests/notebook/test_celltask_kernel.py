@@ -40,8 +40,11 @@ def own(cell: Cell) -> list[dict]:
         }
         for bundle in cell.shown
         if "data-cellist" not in str(bundle.get("text/html"))
-        and "reused from" not in str(bundle.get("text/plain"))
     ]
+
+
+def is_ours(bundle):
+    return "reused" in str(bundle.get("text/plain"))
 
 
 def test_a_hit_after_a_restart_shows_everything_again(tmp_path):
@@ -60,9 +63,13 @@ def test_a_hit_after_a_restart_shows_everything_again(tmp_path):
         assert len(own(first)) == 3
         assert first.result == again.result == "np.int64(3)"
         assert any(
-            re.fullmatch(r"rich: reused from \d\d:\d\d, saved .*", str(one["text/plain"]))
+            re.fullmatch(
+                r"rich: reused\. 1 task run: 1 reused\. Reused from \d\d:\d\d, saved .*",
+                str(one["text/plain"]),
+            )
             for one in again.shown
         )
+        assert all("data-cellist" in one["text/html"] for one in again.shown if is_ours(one))
         assert one.run("_, int(Out[2]), df.shape").result == "(np.int64(3), 3, (2, 1))"
         assert one.run("plt.get_fignums(), len(fig.axes)").result == "([], 1)"
         shown = one.run("cellist.runs(kind='task', limit=1).iloc[0][['name', 'state']].tolist()")

@@ -191,12 +191,11 @@ class View:
         took = duration((end - begin) / 1e9) if end else None
         total = sum(self.counts.values())
         lone = self._lone()
+        why = lone and (doing_words(lone.run, lone.look) or reason_or_error(lone.run))
         return {
             "title": self.title,
             "lone": lone.hex if lone else None,
-            "why": (doing_words(lone.run, lone.look) or reason_or_error(lone.run))
-            if lone
-            else None,
+            "why": why,
             "look": look,
             "word": word,
             "start": milliseconds(begin) if begin else None,
@@ -212,7 +211,7 @@ class View:
             "failure": self._attention.failure(is_over=not self._active),
             "cancel": [row.hex for row in self._roots.stoppable()],
             "sentence": summary(
-                self.title, word, self.counts, [saved, f"It took {took}" if took else None]
+                self.title, word, self.counts, [why or saved, f"It took {took}" if took else None]
             ),
         }
 

@@ -334,17 +334,14 @@ class CellTask(CellRun):
             say(self.shell, f"{self.execution.run.name}: {self._hint}")
 
     def _say_why(self, text: str) -> None:
-        """Say why, where the line that the extension prints after the cell does not."""
+        """Say in full why nothing is kept, where the board that is printed does not."""
         if ui_for(self.shell, settings.active().ui) != "text":
             say(self.shell, f"{self.execution.run.name}: {text}")
 
     def show_again(self) -> None:
-        """Show what the recorded run showed."""
+        """Show what the recorded run showed; that it did is said by the board."""
         assert self.restored is not None
         assert self.restored.pack is not None
-        why = self.execution.run.why
-        if why is not None and not this_cell().quiet:
-            self._say_why(why.sentence)
         has_value = self.restored.pack["has_value"]
         replay(
             self.shell, self.restored.pack["shown"], self.restored.value if has_value else Nothing
