@@ -373,12 +373,11 @@ def test_a_run_without_its_input_says_which(recorder: Recorder) -> None:
         task(add).submit(failed.state)
 
     chain(return_state=True)
-    failed = recorder.one("fail").name
+    failed, second = recorder.one("fail").name, recorder.of("add")[0].name
     told = [str(run.why) for run in recorder.of("add")]
     assert told == [
         f"did not run: its input `{failed}` failed",
-        f"did not run: its input `{recorder.of('add')[0].name}` did not run, "
-        f"since `{failed}` failed",
+        f"did not run: its input `{second}` did not run, since `{failed}` failed",
         f"did not run: `{failed}`, which it waits for, failed",
         "did not run: one of its inputs is the state of a run that failed",
     ]

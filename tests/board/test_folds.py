@@ -23,7 +23,7 @@ def test_without_gaps_time_is_even():
 def test_a_gap_takes_a_fixed_width_and_work_the_rest():
     scale = Scale(0, HOUR + 2_000, [(1_000, HOUR + 1_000)], 0, 640)
     (fold,) = scale.folds
-    assert (fold.x, fold.text) == (300, "1 h 00 min")
+    assert (fold.x, fold.text) == (300, "+1 h 00 min")
     places = [scale.x(at) for at in (0, 1_000, 1_000 + HOUR // 2, HOUR + 1_000, HOUR + 2_000)]
     assert places == pytest.approx([0, 300, 300 + WIDTH / 2, 300 + WIDTH, 640])
 

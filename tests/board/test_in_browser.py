@@ -93,9 +93,12 @@ def test_a_click_is_sent_told_to_wait_and_answered(open_board):
     live = open_board()
     flow, _ = crawl(live.story)
     live.answer()
+    live.page.clock.install()
+    top = live.page.locator(".cellist-tabs").bounding_box()
     button = live.page.locator(".cellist-line .cellist-button", has_text="Cancel")
     button.click()
     button.click(force=True)
+    live.page.clock.run_for(500)
     notice = live.page.locator(".cellist-notice")
     expect(notice).to_have_text(
         "“Cancel”: the kernel is busy in a cell; this happens when it is free."
@@ -104,6 +107,9 @@ def test_a_click_is_sent_told_to_wait_and_answered(open_board):
     live.answer()
     assert live.clicks == [("cancel", f"{flow.number:032x}")]
     expect(notice).to_have_text("cancel was asked for.")
+    assert live.page.locator(".cellist-tabs").bounding_box() == top, "nothing moves for an answer"
+    live.page.clock.run_for(13_000)
+    expect(notice).to_have_text("")
 
 
 def test_a_waiting_retry_can_be_hurried_or_given_up(open_board):

@@ -237,8 +237,10 @@ def test_cancelling_is_shown_until_the_code_ends(view, story):
     row = rows(view)[run.name]
     assert row["look"] == "cancelling"
     assert "can" not in row
+    assert [bar[0] for bar in row["bars"]] == ["running", "cancelling"]
     story.enter(run, 2, CANCELLED)
     assert rows(view)[run.name]["look"] == "cancelled"
+    assert [bar[0] for bar in rows(view)[run.name]["bars"]] == ["cancelled", "cancelling"]
     assert view.active == 0
 
 

@@ -88,11 +88,27 @@ def test_a_night_of_waiting_is_folded_and_says_how_long_it_was(open_board):
     live.story.enter(flow, -80, COMPLETED)
     live.answer()
     live.tab("Timeline")
-    assert live.page.locator(".cellist-fold-text").all_inner_texts() == ["1 h"]
+    assert live.page.locator(".cellist-fold-text").all_inner_texts() == ["+1 h"]
     stretches = ink(live, "fetch", 4)
     lengths = [sum(n for colour, n in stretches if colour == one) for one in (RED, GREEN)]
     whole = lanes(live, "fetch").evaluate("(canvas) => canvas.clientWidth")
     assert min(lengths) > whole / 3, "ten seconds of work are wider than an hour of none"
+
+
+def test_the_columns_of_runs_stand_under_those_of_their_group(open_board):
+    live = open_board(width=1300)
+    crawl(live.story)
+    live.answer()
+    live.tab("List")
+    group = live.page.locator(".cellist-group", has_text="fetch").last
+    group.locator(".cellist-group-line").click()
+    expect(group.locator(".cellist-run-line").first).to_be_visible()
+    for column in ("state", "took", "why"):
+        above, below = (
+            group.locator(f"{line} .cellist-cell-{column}").first.bounding_box()
+            for line in (".cellist-group-line", ".cellist-run-line")
+        )
+        assert abs(above["x"] - below["x"]) < 1, column
 
 
 def test_a_group_of_thousands_shows_its_pace(open_board):

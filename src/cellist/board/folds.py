@@ -22,7 +22,7 @@ class Fold(NamedTuple):
     @property
     def text(self) -> str:
         """How long it was."""
-        return duration((self.end - self.begin) / 1000)
+        return f"+{duration((self.end - self.begin) / 1000)}"
 
 
 class Scale:

@@ -102,7 +102,7 @@ class Row:
         found: list[Bar] = []
         for place in range(0, len(entered), 4):
             after = entered[place + 4 : place + 8]
-            look = _bar_look(entered[place], entered[place + 1], after)
+            look = _bar_look(entered[place], entered[place + 1], after, self.look)
             if look:
                 end = milliseconds(after[3]) if after else None
                 found.append((look, milliseconds(entered[place + 3]), end))
@@ -193,12 +193,14 @@ def trace_tail(run: Run) -> str | None:
     return text.replace(f'File "{Path.home()}/', 'File "~/')
 
 
-def _bar_look(kind: str, name: str | None, after: tuple[Any, ...]) -> str | None:
+def _bar_look(kind: str, name: str | None, after: tuple[Any, ...], now: str) -> str | None:
     """Return how a stretch is drawn: an attempt by how it ended, a wait as a wait."""
     if kind == RUNNING:
         if not after:
             return "running"
         look = look_entered(after[0], after[1])
+        if look == "cancelling" and now in OVER:
+            return now
         if look in OVER:
             return look
         return "failed" if look in ("waiting", "running", "scheduled") else "running"

@@ -17,7 +17,7 @@ test("without idle time the scale is a straight line over the whole width", () =
 test("an hour in which everything waited takes little room, and the work the rest", () => {
   const scale = makeScale(0, 3_610_000, false, NIGHT, 544);
   const [fold] = scale.folds;
-  assert.equal(fold.text, "1 h");
+  assert.equal(fold.text, "+1 h");
   assert.equal(Math.round(scale.x(4_000)), 200);
   assert.equal(Math.round(scale.x(3_604_000)), 200 + fold.width);
   assert.equal(Math.round(scale.x(3_610_000)), 544);

@@ -2,10 +2,12 @@
 // Clicks on their way to the kernel. A click may have to wait until the kernel is free; then the
 // board says so instead of looking dead, and it says when no answer comes at all.
 
-import { h, prose, setText } from "./dom.js";
+import { h, prose } from "./dom.js";
 
 const PATIENCE = 400;
 const LOST = 60000;
+/** How long an answer is shown: what is said of a retry is not true for ever. */
+const LASTS = 12000;
 /** @type {Record<string, string>} */
 const WORDS = { cancel: "Cancel", retry_now: "Retry now", give_up: "Give up", retry_failed: "Retry failed" };
 
@@ -18,6 +20,7 @@ export class Commands {
     this.last = 0;
     /** @type {Map<string, {text: string, timers: number[], button: HTMLElement | null}>} */
     this.waiting = new Map();
+    this.fading = 0;
     this.el = h("div", { class: "cellist-notice", role: "status" });
   }
 
@@ -29,7 +32,7 @@ export class Commands {
   issue(action, target, button) {
     const token = `${action}-${(this.last += 1)}`;
     const text = WORDS[action] ?? action;
-    setText(this.el, "");
+    this.say("");
     const timers = [
       window.setTimeout(() => this.say(`“${text}”: the kernel is busy in a cell; this happens when it is free.`), PATIENCE),
       window.setTimeout(() => this.lose(token), LOST),
@@ -42,7 +45,9 @@ export class Commands {
   /** @param {import("./types.js").Message} message */
   reply(message) {
     const click = this.take(message.token ?? "");
-    if (click) this.say(message.text || `“${click.text}” reached the kernel.`);
+    if (!click) return;
+    this.say(message.text || `“${click.text}” reached the kernel.`);
+    this.fading = window.setTimeout(() => this.say(""), LASTS);
   }
 
   /** @param {string} token */
@@ -65,6 +70,7 @@ export class Commands {
 
   /** @param {string} text */
   say(text) {
+    window.clearTimeout(this.fading);
     this.el.replaceChildren(...prose(text));
   }
 

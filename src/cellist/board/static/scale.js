@@ -49,7 +49,7 @@ export function makeScale(begin, now, goesOn, idle, width) {
   let at = begin;
   for (const [a, b] of gaps) {
     x += (a - at) * perMs;
-    folds.push({ begin: a, end: b, x, width: FOLD, text: tickText(b - a) });
+    folds.push({ begin: a, end: b, x, width: FOLD, text: `+${tickText(b - a)}` });
     x += FOLD;
     at = b;
   }
