@@ -31,7 +31,7 @@ def test_readonly_looks_up_and_keeps_nothing(recorder: Recorder) -> None:
 
 def test_readonly_makes_nobody_wait_for_what_will_not_be_kept() -> None:
     calls = Calls()
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     @task
     def work(x):

@@ -55,12 +55,12 @@ def held_elsewhere(name: str) -> Generator[Callable[[], None]]:
 
     thread = threading.Thread(target=holder)
     thread.start()
-    assert held.wait(20)
+    assert held.wait(60)
     try:
         yield done.set
     finally:
         done.set()
-        thread.join(20)
+        thread.join(60)
 
 
 def enter(kind: str, *args: Any, **kwargs: Any) -> None:
@@ -245,7 +245,7 @@ def test_tags_and_blocks_share_a_limit() -> None:
     with concurrency("tag:db"):
         future = query.submit()
         until(lambda: future.state.name == "AwaitingConcurrencySlot")
-    future.result(timeout=20)
+    future.result(timeout=60)
     assert inside == [(1, 0)]
 
 
@@ -327,7 +327,7 @@ def test_nested_blocks_are_not_locked_out_by_who_waits_for_both() -> None:
         until(lambda: state_of("b") == (0, 1))
         with concurrency("b", timeout_seconds=20):
             through.append("b")
-    thread.join(20)
+    thread.join(60)
     assert through == ["b", "both"]
 
 
@@ -373,8 +373,8 @@ def test_a_block_that_waits_in_a_thread_gives_its_place_to_others() -> None:
     def holder() -> str:
         with concurrency("db"):
             held.set()
-            go_on.wait(20)
-            return after.submit().result(timeout=20)
+            go_on.wait(60)
+            return after.submit().result(timeout=60)
 
     @task(**quick)
     def after() -> str:
@@ -388,10 +388,10 @@ def test_a_block_that_waits_in_a_thread_gives_its_place_to_others() -> None:
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
     def f() -> tuple[str, str]:
         first = holder.submit()
-        held.wait(20)
+        held.wait(60)
         second = waits.submit()
         go_on.set()
-        return first.result(timeout=20), second.result(timeout=20)
+        return first.result(timeout=60), second.result(timeout=60)
 
     assert f() == ("through", "through too")
 
@@ -408,7 +408,7 @@ def test_cancel_of_a_run_in_a_thread_that_waits_in_a_block(recorder: Recorder) -
         future = waits.submit()
         until(lambda: state_of("db") == (1, 1))
         future.cancel()
-        future.wait(20)
+        future.wait(60)
         assert future.state.is_cancelled()
         assert state_of("db") == (1, 0)
     assert state_of("db") == (0, 0)
@@ -565,7 +565,7 @@ def test_three_tasks_under_a_limit_of_one_take_three_times_as_long_and_no_more()
     def query(n: int) -> int:
         with meter:
             turns[n].set()
-            ends[n].wait(20)
+            ends[n].wait(60)
         return n
 
     @flow

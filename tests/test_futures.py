@@ -36,7 +36,7 @@ def fail(text="boom"):
 
 @task(**quick)
 def hold(gate):
-    gate.wait(20)
+    gate.wait(60)
     return "held"
 
 
@@ -94,7 +94,7 @@ def test_future_of_a_returned_failed_state() -> None:
 def test_future_that_never_ran() -> None:
     bad = fail.submit()
     future = double.submit(bad)
-    future.wait(5)
+    future.wait(60)
     assert future.done()
     assert future.state.name == "NotReady"
     for raising in (True, False):
@@ -102,7 +102,7 @@ def test_future_that_never_ran() -> None:
             future.result(raise_on_failure=raising)
     assert isinstance(future.exception(), UpstreamTaskError)
     further = double.submit(future)
-    further.wait(5)
+    further.wait(60)
     assert further.state.name == "NotReady"
     forgiving = task(lambda x: x, **quick).submit(allow_failure(future))
     assert isinstance(forgiving.result(), UpstreamTaskError)
@@ -115,7 +115,7 @@ def test_state_is_final_inside_a_done_callback() -> None:
     future = hold.submit(quote(gate))
     future.add_done_callback(lambda f: (seen.append(f.state.name), called.set()))
     gate.set()
-    assert called.wait(5)
+    assert called.wait(60)
     future.add_done_callback(lambda f: seen.append(f.result()))
     assert seen == ["Completed", "held"]
 
@@ -153,7 +153,7 @@ async def test_sync_wait_on_the_running_loop_for_a_coroutine() -> None:
 
     @flow
     def f():
-        return later.submit(5).result(timeout=10)
+        return later.submit(5).result(timeout=60)
 
     assert f() == 5
 
@@ -175,7 +175,7 @@ def test_list_raises_the_first_to_fail_or_returns_the_errors() -> None:
     @task(**quick)
     def work(n):
         if n == 0:
-            gate.wait(20)
+            gate.wait(60)
             raise KeyError("slow")
         raise ValueError("fast")
 

@@ -44,11 +44,11 @@ def hold(recorder: Recorder) -> Any:
         gate.wait(30)
 
     future = holder.submit()
-    assert started.wait(20)
+    assert started.wait(60)
 
     def let_go() -> None:
         gate.set()
-        future.result(timeout=20)
+        future.result(timeout=60)
 
     return let_go
 
@@ -151,10 +151,10 @@ def test_the_wait_ends_when_the_slot_is_free(recorder: Recorder, way: str) -> No
     @task(tags=["db"], **quick)
     def holder() -> None:
         started.set()
-        gate.wait(20)
+        gate.wait(60)
 
     first = holder.submit()
-    assert started.wait(20)
+    assert started.wait(60)
     t = as_task(way, lambda: "through", name="t", tags=["db"])
     with ThreadPoolExecutor(1) as other:
         second = other.submit(outcome, way, t)
@@ -162,7 +162,7 @@ def test_the_wait_ends_when_the_slot_is_free(recorder: Recorder, way: str) -> No
         (info,) = limits.table()
         assert (info.in_use, info.waiting, info.held_by) == (1, 1, (first.run.name,))
         gate.set()
-        assert second.result(20) == "through"
+        assert second.result(60) == "through"
     run = recorder.one("t")
     assert names(run) == ["Pending", WAITS, "Running", "Completed"]
     assert run.states[1].message == "Waiting for a slot of limit 'tag:db' (1 of 1 in use)."
@@ -221,7 +221,7 @@ def test_runs_go_on_in_the_order_in_which_they_began_to_wait(recorder: Recorder)
         until(waiting(recorder, "t", n + 1))
     let_go()
     for future in futures:
-        future.result(timeout=20)
+        future.result(timeout=60)
     assert order == list(range(20))
     notes = [run.states[1].message for run in recorder.of("t")]
     assert notes[0] == "Waiting for a slot of limit 'tag:db' (1 of 1 in use)."
@@ -252,7 +252,7 @@ def test_waiting_runs_hold_no_thread_and_no_place(recorder: Recorder) -> None:
         waits = query.map(range(500))
         until(waiting(recorder, "query", 500))
         threads = threading.active_count()
-        assert free.submit().result(timeout=20) == "through"
+        assert free.submit().result(timeout=60) == "through"
         assert threading.active_count() <= threads + 1
         gate.set()
         return waits.result()
@@ -314,13 +314,13 @@ def test_a_run_inside_one_with_its_tag_gets_through(recorder: Recorder, call: st
         if call == "direct":
             return [inner(0), inner(1)]
         if call == "submit":
-            return [inner.submit(n).result(timeout=20) for n in range(2)]
-        return inner.map(range(50)).result(timeout=20)[:2]
+            return [inner.submit(n).result(timeout=60) for n in range(2)]
+        return inner.map(range(50)).result(timeout=60)[:2]
 
     @flow
     def f() -> Any:
         with tags("db"):
-            return outer.submit().result(timeout=20)
+            return outer.submit().result(timeout=60)
 
     assert f() == [0, 1]
     assert meter.most == 1
@@ -354,12 +354,12 @@ def test_a_child_that_outlives_its_parent_keeps_the_slot(recorder: Recorder) -> 
     @task(tags=["db"], **quick)
     def child() -> None:
         started.set()
-        gate.wait(20)
+        gate.wait(60)
 
     @task(tags=["db"], **quick)
     def parent() -> Any:
         child.submit()
-        started.wait(20)
+        started.wait(60)
 
     @task(tags=["db"], **quick)
     def stranger() -> int:
@@ -367,12 +367,12 @@ def test_a_child_that_outlives_its_parent_keeps_the_slot(recorder: Recorder) -> 
 
     @flow
     def f() -> int:
-        parent.submit().result(timeout=20)
+        parent.submit().result(timeout=60)
         assert limits.table()[0].in_use == 1
         last = stranger.submit()
         until(waiting(recorder, "stranger"))
         gate.set()
-        return last.result(timeout=20)
+        return last.result(timeout=60)
 
     assert f() == 1
 
@@ -389,7 +389,7 @@ def test_a_retry_wait_lets_others_in(recorder: Recorder) -> None:
     @task(tags=["db"], **quick)
     def query(gate: threading.Event, started: threading.Event) -> int:
         started.set()
-        gate.wait(20)
+        gate.wait(60)
         return 1
 
     @flow
@@ -398,14 +398,14 @@ def test_a_retry_wait_lets_others_in(recorder: Recorder) -> None:
         first = flaky.submit()
         until(lambda: first.state.name == "AwaitingRetry")
         second = query.submit(gate, started)
-        assert started.wait(20)
+        assert started.wait(60)
         waker = recorder.session.find(first.run).waker
         assert waker is not None
         waker.wake("retry_now")
         until(waiting(recorder, "flaky"))
         gate.set()
-        second.result(timeout=20)
-        return first.result(timeout=20)
+        second.result(timeout=60)
+        return first.result(timeout=60)
 
     assert f() == "fine"
     assert names(recorder.one("flaky")) == [
@@ -429,12 +429,12 @@ def test_cancel_while_waiting_for_a_slot(recorder: Recorder, kind: str) -> None:
     futures = [t.submit() for _ in range(3)]
     until(waiting(recorder, "t", 3))
     futures[1].cancel()
-    futures[1].wait(20)
+    futures[1].wait(60)
     assert futures[1].state.is_cancelled()
     assert names(futures[1].run) == ["Pending", WAITS, "Cancelled"]
     assert limits.table()[0].waiting == 2
     let_go()
-    assert [futures[0].result(timeout=20), futures[2].result(timeout=20)] == [1, 1]
+    assert [futures[0].result(timeout=60), futures[2].result(timeout=60)] == [1, 1]
 
 
 def test_cancel_of_a_flow_whose_runs_wait_for_slots(recorder: Recorder) -> None:
@@ -479,7 +479,7 @@ def test_cancel_of_a_direct_call_that_waits(recorder: Recorder, where: str) -> N
     def call() -> None:
         try:
             if where == "in a thread task":
-                outer.submit().result(timeout=20)
+                outer.submit().result(timeout=60)
             else:
                 outcome("adrive" if where == "loop" else "drive", t)
         except CancelledRun as error:
@@ -493,7 +493,7 @@ def test_cancel_of_a_direct_call_that_waits(recorder: Recorder, where: str) -> N
     if where != "another thread":
         call()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(ended) == 1
     assert names(recorder.one("t")) == ["Pending", WAITS, "Cancelled"]
     assert limits.table()[0].waiting == 0
@@ -540,7 +540,7 @@ def test_the_time_limit_does_not_count_the_wait(recorder: Recorder, way: str) ->
         until(waiting(recorder, "t"))
         time.sleep(0.4)  # longer than the limit: a wait that counted would be over by then
         let_go()
-        assert second.result(20) == "in time"
+        assert second.result(60) == "in time"
 
 
 @pytest.mark.parametrize("runner", [SequentialTaskRunner, ThreadPoolTaskRunner(max_workers=1)])
@@ -550,7 +550,7 @@ def test_a_time_limit_frees_the_slot_come_what_may(recorder: Recorder, runner: A
 
     @task(tags=["db"], timeout_seconds=0.05, **quick)
     def stuck() -> None:
-        gate.wait(20)
+        gate.wait(60)
 
     @task(tags=["db"], **quick)
     def after() -> int:
@@ -559,7 +559,7 @@ def test_a_time_limit_frees_the_slot_come_what_may(recorder: Recorder, runner: A
     @flow(task_runner=runner)
     def f() -> int:
         assert stuck.submit(return_state=True).name == "TimedOut"
-        return after.submit().result(timeout=20)
+        return after.submit().result(timeout=60)
 
     assert f() == 1
     gate.set()
@@ -573,8 +573,8 @@ def test_a_direct_call_that_waits_gives_its_place_to_who_holds_the_slot(recorder
     @task(tags=["db"], **quick)
     def holder() -> int:
         started.set()
-        queued.wait(20)
-        return after.submit().result(timeout=20)  # gives its place to `outer`, keeps its slot
+        queued.wait(60)
+        return after.submit().result(timeout=60)  # gives its place to `outer`, keeps its slot
 
     @task(**quick)
     def after() -> int:
@@ -591,10 +591,10 @@ def test_a_direct_call_that_waits_gives_its_place_to_who_holds_the_slot(recorder
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
     def f() -> Any:
         first = holder.submit()
-        assert started.wait(20)
+        assert started.wait(60)
         second = outer.submit()
         queued.set()
-        return first.result(timeout=20), second.result(timeout=20)
+        return first.result(timeout=60), second.result(timeout=60)
 
     assert f() == (1, 2)
     assert WAITS in names(recorder.one("inner"))
@@ -629,7 +629,7 @@ def test_a_set_limit_is_felt_at_once_by_who_waits(recorder: Recorder) -> None:
     futures = [t.submit() for _ in range(2)]
     until(waiting(recorder, "t", 2))
     limits.set_tag("db", 3)
-    assert [future.result(timeout=20) for future in futures] == [1, 1]
+    assert [future.result(timeout=60) for future in futures] == [1, 1]
     let_go()
 
 
@@ -638,7 +638,7 @@ def test_a_removed_limit_holds_nobody_up(recorder: Recorder) -> None:
     future = as_task("submit", lambda: 1, name="t", tags=["db"]).submit()
     until(waiting(recorder, "t"))
     limits.remove("tag:db")
-    assert future.result(timeout=20) == 1
+    assert future.result(timeout=60) == 1
     let_go()
 
 
@@ -651,7 +651,7 @@ def test_a_tag_with_a_rate_starts_runs_by_the_rate(recorder: Recorder) -> None:
     @flow
     def f() -> None:
         for future in [call.submit() for _ in range(5)]:
-            future.result(timeout=20)
+            future.result(timeout=60)
 
     f()
     begins = sorted(run.states[-2].at for run in recorder.of("call"))
@@ -666,7 +666,7 @@ def test_runs_that_waited_leave_nothing_behind(recorder: Recorder) -> None:
     execution = recorder.session.find(future.run)
     permit = execution.permit
     let_go()
-    assert future.result(timeout=20) == 1
+    assert future.result(timeout=60) == 1
     assert execution.permit is None
     assert permit.holds == {}
     del execution, permit

@@ -95,7 +95,7 @@ def test_many_at_once_refresh_one_key_once() -> None:
         calls.append(x)
         if len(calls) > 1:
             started.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return [x]
 
     work(1)
@@ -104,7 +104,7 @@ def test_many_at_once_refresh_one_key_once() -> None:
     @flow
     def many():
         futures = [work.submit(1) for _ in range(8)]
-        assert started.wait(20)
+        assert started.wait(60)
         go.set()
         return [future.state.why.code for future in futures if future.wait() is None]
 
@@ -122,15 +122,15 @@ def test_a_run_that_began_before_the_refresh_does_not_serve_after_it() -> None:
         calls.append(x)
         if len(calls) == 1:
             started.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return [x]
 
     thread = threading.Thread(target=work, args=(1,))
     thread.start()
-    assert started.wait(20)
+    assert started.wait(60)
     cellist.refresh(work)
     go.set()
-    thread.join(20)
+    thread.join(60)
     assert why(work, 1).code == "refreshed"
     assert why(work, 1).code == "reused"
 

@@ -85,7 +85,7 @@ def test_what_passed_a_rate_holds_nothing_if_the_rate_is_taken_away_meanwhile() 
     thread.start()
     until(lambda: state_of("api") == (1, 1))
     limits.set("api", 1)
-    thread.join(20)
+    thread.join(60)
     assert state_of("api") == (0, 0)
 
 

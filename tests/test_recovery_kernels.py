@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from cellist.caching.store import ResultStore
+from cellist.history import History
 from tests.kernels import Kernel, kernel
 
 pytestmark = [
@@ -54,15 +56,33 @@ def pid_of(book: Kernel) -> int:
     return int(book.run("import os; os.getpid()").result or 0)
 
 
+def is_written() -> bool:
+    """Whether the history knows that `train` runs, and the store has what was loaded for it."""
+    home = Path(os.environ["CELLIST_HOME"])
+    history = History(home / "history.sqlite", on_warning=print)
+    store = ResultStore(home / "results")
+    try:
+        loaded = history.runs(name="load", state="completed")
+        going = {row["name"] for row in history.runs(state="running")}
+        return len(going) == 2 and len(store.entries()) == len(loaded) > 0
+    finally:
+        history.close()
+        store.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def kill_at_work(book: Kernel, folder: Path, cell: str) -> None:
     """Kill the kernel while `train` runs in a cell, and start it anew."""
     pid = pid_of(book)
     book.client.execute(cell)
-    deadline = time.monotonic() + 30
-    while not (folder / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    time.sleep(1.0)  # what has happened is written down
+    wait_for((folder / "started").exists)
+    wait_for(is_written)
     os.kill(pid, signal.SIGKILL)
     book.client.stop_channels()
     book.manager.restart_kernel(now=True)
@@ -145,11 +165,8 @@ def test_runs_of_a_living_kernel_are_left_alone(book: Kernel, folder: Path) -> N
     book.run("%load_ext cellist")
     book.run(DEFINE)
     book.client.execute("fit(2)")
-    deadline = time.monotonic() + 30
-    while not (folder / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    time.sleep(1.0)
+    wait_for((folder / "started").exists)
+    wait_for(is_written)
     with kernel(cwd=str(folder)) as second:
         assert second.run("%load_ext cellist").stdout == ""
         states = second.run("import cellist; cellist.runs(name='fit')['state'].tolist()")

@@ -192,7 +192,7 @@ def test_threads_of_the_task_count_and_other_threads_do_not(seen):
     go, stop = threading.Event(), threading.Event()
 
     def elsewhere():
-        go.wait(10)
+        go.wait(60)
         print("elsewhere")
         stop.set()
 
@@ -202,7 +202,7 @@ def test_threads_of_the_task_count_and_other_threads_do_not(seen):
     @task
     def work(n):
         go.set()
-        stop.wait(10)
+        stop.wait(60)
         thread = threading.Thread(target=print, args=("plain",))
         thread.start()
         thread.join()

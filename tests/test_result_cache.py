@@ -534,11 +534,11 @@ def test_broken_store_is_a_miss(recorder: Recorder, monkeypatch: pytest.MonkeyPa
 
 def test_a_global_edited_during_the_run_keeps_its_result_out(recorder: Recorder) -> None:
     namespace: dict[str, Any] = {"FACTOR": 1, "started": threading.Event(), "go": threading.Event()}
-    code = "def scaled(x):\n    started.set()\n    go.wait(5)\n    return x * FACTOR\n"
+    code = "def scaled(x):\n    started.set()\n    go.wait(60)\n    return x * FACTOR\n"
     exec(code, namespace)
     scaled: Any = task(namespace["scaled"], name="scaled")
     future = scaled.submit(10)
-    namespace["started"].wait(5)
+    namespace["started"].wait(60)
     namespace["FACTOR"] = 2
     namespace["go"].set()
     assert future.result() == 20

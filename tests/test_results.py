@@ -163,7 +163,7 @@ def test_locks(tmp_path: Path, manager: str) -> None:
     assert not store.wait_for_lock("k", timeout=0.02)
     assert found == []
     store.release_lock("k", "me")
-    reading.join(20)
+    reading.join(60)
     assert found == [1]
     with pytest.raises(ValueError, match="No lock"):
         store.release_lock("k")

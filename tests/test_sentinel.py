@@ -167,11 +167,11 @@ def test_a_draw_beside_others_is_nobodys():
     @task
     def quiet(_):
         go.set()
-        assert done.wait(20)
+        assert done.wait(60)
         return 1
 
     future = quiet.submit(1)
-    assert go.wait(20)
+    assert go.wait(60)
     draw(7)
     done.set()
     future.result()

@@ -125,7 +125,9 @@ def test_a_holder_that_is_killed_is_followed_within_seconds(kernels: Kernels) ->
     assert kernels.which("ran") == {first.pid}
     first.kill()
     first.communicate()
-    assert eventually(lambda: second.pid in kernels.which("ran")) < 5
+    assert eventually(lambda: second.pid in kernels.which("ran")) < 25, (
+        "its lease would last longer"
+    )
     (kernels.log / "go").touch()
     assert kernels.answers() == [["Completed", str(second.pid)]]
     assert kernels.stored() == [[1, second.pid]]
@@ -133,11 +135,11 @@ def test_a_holder_that_is_killed_is_followed_within_seconds(kernels: Kernels) ->
 
 def test_a_holder_that_was_stopped_and_goes_on_does_no_harm(kernels: Kernels) -> None:
     (kernels.log / "start").touch()
-    first = kernels.begin(ttl=1.5)
+    first = kernels.begin(ttl=3)
     eventually(lambda: kernels.which("ran"))
-    second = kernels.begin(ttl=1.5)
+    second = kernels.begin(ttl=3)
     eventually(lambda: second.pid in kernels.which("ready"))
-    time.sleep(2)
+    time.sleep(3.5)
     assert kernels.which("ran") == {first.pid}, "it renews its lease"
     first.send_signal(signal.SIGSTOP)
     eventually(lambda: second.pid in kernels.which("ran"))

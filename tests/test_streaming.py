@@ -279,15 +279,15 @@ def test_the_time_limit_counts_the_generators_own_code(way: str, recorder: Recor
         yield 1
         yield 2
 
-    stream = Stream(way, task(timeout_seconds=0.15), quick)
+    stream = Stream(way, task(timeout_seconds=0.5), quick)
     if way == "sync":
         for _ in stream.made():
-            time.sleep(0.2)
+            time.sleep(0.3)
     else:
 
         async def consume() -> None:
             async for _ in stream.made():
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.3)
 
         asyncio.run(consume())
     assert names(recorder.one("quick"))[-1] == "Completed"
@@ -297,12 +297,12 @@ def test_the_time_limit_counts_the_generators_own_code(way: str, recorder: Recor
 def test_a_late_generator_times_out(place: str, recorder: Recorder) -> None:
     def slow() -> Iterator[int]:
         yield 1
-        time.sleep(5)
+        time.sleep(60)
         yield 2
 
     async def aslow() -> AsyncIterator[int]:
         yield 1
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
         yield 2
 
     limited: Any = task(aslow if place == "loop" else slow, timeout_seconds=0.1, name="slow")
@@ -327,7 +327,7 @@ def test_a_late_generator_times_out(place: str, recorder: Recorder) -> None:
     else:
         thread = threading.Thread(target=consume)
         thread.start()
-        thread.join(3)
+        thread.join(50)
     assert [str(error) for error in errors] == ["Scope timed out after 0.1 second(s)."]
     run = recorder.one("slow")
     assert names(run)[-1] == "TimedOut"
@@ -528,7 +528,7 @@ def test_the_collector_may_close_a_generator_while_a_state_changes(
     work: Any = task(lambda: None, cache_policy=None)
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert names(recorder.one("count"))[-1] == "Completed"
 

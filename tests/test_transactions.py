@@ -249,7 +249,7 @@ def test_threads_stage_into_one_transaction(diary: Diary) -> None:
 @pytest.mark.parametrize("good", [True, False])
 def test_who_ends_after_the_transaction_follows_it(diary: Diary, good: bool) -> None:
     gate = threading.Event()
-    late = diary.hooked(task(lambda: gate.wait(20), name="late", **quick), "late")
+    late = diary.hooked(task(lambda: gate.wait(60), name="late", **quick), "late")
     try:
         with transaction():
             future = late.submit()
@@ -266,7 +266,7 @@ def test_who_ends_after_the_transaction_follows_it(diary: Diary, good: bool) -> 
 
 def test_who_ends_during_the_roll_back_is_rolled_back(diary: Diary) -> None:
     gate = threading.Event()
-    late = diary.hooked(task(lambda: gate.wait(20), name="late", **quick), "late")
+    late = diary.hooked(task(lambda: gate.wait(60), name="late", **quick), "late")
 
     def wait(txn: Any) -> None:
         gate.set()
@@ -394,7 +394,7 @@ class TestNestedTasks:
             if before:
                 child(1)
             try:
-                gate.wait(20)
+                gate.wait(60)
             except BaseException:
                 diary.lines.append("asked to stop")
             child(2)
@@ -405,7 +405,7 @@ class TestNestedTasks:
         early = ["run child", "undo child"] if before else []
         assert diary.lines == early
         gate.set()
-        assert ended.wait(20)
+        assert ended.wait(60)
         assert diary.lines == [*early, "asked to stop", "run child", "undo child"]
 
     def test_a_handled_failure_inside_a_block_undoes_nothing(self, diary: Diary) -> None:

@@ -288,7 +288,7 @@ class TestKeys:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert max(most) == 1
         assert sorted(done) == [False] + [True] * 7
 

@@ -20,7 +20,7 @@ from cellist.results import ResultStore
 from cellist.session import CellistWarning, Session, use_session
 from tests.sessions import WAYS, Recorder, as_task, final_state
 
-SECONDS = 20
+SECONDS = 60
 
 PROGRAM = """
 import sys, time
@@ -40,7 +40,7 @@ policies = {{"default": DEFAULT, "locked": locked}}
 @task(name="slow", cache_policy=policies["{policy}"], {options})
 def slow(n):
     (log / f"ran-{{time.time_ns()}}").touch()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (log / "go").exists():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -56,7 +56,7 @@ def test_failed_upstream(recorder: Recorder, place: str, start: str, as_state: b
         if start == "submit":
             state = echo.submit(**given).state
             ended = echo.submit(**given)
-            ended.wait(5)
+            ended.wait(60)
             state = ended.state
             with pytest.raises(UnfinishedRun):
                 ended.result()

@@ -128,7 +128,7 @@ def test_a_flow_that_is_drawn_does_not_touch_runs_around_it_or_elsewhere(recorde
     inside, outside = threading.Event(), threading.Event()
 
     def elsewhere():
-        inside.wait(10)
+        inside.wait(60)
         flow(lambda: work("elsewhere"))()
         outside.set()
 
@@ -138,7 +138,7 @@ def test_a_flow_that_is_drawn_does_not_touch_runs_around_it_or_elsewhere(recorde
     def drawn():
         work("drawn")
         inside.set()
-        assert outside.wait(10)
+        assert outside.wait(60)
 
     @flow
     def real():

@@ -31,7 +31,7 @@ def test_inputs_and_workers(recorder: Recorder, gate: Any) -> None:
     @task(**quick)
     def fetch(n):
         started.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
         return n
 
     @task(**quick)
@@ -41,7 +41,7 @@ def test_inputs_and_workers(recorder: Recorder, gate: Any) -> None:
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
     def f():
         one = fetch.submit(1)
-        assert started.wait(20)
+        assert started.wait(60)
         two, three, four = (fetch.submit(n) for n in (2, 3, 4))
         cases = {
             one: None,
@@ -73,12 +73,12 @@ def test_limits_and_others_that_compute_the_same(recorder: Recorder, gate: Any) 
     @task(tags={"db"}, **quick)
     def query(n):
         started.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
 
     @task(cache_policy=INPUTS)
     def same(n):
         started.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
         return n
 
     @flow
@@ -86,7 +86,7 @@ def test_limits_and_others_that_compute_the_same(recorder: Recorder, gate: Any) 
         started.clear()
         gate.clear()
         first = t.submit(1)
-        assert started.wait(20)
+        assert started.wait(60)
         second = t.submit(1)
         said = None
         while said in (None, "waits for a worker"):
@@ -115,11 +115,11 @@ def test_a_change_is_announced_and_a_standstill_is_logged(recorder: Recorder, ga
 
         with concurrency("tag:db"):
             held.set()
-            assert gate.wait(20)
+            assert gate.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert held.wait(20)
+    assert held.wait(60)
 
     @flow
     def f():

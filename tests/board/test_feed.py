@@ -41,7 +41,7 @@ def feed():
     return Feed()
 
 
-def wait_until(is_true, seconds=10.0):
+def wait_until(is_true, seconds=60.0):
     limit = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < limit, "waited in vain"
@@ -70,14 +70,13 @@ def test_a_flood_is_thinned_to_twenty_frames_a_second(feed):
     shown = Shown(feed)
     begin = time.monotonic()
     made = 0
-    while time.monotonic() - begin < 0.7:
+    while time.monotonic() - begin < 0.7 or made <= 200 or len(shown.screen.messages) < 2:
         shown.story.complete(shown.story.task("fetch"), 0, 1)
         made += 1
         time.sleep(0.0002)
     spent = time.monotonic() - begin
     feed.finish(shown.cell)
-    assert made > 200
-    assert 2 <= len(shown.screen.messages) <= spent * 20 + 3
+    assert len(shown.screen.messages) <= spent * 20 + 3
     assert shown.last()["header"]["counts"] == [["completed", made]]
 
 
@@ -275,10 +274,10 @@ def test_the_record_is_written_seldom_while_runs_go_on_and_once_at_the_end(feed,
     monkeypatch.setattr(live_module, "RECORD_EVERY", 0.2)
     shown = Shown(feed)
     begin = time.monotonic()
-    while time.monotonic() - begin < 0.5:
+    while time.monotonic() - begin < 0.5 or len(shown.screen.records) < 2:
         shown.story.complete(shown.story.task("fetch"), 0, 1)
         time.sleep(0.01)
-    assert 2 <= len(shown.screen.records) <= 5
+    assert len(shown.screen.records) <= 3 + (time.monotonic() - begin) / 0.2
     written = len(shown.screen.records)
     feed.finish(shown.cell)
     assert len(shown.screen.records) == written + 1

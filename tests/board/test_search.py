@@ -43,7 +43,7 @@ def runs(board, screen):
 def found(board, screen, **message):
     """Ask; return how many fit and the names of the runs that were sent."""
     board._receive({"kind": "find", "token": 7, **message})
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while not screen.of_kind("found"):
         assert time.monotonic() < limit, "no answer"
         time.sleep(0.005)

@@ -147,7 +147,7 @@ def server(app: str, directory: Path, theme: str = "light") -> Iterator[str]:
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                process.wait(60)
             process.kill()
 
 
@@ -156,7 +156,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
         if process.poll() is not None:
             raise AssertionError(f"the server ended:\n{log.read_text()[-3000:]}")
         try:
-            urllib.request.urlopen(f"{address}/api", timeout=5)
+            urllib.request.urlopen(f"{address}/api", timeout=60)
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
         else:

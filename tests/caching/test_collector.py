@@ -97,7 +97,7 @@ def test_reading_alone_is_recorded_by_and_by(open_store: Any, monkeypatch: Any) 
     open_store().put("k", [1], HEADER, durable=True)
     reader, other = open_store(), open_store()
     reader.get("k")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "k" not in other._shelf._upkeep.pins.of_others() or reader._unsaved._recorded == {}:
         assert time.monotonic() < deadline
         time.sleep(0.01)

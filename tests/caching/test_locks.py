@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 from cellist.locking.filesystem import FileSystemLockManager
 manager = FileSystemLockManager(Path(sys.argv[1]), kind=sys.argv[2])
-assert manager.acquire_lock("k", "other", acquire_timeout=5)
+assert manager.acquire_lock("k", "other", acquire_timeout=60)
 print("held", flush=True)
 time.sleep(60)
 """
@@ -101,7 +101,7 @@ def test_a_waiter_gets_the_lock_when_it_is_released(manager: Any, key: str) -> N
     assert not manager.wait_for_lock(key, timeout=0.02)
     assert got == []
     manager.release_lock(key, "me")
-    thread.join(10)
+    thread.join(60)
     assert got == [True]
     assert manager.is_lock_holder(key, "you")
     manager.release_lock(key, "you")
@@ -128,7 +128,7 @@ def test_async_twins(manager: Any, key: str) -> None:
 
 def test_a_hold_ends_by_itself(manager: Any, key: str) -> None:
     assert manager.acquire_lock(key, "me", hold_timeout=0.05)
-    assert manager.acquire_lock(key, "you", acquire_timeout=10)
+    assert manager.acquire_lock(key, "you", acquire_timeout=60)
     assert not manager.is_lock_holder(key, "me")
     with pytest.raises(ValueError, match="'me'"):
         manager.release_lock(key, "me")
@@ -153,7 +153,7 @@ def test_contention(manager: Any, key: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert (most[0], sorted(done)) == (1, list(range(8)))
 
 
@@ -193,9 +193,7 @@ def test_the_lock_of_a_dead_process_is_free_at_once(shared: FileSystemLockManage
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-    start = time.monotonic()
-    assert manager.acquire_lock("k", "me", acquire_timeout=10)
-    assert time.monotonic() - start < leases._TTL / 3
+    assert manager.acquire_lock("k", "me", acquire_timeout=leases._TTL / 2)
     assert manager.is_lock_holder("k", "me")
 
 
@@ -221,11 +219,11 @@ def test_leases_of_a_living_process_are_renewed(tmp_path: Path) -> None:
     manager.acquire_lock("short", "me", hold_timeout=1000)
     table: Any = manager._table()
     connection = table._connection
-    connection.execute("UPDATE leases SET until = ?", (time.time() + 1,))
+    connection.execute("UPDATE leases SET until = ?", (time.time() + 10,))
     assert manager.renew()
     until = dict(connection.execute("SELECT key, until FROM leases").fetchall())
     assert until["k"] > time.time() + leases._TTL / 2
-    assert until["short"] < time.time() + 2
+    assert until["short"] < time.time() + 11
     manager.release_lock("k", "me")
     assert not manager.renew()
 
@@ -243,12 +241,12 @@ def test_a_lease_taken_as_the_renewing_thread_ends_is_renewed(
         found = renew()
         if not found and not looked.is_set():  # nothing is held: the thread is about to end
             looked.set()
-            assert ended.wait(20)
+            assert ended.wait(60)
         return found
 
     monkeypatch.setattr(manager, "renew", late)
     manager.release_lock("first", "me")
-    assert looked.wait(20)
+    assert looked.wait(60)
     monkeypatch.setattr(leases, "_TTL", 30.0)
     manager.acquire_lock("second", "me")
     monkeypatch.setattr(leases, "_TTL", 0.3)
@@ -256,7 +254,7 @@ def test_a_lease_taken_as_the_renewing_thread_ends_is_renewed(
     connection = table._connection
     connection.execute("UPDATE leases SET until = ?", (time.time() + 1000,))
     ended.set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (lease := manager.lease_of("second")) and lease.until > time.time() + 100:
         assert time.monotonic() < deadline, "nobody renews it"
         time.sleep(0.01)
@@ -322,7 +320,7 @@ def test_a_forked_child_holds_nothing_and_can_lock(shared: FileSystemLockManager
     process = context.Process(target=child, args=(found,))
     process.start()
     answers = [found.get() for _ in range(4)]
-    process.join(20)
+    process.join(60)
     assert answers == [False, False, True, True]
     assert manager.is_lock_holder("k", "me")
 
@@ -345,8 +343,8 @@ def test_files_are_renewed_by_being_touched(filed: FileSystemLockManager, tmp_pa
     change(filed, seconds=20)
     assert filed.renew()
     untils = {key: lease.until for key in ("k", "short") if (lease := filed.lease_of(key))}
-    assert untils["k"] == pytest.approx(time.time() + leases._TTL, abs=5)
-    assert untils["short"] == pytest.approx(time.time() + 80, abs=5)
+    assert untils["k"] == pytest.approx(time.time() + leases._TTL, abs=15)
+    assert untils["short"] == pytest.approx(time.time() + 80, abs=15)
     filed.release_lock("k", "me")
     filed.release_lock("short", "me")
     assert lease_files(tmp_path) == [], "nothing is left behind"

@@ -226,7 +226,7 @@ def test_an_idle_store_holds_no_thread(open_store, monkeypatch):
     store.put("k", 1, HEADER, durable=False)
     store.flush()
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     store.put("again", 2, HEADER, durable=False)
     store.flush()
@@ -262,7 +262,7 @@ def test_a_forked_child_can_read_and_write_while_the_parent_writes(open_store):
             child.start()
             assert mine.poll(30), "the child hangs"
             assert mine.recv() == [[1], [2]]
-            child.join(10)
+            child.join(60)
             assert child.exitcode == 0
     finally:
         stop.set()
@@ -298,18 +298,18 @@ def test_a_durable_result_is_never_overwritten_by_an_older_one_on_its_way(open_s
     def slow(entries, *, durable):
         if not durable:
             started.set()
-            go.wait(10)
+            go.wait(60)
         return commit(entries, durable=durable)
 
     monkeypatch.setattr(store._shelf, "commit", slow)
     store.put("k", ["old"], HEADER, durable=False)
-    assert started.wait(10)
+    assert started.wait(60)
     newer = threading.Thread(
         target=store.put, args=("k", ["new"], HEADER), kwargs={"durable": True}
     )
     newer.start()
     go.set()
-    newer.join(20)
+    newer.join(60)
     store.flush()
     assert open_store().get("k").value == ["new"]
 
@@ -323,7 +323,7 @@ def test_an_interrupted_wait_neither_raises_elsewhere_nor_stores_the_callers_byt
     write = store._shelf._write
 
     def slow(index, entries, *, durable):
-        written.wait(10)
+        written.wait(60)
         return write(index, entries, durable=durable)
 
     monkeypatch.setattr(store._shelf, "_write", slow)

@@ -90,13 +90,13 @@ def test_threads_that_look_at_the_same_moment_do_not_disturb_each_other(monkeypa
     def slowly(*given: Any) -> Any:
         if not inside.is_set():
             inside.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return list_parts(*given)
 
     monkeypatch.setattr(watch, "parts_of", slowly)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(closure_of, fn)
-        assert inside.wait(20)
+        assert inside.wait(60)
         assert closure_of(fn) is first
         go.set()
         assert other.result() is first

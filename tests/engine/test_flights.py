@@ -19,7 +19,7 @@ from tests.sessions import Recorder
 
 pytestmark = pytest.mark.usefixtures("recorder")
 
-SECONDS = 20
+SECONDS = 60
 
 
 class Gate:

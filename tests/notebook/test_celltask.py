@@ -265,7 +265,7 @@ NOT_KEPT = {
         "cell of its own",
     ),
     "work that goes on": (
-        "%%task\ngate = threading.Event()\n@task\ndef wait(): gate.wait(5)\nwait.submit()\nNone",
+        "%%task\ngate = threading.Event()\n@task\ndef wait(): gate.wait(60)\nwait.submit()\nNone",
         "not over",
         "",
     ),
@@ -277,7 +277,7 @@ NOT_KEPT = {
     "a last value": ("%%task\nx = 1\nlambda: x", "its last value", "semicolon"),
     "a daemon": (
         (
-            "%%task\ngo = threading.Event()\ndef loop(): go.wait(5)\n"
+            "%%task\ngo = threading.Event()\ndef loop(): go.wait(60)\n"
             "threading.Thread(target=loop, daemon=True).start()"
         ),
         "a thread that runs on",

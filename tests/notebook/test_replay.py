@@ -245,7 +245,7 @@ def test_quiet_cells_show_it_without_a_mark(restarted):
 
 def test_what_others_do_meanwhile_goes_elsewhere(restarted):
     one, _ = restarted
-    one.run("go = threading.Event()\n@task\ndef wait():\n    go.wait(20)\n    return inner(3)")
+    one.run("go = threading.Event()\n@task\ndef wait():\n    go.wait(60)\n    return inner(3)")
     one.run("inner(3)")
     one.run("future = wait.submit()")
     last = one.run("go.set(); future.result()")

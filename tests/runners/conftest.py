@@ -26,8 +26,9 @@ def dask_cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    with warnings.catch_warnings():  # Ray announces changes of its own that concern no test
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")  # Ray announces changes of its own that concern no test
+        patch.setattr("cellist.runners.ray._STARTS", 10)  # all its tests fail without it
         _, end = start(
             {
                 "num_cpus": 2,

@@ -62,7 +62,7 @@ class TestDask(RunnerContract):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # on a busy machine Ray may have to be started anew
+@pytest.mark.timeout(900)  # on a busy machine Ray may have to be started anew
 @pytest.mark.filterwarnings("ignore::ResourceWarning:ray")  # pipes to its own processes
 class TestRay(RunnerContract):
     name = "ray"

@@ -88,7 +88,7 @@ def test_the_code_of_a_cancelled_task_ends_with_its_process(
         future = stuck.submit(str(mark))
         until(lambda: mark.exists() and mark.read_text())
         future.cancel()
-        future.wait(20)
+        future.wait(60)
         assert names(future.run) == ["Pending", "Running", "Cancelling", "Cancelled"]
         until(lambda: not is_alive(int(mark.read_text())))
         return task(abs, name="next", **quick).submit(-1).result()
@@ -115,7 +115,7 @@ def test_a_time_limit_ends_the_process_and_counts_the_code_only(
     def f():
         assert fast.submit().result() == 1  # although its process takes longer to start
         future = stuck.submit(str(mark))
-        future.wait(20)
+        future.wait(60)
         assert names(future.run) == ["Pending", "Running", "Retrying", "TimedOut"]
         pids = [int(line) for line in mark.read_text().split()]
         assert len(set(pids)) == 2

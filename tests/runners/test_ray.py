@@ -22,7 +22,7 @@ from tests.runners.contract import until
 from tests.sessions import Recorder, names
 
 quick: dict[str, Any] = {"cache_policy": NO_CACHE}
-pytestmark = pytest.mark.timeout(300)  # on a busy machine Ray may have to be started anew
+pytestmark = pytest.mark.timeout(900)  # on a busy machine Ray may have to be started anew
 
 
 def test_options() -> None:

@@ -182,7 +182,7 @@ class TestDirectCall:
 
         @task(cache_policy=NO_CACHE)
         def first() -> None:
-            gate.wait(5)
+            gate.wait(60)
             order.append("first")
 
         @task(cache_policy=NO_CACHE)
@@ -205,7 +205,7 @@ class TestSubmit:
 
         @task(cache_policy=NO_CACHE)
         def wait() -> str:
-            assert gate.wait(5)
+            assert gate.wait(60)
             return "done"
 
         @flow
@@ -305,7 +305,7 @@ class TestSubmit:
         assert f() == ["at submit"] * 2
 
     def test_runs_at_the_same_time(self) -> None:
-        barrier = threading.Barrier(4, timeout=10)
+        barrier = threading.Barrier(4, timeout=60)
 
         @task(cache_policy=NO_CACHE)
         def meet() -> int:
@@ -658,7 +658,7 @@ class TestRunNames:
         else:
             future = t.submit()
             with pytest.raises(error):
-                future.result(timeout=5)
+                future.result(timeout=60)
             assert future.state.is_failed()
         assert ran == []
 

@@ -224,7 +224,7 @@ class TestNotReady:
         @flow
         def f() -> Any:
             future = kind.submit(fail.submit())
-            future.wait(timeout=5)
+            future.wait(timeout=60)
             assert future.state.name == "NotReady"
             assert not future.state.is_final()
             for raising in (True, False):
@@ -241,7 +241,7 @@ class TestNotReady:
             futures = [fail.submit()]
             for _ in range(5):
                 futures.append(kind.submit(futures[-1]))
-            cellist.futures.wait(futures, timeout=5)
+            cellist.futures.wait(futures, timeout=60)
             return quote([future.state.name for future in futures])
 
         names: Any = f()
@@ -303,7 +303,7 @@ class TestNotReady:
         def f() -> Any:
             future = t.submit()
             box.append(future)
-            future.wait(timeout=5)
+            future.wait(timeout=60)
             return type(future.result(timeout=5, raise_on_failure=False)).__name__
 
         assert f() == "ValueError"

@@ -46,7 +46,7 @@ class Gate:
 
         @task(cache_policy=NO_CACHE)
         def held(x: Any = 1) -> Any:
-            assert gate.wait(10)
+            assert gate.wait(60)
             return x
 
         return held
@@ -74,7 +74,7 @@ class TestSurface:
         assert future.wait(timeout=0.01) is None
         assert not future.state.is_final()
         gate.open.set()
-        assert future.wait(timeout=5) is None
+        assert future.wait(timeout=60) is None
         assert future.state.is_completed()
         assert future.wait() is None
 
@@ -83,7 +83,7 @@ class TestSurface:
         with pytest.raises(TimeoutError, match=rf"{future.task_run_id}.*0\.01"):
             future.result(timeout=0.01)
         gate.open.set()
-        assert future.result(timeout=5) == 1
+        assert future.result(timeout=60) == 1
 
     def test_timeout_zero_of_what_is_done(self) -> None:
         future = give.submit()
@@ -136,7 +136,7 @@ class TestSurface:
             first = gate.task().submit()
             second = late.submit(first)
             second.cancel()
-            second.wait(timeout=5)
+            second.wait(timeout=60)
             assert second.state.is_cancelled()
             with pytest.raises(CancelledRun):
                 second.result()
@@ -155,9 +155,9 @@ class TestSurface:
             await asyncio.sleep(60)
 
         future = forever.submit()
-        assert began.wait(5)
+        assert began.wait(60)
         future.cancel()
-        future.wait(timeout=5)
+        future.wait(timeout=60)
         assert future.state.is_cancelled()
 
     def test_cancel_of_what_is_done_changes_nothing(self) -> None:
@@ -180,7 +180,7 @@ class TestCrashes:
         @flow
         def f() -> None:
             future = t.submit()
-            future.wait(timeout=5)
+            future.wait(timeout=60)
             assert future.state.is_crashed()
             assert trail(future) == ["Pending", "Running", "Crashed"]
             with pytest.raises(BaseException):  # noqa: B017 - the kind is tested elsewhere
@@ -202,7 +202,7 @@ class TestCallbacks:
         future.add_done_callback(note)
         assert seen == []
         gate.open.set()
-        assert told.wait(5)
+        assert told.wait(60)
         assert seen == [(future, True)]
 
     def test_at_once_if_done(self) -> None:
@@ -225,14 +225,14 @@ class TestCallbacks:
         future.add_done_callback(broken)
         future.add_done_callback(lambda _: (seen.append("two"), done.set()))
         gate.open.set()
-        assert done.wait(5)
+        assert done.wait(60)
         assert seen == ["one", "broken", "two"]
         assert future.result() == 1
 
     def test_for_failures_as_well(self) -> None:
         seen = threading.Event()
         fail.submit().add_done_callback(lambda _: seen.set())
-        assert seen.wait(5)
+        assert seen.wait(60)
 
 
 class TestList:
@@ -258,7 +258,7 @@ class TestList:
         @task(cache_policy=NO_CACHE)
         def t(i: int) -> None:
             if i == 0:
-                gate.wait(5)
+                gate.wait(60)
                 raise ValueError("slow")
             try:
                 raise KeyError("quick")
@@ -267,7 +267,7 @@ class TestList:
 
         futures = t.map([0, 1])
         with pytest.raises(KeyError):
-            futures.result(timeout=10)
+            futures.result(timeout=60)
         futures.wait()
 
     def test_errors_as_values(self) -> None:
@@ -300,7 +300,7 @@ class TestWait:
         done, not_done = wait([quick, held, quick], timeout=0.01)
         assert (done, not_done) == ({quick}, {held})
         gate.open.set()
-        both = wait([quick, held], timeout=5)
+        both = wait([quick, held], timeout=60)
         assert both.done == {quick, held}
         assert both.not_done == set()
 
@@ -317,11 +317,11 @@ class TestWait:
         @flow
         def f() -> None:
             stuck = give.submit(fail.submit())
-            done, not_done = wait([stuck], timeout=5)
+            done, not_done = wait([stuck], timeout=60)
             assert (done, not_done) == ({stuck}, set())
-            assert list(as_completed([stuck], timeout=5)) == [stuck]
+            assert list(as_completed([stuck], timeout=60)) == [stuck]
             with pytest.raises(UnfinishedRun):
-                stuck.result(timeout=5)
+                stuck.result(timeout=60)
 
         f()
 
@@ -332,13 +332,13 @@ class TestAsCompleted:
 
         @task(cache_policy=NO_CACHE)
         def t(i: int) -> int:
-            assert gates[i].wait(5)
+            assert gates[i].wait(60)
             return i
 
         futures = [t.submit(i) for i in range(3)]
         order: list[int] = []
         gates[2].set()
-        for future in as_completed(futures, timeout=10):
+        for future in as_completed(futures, timeout=60):
             order.append(future.result())
             if len(order) < 3:
                 gates[2 - len(order)].set()

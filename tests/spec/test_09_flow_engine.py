@@ -569,11 +569,11 @@ class TestNesting:
     def test_one_worker(self) -> None:
         @task(cache_policy=NO_CACHE)
         def parent(n: int) -> int:
-            return 0 if n == 0 else 1 + parent.submit(n - 1).result(timeout=10)
+            return 0 if n == 0 else 1 + parent.submit(n - 1).result(timeout=60)
 
         @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
         def f() -> Any:
-            return parent.submit(5).result(timeout=10)
+            return parent.submit(5).result(timeout=60)
 
         assert f() == 5
 

@@ -427,7 +427,7 @@ class TestSingleFlight:
             return len(calls)
 
         futures = t.map([7, 7, 7])
-        futures.wait(timeout=20)
+        futures.wait(timeout=60)
         states = sorted(future.state.name for future in futures)
         assert states.count("Failed") == 1
         assert len(calls) == 2

@@ -58,7 +58,7 @@ class TestTags:
 
     def test_tags_without_a_limit_are_free(self) -> None:
         gauge = Gauge()
-        barrier = threading.Barrier(3, timeout=10)
+        barrier = threading.Barrier(3, timeout=60)
 
         @task(tags=["free"], cache_policy=NO_CACHE)
         def t(i: int) -> None:
@@ -82,7 +82,7 @@ class TestTags:
             raise ValueError
 
         futures = bad.map(range(3))
-        futures.wait(timeout=10)
+        futures.wait(timeout=60)
         assert all(future.state.is_failed() for future in futures)
 
     def test_waiting_holds_no_thread(self) -> None:
@@ -91,7 +91,7 @@ class TestTags:
 
         @task(tags=["db"], cache_policy=NO_CACHE)
         def held(i: int) -> None:
-            assert gate.wait(10)
+            assert gate.wait(60)
 
         @task(cache_policy=NO_CACHE)
         def opener() -> None:

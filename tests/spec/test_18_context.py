@@ -402,7 +402,7 @@ class TestPrints:
     ) -> None:
         """25.18."""
         before = builtins.print
-        barrier = threading.Barrier(20, timeout=20)
+        barrier = threading.Barrier(20, timeout=60)
 
         @task(cache_policy=NO_CACHE, log_prints=True, name="printer", task_run_name="run-{i}")
         def t(i: int) -> None:

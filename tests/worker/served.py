@@ -22,6 +22,15 @@ def mark(folder, number, seconds=0.0):
 
 
 @task(cache_policy=NO_CACHE)
+def hold(folder, number):
+    """Last until there is a file `go`."""
+    note(folder, number)
+    while not Path(folder, "go").exists():
+        time.sleep(0.01)
+    return number
+
+
+@task(cache_policy=NO_CACHE)
 async def amark(folder, number):
     note(folder, number)
     return number

@@ -116,10 +116,10 @@ class TestExecute:
         for form in (lambda f: f, lambda f: f.task_run_id, lambda f: str(f.task_run_id)):
             future = double.delay(2)
             await TaskWorker(double).execute_task_run(form(future))
-            assert await future.result_async(timeout=5) == 4
+            assert await future.result_async(timeout=60) == 4
         future = double.delay(3)
         await TaskWorker(double).execute_task_run(cellist.run(future.task_run_id))
-        assert future.result(timeout=5) == 6
+        assert future.result(timeout=60) == 6
 
     async def test_of_an_unknown_task_stays_queued(self, caplog, queue):
         future = triple.delay(1)
@@ -156,7 +156,7 @@ class TestExecute:
 
         future = second_time.delay()
         await TaskWorker(second_time).execute_task_run(future)
-        assert future.result(timeout=5) == 1
+        assert future.result(timeout=60) == 1
         assert seen == ["tried", "Completed"]
         assert cellist.run(future.task_run_id).tags == ["a"]
 
@@ -170,7 +170,7 @@ class TestExecute:
         for future in (first, second):
             await worker.execute_task_run(future)
         assert (first.state.name, second.state.name) == ("Completed", "Cached")
-        assert second.result(timeout=5) == [1]
+        assert second.result(timeout=60) == [1]
 
     async def test_a_task_that_is_not_cached_runs_each_time(self):
         worker = TaskWorker(double)
@@ -186,7 +186,7 @@ class TestExecute:
 
         future = outer.delay(2)
         await TaskWorker(outer).execute_task_run(future)
-        assert future.result(timeout=5) == 4
+        assert future.result(timeout=60) == 4
         inner = cellist.run("double")
         assert inner.parent == future.task_run_id.hex
 
@@ -201,8 +201,8 @@ class TestTaking:
 
         with BackgroundWorker(wait, limit=2) as served:
             futures = [wait.delay() for _ in range(5)]
-            assert gate.inside.acquire(timeout=10)
-            assert gate.inside.acquire(timeout=10)
+            assert gate.inside.acquire(timeout=60)
+            assert gate.inside.acquire(timeout=60)
             worker = served.worker
             assert worker is not None
             assert (worker.current_tasks, worker.available_tasks) == (2, 0)
@@ -292,7 +292,7 @@ class TestTaking:
 
         with BackgroundWorker(wait, double, limit=2):
             first = wait.delay()
-            assert gate.inside.acquire(timeout=10)
+            assert gate.inside.acquire(timeout=60)
 
             def locked(self, identifier):
                 is_locked.set()
@@ -380,7 +380,7 @@ class TestStopping:
         waiting = wait.delay()
         gate.open.set()
         await asyncio.wait_for(serving, 20)
-        assert going.result(timeout=5) == 1
+        assert going.result(timeout=60) == 1
         assert not waiting.done()
 
     async def test_what_does_not_end_in_time_goes_back(self, queue, caplog):
@@ -453,7 +453,7 @@ class TestServe:
 
 
 def fetch(port, path="/status"):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return json.load(answer)
 
 
@@ -486,13 +486,13 @@ class TestStatus:
 
         with BackgroundWorker(wait) as served:
             future = wait.delay()
-            assert gate.inside.acquire(timeout=10)
+            assert gate.inside.acquire(timeout=60)
             with create_status_server(served.worker) as server:
                 status = fetch(server.port)
                 with pytest.raises(urllib.error.HTTPError, match="404"):
                     fetch(server.port, "/other")
             gate.open.set()
-            future.wait(timeout=10)
+            future.wait(timeout=60)
         (found,) = status["in_flight"].values()
         assert list(found) == [str(future.task_run_id)]
         assert status["current"] == 1

@@ -40,7 +40,7 @@ class Api:
             pages = ISSUES[f"{owner}/{name}"]
             if not rest:
                 return 200, {"name": f"{owner}/{name}", "pages": len(pages)}
-            self.full.wait(timeout=20)
+            self.full.wait(timeout=60)
             page = int(parse_qs(parts.query)["page"][0])
             user, count = pages[page - 1]
             return 200, [{"user": user, "number": number} for number in range(count)]

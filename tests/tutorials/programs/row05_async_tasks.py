@@ -16,7 +16,7 @@ class Meeting:
         self.present += 1
         if self.present == self.size:
             self.full.set()
-        await asyncio.wait_for(self.full.wait(), timeout=20)
+        await asyncio.wait_for(self.full.wait(), timeout=60)
 
 
 @task

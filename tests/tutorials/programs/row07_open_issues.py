@@ -29,7 +29,7 @@ logging.getLogger("cellist.task_runs").setLevel(logging.INFO)
 # %%
 @task
 def fetch(url: str) -> dict:
-    with urlopen(url, timeout=20) as answer:
+    with urlopen(url, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -37,7 +37,7 @@ def fetch(url: str) -> dict:
 def fetch_page(url: str, page: int) -> list[dict]:
     logger = get_run_logger()
     logger.info("asking for page %d", page)
-    with urlopen(f"{url}/issues?page={page}", timeout=20) as answer:
+    with urlopen(f"{url}/issues?page={page}", timeout=60) as answer:
         issues = json.load(answer)
     logger.info("got page %d", page)
     return issues

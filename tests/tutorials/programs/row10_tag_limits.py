@@ -23,7 +23,7 @@ class Database:
         with self.door:
             self.inside += 1
             self.most = max(self.most, self.inside)
-        self.together.wait(timeout=20)
+        self.together.wait(timeout=60)
 
     def __exit__(self, *_: object) -> None:
         with self.door:
@@ -43,7 +43,7 @@ def compute(number: int) -> int:
 
 def eventually(met: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not met():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -73,7 +73,7 @@ limits.set_tag("database", 1)
 @task(tags=["database"], cache_policy=NO_CACHE)
 def hold(database: Database) -> str:
     with database:
-        database.open.wait(timeout=20)
+        database.open.wait(timeout=60)
     return "released"
 
 

@@ -28,7 +28,7 @@ def worth_it(task: Any, task_run: Any, state: Any) -> bool:
 @task(retries=5, retry_delay_seconds=0.01, retry_condition_fn=worth_it)
 def ask(url: str) -> dict:
     try:
-        with urlopen(url, timeout=20) as answer:
+        with urlopen(url, timeout=60) as answer:
             return json.load(answer)
     except HTTPError as error:
         error.close()

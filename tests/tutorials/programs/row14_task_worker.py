@@ -34,7 +34,7 @@ async def look() -> None:
         print(worker.started, worker.current_tasks)
         for future in (double.delay(4), triple.delay(4)):
             await worker.execute_task_run(future)
-            print(await future.result_async(timeout=20))
+            print(await future.result_async(timeout=60))
         print(sorted(worker.finished_task_runs.values()))
     print(TaskWorker(double, limit=None).available_tasks)
 

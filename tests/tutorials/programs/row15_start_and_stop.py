@@ -31,7 +31,7 @@ async def start_and_stop() -> None:
         print(error)
     serving = asyncio.create_task(worker.start())
     future = double.delay(4)
-    print(await future.result_async(timeout=20))
+    print(await future.result_async(timeout=60))
     try:
         await worker.stop()
     except StopTaskWorker:

@@ -36,8 +36,8 @@ def free_port() -> int:
 
 port = free_port()
 with BackgroundWorker(double, limit=3, status_server_port=port):
-    double.delay(5).result(timeout=20)
-    status = json.load(urlopen(f"http://127.0.0.1:{port}/status", timeout=20))
+    double.delay(5).result(timeout=60)
+    status = json.load(urlopen(f"http://127.0.0.1:{port}/status", timeout=60))
 print(*sorted(status))
 print(status["limit"], status["current"], list(status["finished"].values()))
 # > available client_id current finished in_flight limit started_at stopping tasks
@@ -59,6 +59,6 @@ asyncio.run(cancelled())
 
 # %%
 with ThreadPoolExecutor(1) as pool:
-    pool.submit(serve, double, timeout=0.1).result(timeout=20)
+    pool.submit(serve, double, timeout=0.1).result(timeout=60)
 print("ended")
 # > ended

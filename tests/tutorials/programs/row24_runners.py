@@ -34,7 +34,7 @@ def where() -> str:
 @task(cache_policy=NO_CACHE)
 def meet(barrier: threading.Barrier) -> bool:
     """Return only when all have come."""
-    barrier.wait(timeout=20)
+    barrier.wait(timeout=60)
     return True
 
 
