@@ -169,12 +169,13 @@ class Inputs(CachePolicy):
         if not request.arguments and (request.is_alone or not request.identity):
             return None
         found = [] if self.shared else [task_component(request)]
-        return found + digested("argument", request.counted(self.exclude))
+        return found + digested("argument", request.counted(self.exclude), reads=request.reads)
 
     def recheck(self, request: KeyRequest) -> Components:
         """Return the components as they are now of all that can have changed in place."""
         found = [] if self.shared or request.has_source else [task_component(request)]
-        return found + digested("argument", request.counted(self.exclude), is_again=True)
+        counted = request.counted(self.exclude)
+        return found + digested("argument", counted, is_again=True, reads=request.reads)
 
     def describe(self, request: KeyRequest, components: Components) -> Components:
         """Add short forms of the arguments as they are now."""

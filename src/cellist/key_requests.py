@@ -13,7 +13,7 @@ from cellist.caching.declared import told
 from cellist.caching.digests import digest_value
 from cellist.caching.encoding import ATOMS
 from cellist.caching.packages import Versions, versions_of
-from cellist.caching.source import SourceClosure, closure_of
+from cellist.caching.source import SourceClosure, closure_of, digest_for
 from cellist.captured import captured
 from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
@@ -71,6 +71,8 @@ class KeyRequest:
     terms: Terms = PLAIN
     packages: tuple[tuple[str, str], ...] = ()
     """The installed libraries that the key is made from, with their exact versions."""
+    reads: frozenset[str] = frozenset()
+    """By which names the task's code looks at docstrings and the like."""
 
     def met(self, closure: SourceClosure, kept: dict[str, Sequence[Component]]) -> None:
         """Take note, in `closures` or `depended`, of what the key is made from."""
@@ -78,6 +80,8 @@ class KeyRequest:
         kept[closure.digest] = closure.components
         if closure.packages:
             self.packages += closure.packages
+        if closure.reads:
+            self.reads |= closure.reads
 
     def versions(self, of_policy: Any = None) -> Versions:
         """Return how much of versions counts: as the task says, else the policy, else a setting."""
@@ -161,6 +165,7 @@ class RunRequest(KeyRequest):
         self.raw_key = None
         self.terms = terms
         self.packages = ()
+        self.reads = frozenset()
 
     @property
     def flow_parameters(self) -> dict[str, Any] | None:  # pyright: ignore[reportIncompatibleVariableOverride] - nobody assigns it
@@ -199,13 +204,22 @@ def _named(kind: str, name: str) -> str:
     return f"{len(kind)}:{kind}{len(name)}:{name}"
 
 
-def digested(kind: str, values: dict[str, Any], *, is_again: bool = False) -> Components:
+def digested(
+    kind: str,
+    values: dict[str, Any],
+    *,
+    is_again: bool = False,
+    reads: frozenset[str] = frozenset(),
+) -> Components:
     """Return one component for each value. Raises `HashError`.
 
-    `is_again` leaves out what cannot have changed since: atoms.
+    `is_again` leaves out what cannot have changed since: atoms. `reads` is by which names the code
+    that gets the values looks at docstrings and the like.
     """
     return [
-        Component(kind, name, digest_value(value, name))
+        Component(
+            kind, name, digest_for(value, name, reads) if reads else digest_value(value, name)
+        )
         for name, value in values.items()
         if not (is_again and type(value) in ATOMS)
     ]

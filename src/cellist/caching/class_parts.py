@@ -167,7 +167,7 @@ def _model_parts(cls: type[Any]) -> Iterator[Part]:
         yield Part("inner", f"metadata {name}", list(field.metadata))
         given: dict[str, Any] = getattr(field, "_attributes_set", {})
         for what, value in sorted(given.items()):
-            if what not in {"annotation", "description", "title", "examples"}:
+            if what != "annotation":
                 yield Part("global", f"{name} {what}", value)
         if "default" not in given:
             yield Part("global", f"{name} default", _plain_default(field.default))

@@ -8,7 +8,7 @@ mutual recursion need no special case, and neither do data that hold functions.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -36,11 +36,17 @@ from cellist.model.reasons import Component
 class Builder:
     """Builds one graph.
 
-    `annotations` follows the annotations of every signature, too, `family` every subclass.
+    `annotations` follows the annotations of every signature, too, `family` every subclass; `reads`
+    are names by which other code looks at docstrings and the like of what is reached.
     """
 
     def __init__(
-        self, versions: packages.Versions, *, annotations: bool = False, family: bool = False
+        self,
+        versions: packages.Versions,
+        *,
+        annotations: bool = False,
+        family: bool = False,
+        reads: Iterable[str] = (),
     ) -> None:
         self.versions = versions
         self.annotations = annotations
@@ -50,7 +56,7 @@ class Builder:
         self.untracked: dict[str, None] = {}
         self.notes: dict[str, None] = {}
         self.packages: set[str] = set()
-        self.reads: set[str] = set()
+        self.reads: set[str] = set(reads)
         self._numbers: dict[tuple[Any, bool], int] = {}
         self._root_scope = ""
         self._shown: dict[str, str] = {}

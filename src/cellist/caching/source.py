@@ -23,7 +23,7 @@ from cellist.caching.dependencies import Dependency, arranged
 from cellist.caching.digests import Digester, hasher, set_code_digest
 from cellist.caching.nodes import Graph
 from cellist.caching.packages import Versions, versions_of
-from cellist.caching.syntax import ANNOTATIONS, SUBCLASSES
+from cellist.caching.syntax import ANNOTATIONS, READERS, SUBCLASSES
 from cellist.caching.watch import Unchanged, watch
 from cellist.exceptions import HashError
 from cellist.model.reasons import Component
@@ -46,6 +46,9 @@ class SourceClosure(NamedTuple):
     refusal: tuple[str, str] | None = None
     """What a value of this closure carries along without a digest, and what there is to say of it:
     no part of a value may go unseen, unlike the surroundings of a task."""
+    reads: frozenset[str] = frozenset()
+    """By which names the code looks at docstrings, annotations or sources: those of functions and
+    classes among the arguments count then, too."""
 
 
 class Kept(NamedTuple):
@@ -60,8 +63,8 @@ _entries: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of callables as tasks, whose own defaults do not count: bound arguments hold them."""
 _owners: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of what tasks depend on."""
-_things: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
-"""Closures of functions and classes met in values, whose defaults do count."""
+_things: "dict[frozenset[str], weakref.WeakKeyDictionary[Any, Kept]]" = {}
+"""Closures of functions and classes met in values, whose defaults do count, by what is read."""
 _own: "weakref.WeakKeyDictionary[Any, Kept]" = weakref.WeakKeyDictionary()
 """Closures of what is the user's, where versions of libraries do not count."""
 
@@ -145,6 +148,7 @@ def _closure(
     thing: Any,
     versions: Versions,
     depends_on: Sequence[Dependency],
+    reads: frozenset[str] = frozenset(),
 ) -> SourceClosure:
     closure = _known(entries, thing, versions, depends_on)
     if closure is not None:
@@ -154,11 +158,17 @@ def _closure(
         closure = _known(entries, thing, versions, depends_on)  # another thread may have built it
         if closure is not None:
             return closure
-        graph = _graph(role, thing, versions, depends_on)
+        graph = _graph(role, thing, versions, depends_on, reads)
         found = [(one.name, one.text) for one in graph.components if one.kind == "package"]
         refusal = refusal_of(graph) if role == "inner" else None
         closure = SourceClosure(
-            graph.digest, graph.components, graph.untracked, graph.notes, tuple(found), refusal
+            graph.digest,
+            graph.components,
+            graph.untracked,
+            graph.notes,
+            tuple(found),
+            refusal,
+            graph.reads & READERS,
         )
         try:
             entries[thing] = Kept(closure, watch(graph), versions)
@@ -200,11 +210,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _graph(role: str, thing: Any, versions: Versions, depends_on: Sequence[Dependency]) -> Graph:
+def _graph(
+    role: str,
+    thing: Any,
+    versions: Versions,
+    depends_on: Sequence[Dependency],
+    reads: frozenset[str],
+) -> Graph:
     """Build the graph, anew as long as what is reached asks for more of the rest to count."""
     annotations = family = False
     while True:
-        builder = Builder(versions, annotations=annotations, family=family)
+        builder = Builder(versions, annotations=annotations, family=family, reads=reads)
         graph = builder.build(role, thing, depends_on)
         asked = (
             annotations or not ANNOTATIONS.isdisjoint(graph.reads),
@@ -215,7 +231,19 @@ def _graph(role: str, thing: Any, versions: Versions, depends_on: Sequence[Depen
         annotations, family = asked
 
 
-def _code_digest(thing: object, _digester: Digester) -> bytes:
+def digest_for(value: object, name: str, reads: frozenset[str]) -> str:
+    """Return the digest of a value for code that looks at docstrings and the like.
+
+    `reads` is what its closure says. Raises `HashError`.
+    """
+
+    def code(thing: object, digester: Digester) -> bytes:
+        return _code_digest(thing, digester, reads)
+
+    return Digester(code).digest(value, name)
+
+
+def _code_digest(thing: object, _digester: Digester, reads: frozenset[str] = frozenset()) -> bytes:
     """Identify a function, class or module inside a value; the hook of `digests`.
 
     What a task's own code reaches may be untracked, and is then listed. An argument may not be
@@ -224,7 +252,10 @@ def _code_digest(thing: object, _digester: Digester) -> bytes:
     token, follow = shallow(thing)
     if not follow:
         return token
-    closure = _closure(_things, "inner", thing, "minor", ())
+    entries = _things.get(reads)
+    if entries is None:
+        entries = _things.setdefault(reads, weakref.WeakKeyDictionary())
+    closure = _closure(entries, "inner", thing, "minor", (), reads)
     if closure.refusal is not None:
         path, story = closure.refusal
         raise HashError(story, path)

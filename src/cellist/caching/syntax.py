@@ -35,14 +35,17 @@ from cellist.caching.tree_parts import (
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SKIPPED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-DOCS = frozenset({"__doc__", "getdoc", "getcomments", "help", "render_doc"})
+DOCS = frozenset(
+    {"__doc__", "getdoc", "getcomments", "help", "render_doc"}
+    | {"model_json_schema", "models_json_schema", "json_schema", "schema_json"}
+)
 NAMES = frozenset({"__name__", "__qualname__"})
 ANNOTATIONS = frozenset(
     {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
 )
 SUBCLASSES = frozenset({"__subclasses__"})
 SOURCES = frozenset({"getsource", "getsourcelines"})
-_READERS = DOCS | NAMES | ANNOTATIONS | SUBCLASSES | SOURCES
+READERS = DOCS | NAMES | ANNOTATIONS | SUBCLASSES | SOURCES
 _IMPORTERS = frozenset({"import_module", "__import__"})
 _PARAMETERS = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
 _FORMS: dict[type[ast.AST], Form] = {}
@@ -232,7 +235,7 @@ class _Walk:
 
     def attribute(self, node: ast.Attribute, stack: list[Any]) -> None:
         """Write an attribute, and a dotted name at once."""
-        if node.attr in _READERS:
+        if node.attr in READERS:
             self.reads.add(node.attr)
         chain = chain_of(node)
         if chain is None:
@@ -243,7 +246,7 @@ class _Walk:
         root, *attributes = chain
         text = "(Self)" if root == self.own_name else f"(Name {len(root)}:{root})"
         for attribute in attributes:
-            if attribute in _READERS:
+            if attribute in READERS:
                 self.reads.add(attribute)
             text = f"(Attribute attr={len(attribute)}:{attribute}value={text})"
         self.out.append(text)
@@ -251,7 +254,7 @@ class _Walk:
     def constant(self, node: ast.Constant, _stack: list[Any]) -> None:
         """Write a constant with its type."""
         value: object = node.value
-        if isinstance(value, str) and value in _READERS:
+        if isinstance(value, str) and value in READERS:
             self.reads.add(value)
         self.out.append(f"(Constant {scalar(value)})")
 
@@ -259,7 +262,7 @@ class _Walk:
         """Write a call; `getattr` and imports by a constant name are what they stand for."""
         called = node.func.attr if isinstance(node.func, ast.Attribute) else None
         called = node.func.id if isinstance(node.func, ast.Name) else called
-        if called in _READERS:
+        if called in READERS:
             self.reads.add(called)
         if called in {"getattr", "hasattr"} and len(node.args) > 1:
             self._named_attribute(node.args[0], node.args[1])
