@@ -414,6 +414,18 @@ def test_an_unknown_option_is_named_with_a_near_one() -> None:
         task(bogus=1)  # pyright: ignore[reportCallIssue]  # wrong on purpose
 
 
+def test_an_option_of_the_other_decorator_is_sent_there() -> None:
+    with pytest.raises(TypeError, match=r"@task has no option 'task_runner'. It is one of @flow\."):
+        task(task_runner="threads")  # pyright: ignore[reportCallIssue]  # wrong on purpose
+    with pytest.raises(TypeError, match=r"@flow has no option 'tags'. It is one of @task\."):
+        flow(tags=["db"])  # pyright: ignore[reportCallIssue]  # wrong on purpose
+
+
+def test_texts_of_a_flow_must_be_text() -> None:
+    with pytest.raises(TypeError, match="`version` of flow 'f' must be text, got 3"):
+        flow(name="f", version=3)(lambda: 1)  # pyright: ignore[reportArgumentType, reportCallIssue]  # wrong on purpose
+
+
 def test_the_record_of_a_run_shows_its_result_and_where_it_ran() -> None:
     @task(cache_policy=NO_CACHE)
     def double(x: int) -> list[int]:

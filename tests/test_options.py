@@ -52,6 +52,8 @@ def test_unknown_options_are_refused_at_once(decorator, kind, options, defaults)
     ("option", "value", "message"),
     [
         ("name", 3, "`name` of task 'f' must be text, got 3"),
+        ("version", 3, "`version` of task 'f' must be text, got 3"),
+        ("description", 3, "`description` of task 'f' must be text, got 3"),
         ("replay", "off", "`replay` of task 'f' must be True, False or None, got 'off'"),
         ("refresh_cache", 1, "`refresh_cache` of task 'f' must be True, False or None, got 1"),
         ("versions", {"numpy": "all"}, "versions['numpy']='all' is not one of 'minor'"),

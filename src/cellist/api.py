@@ -1,26 +1,40 @@
 """What a user asks cellist: which runs there were, why a task ran, what is in the cache."""
 
 from contextlib import suppress
+from datetime import datetime
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from cellist.decorated import Decorated
 from cellist.engine.execution import Execution, current
 from cellist.exceptions import ObjectNotFound
+from cellist.history.queries import MOST_RUNS
 from cellist.model.runs import Run
 from cellist.recovery import name_of_run
 from cellist.session import get_session
 from cellist.tasks import Task
 
 
-def runs(**filters: Any) -> Any:
-    """Return past and present runs as a DataFrame, newest first.
+def runs(
+    *,
+    name: str | None = None,
+    kind: Literal["task", "flow"] | None = None,
+    flow: Any = None,
+    state: str | None = None,
+    tag: str | None = None,
+    since: datetime | None = None,
+    limit: int = MOST_RUNS,
+) -> Any:
+    """Return past and present runs that fit as a DataFrame, newest first.
 
-    Filters: `kind` (`task`, `flow`), `name`, `flow`, `state`, `tag`, `since`, `limit`.
+    `name` is that of a task, flow or run; `flow` is a flow run, its id or name; `state` the name
+    or type of a state, such as `failed`; `since` the earliest start.
     """
     session = get_session()
     session.history.flush(_PATIENCE)
-    return session.history.frame(**filters)
+    return session.history.frame(
+        kind=kind, name=name, flow=flow, state=state, tag=tag, since=since, limit=limit
+    )
 
 
 def run(which: Any) -> Any:

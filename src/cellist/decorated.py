@@ -26,16 +26,11 @@ from cellist.engine.plan import Plan, Shape
 from cellist.futures import Later, PrefectFuture
 from cellist.model.annotations import NOT_SET
 from cellist.model.display import mimebundle
-from cellist.model.later import later
 from cellist.model.retries import Delays, check_delays, check_jitter, check_retries
 from cellist.model.states import State
+from cellist.options import check_options
 from cellist.persistence import Storage
 from cellist.streaming import call_stream
-
-if TYPE_CHECKING:
-    import difflib
-else:
-    difflib = later("difflib", globals())
 
 if TYPE_CHECKING:
     from cellist.flows import Flow
@@ -185,15 +180,7 @@ class Decorated(ABC, Generic[P, R_co]):
 
     def _options_with(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options with some replaced. Raises `TypeError` for an unknown name."""
-        unknown = [name for name in changes if name not in self.options]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], self.options, 1)
-            message = (
-                f"with_options() of {self.noun} {self.name!r} got {', '.join(map(repr, unknown))}; "
-                f"the options are {', '.join(sorted(self.options))}."
-                + (f" Did you mean `{near[0]}`?" if near else "")
-            )
-            raise TypeError(message)
+        check_options(changes, self.noun, f"with_options() of {self.noun} {self.name!r}")
         given = {**self.options, **{kind: list(hooks) for kind, hooks in self._hooks.items()}}
         given.update({key: value for key, value in changes.items() if value is not NOT_SET})
         return given

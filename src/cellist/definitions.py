@@ -8,18 +8,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from cellist.engine.plan import Shape
 from cellist.engine.plan import name_of as default_name
 from cellist.exceptions import ReservedArgumentError
 from cellist.model.annotations import NOT_SET
-from cellist.model.later import later
-
-if TYPE_CHECKING:
-    import difflib
-else:
-    difflib = later("difflib", globals())
 
 _RESERVED = ("return_state", "wait_for")
 
@@ -106,18 +100,6 @@ def check_callable(fn: Any, noun: str) -> None:
         raise TypeError(message)
 
 
-def check_options(options: Iterable[str], known: Iterable[str], noun: str) -> None:
-    """Raise `TypeError` naming options the decorator does not have, and those it has."""
-    unknown = [name for name in options if name not in known]
-    if not unknown:
-        return
-    near = difflib.get_close_matches(unknown[0], known, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    names = ", ".join(map(repr, unknown))
-    message = f"@{noun} has no option {names}.{hint} Its options are {', '.join(sorted(known))}."
-    raise TypeError(message)
-
-
 def check_hooks(hooks: Any, option: str, owner: str) -> list[Callable[..., Any]]:
     """Return hooks as a list. Raises `TypeError` naming the option unless all are callable."""
     if hooks is None or hooks is NOT_SET:
@@ -188,17 +170,24 @@ def check_seconds(value: Any, option: str, owner: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        message = f"`{option}` of {owner} must be a number of seconds >= 0, got {value!r}."
+        message = (
+            f"`{option}` of {owner} must be a number of seconds >= 0 or a timedelta, got {value!r}."
+        )
         raise TypeError(message) if not isinstance(value, (int, float)) else ValueError(message)
     return float(value)
 
 
 def task_name(given: Any, fn: Any) -> str:
     """Return the name of a task, by default its function's. Raises `TypeError` for no text."""
+    return check_text(given, "name", f"task {default_name(fn)!r}") or default_name(fn)
+
+
+def check_text(given: Any, option: str, owner: str) -> str | None:
+    """Return an option that is text or not given. Raises `TypeError` for anything else."""
     if given is not None and not isinstance(given, str):
-        message = f"`name` of task {default_name(fn)!r} must be text, got {given!r:.60}."
+        message = f"`{option}` of {owner} must be text, got {given!r:.60}."
         raise TypeError(message)
-    return given or default_name(fn)
+    return given
 
 
 def check_flag(given: Any, option: str, owner: str) -> None:

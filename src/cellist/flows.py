@@ -21,9 +21,9 @@ from cellist.decorated import Decorated, H, Member, Nobody, P, Q, R, R_co
 from cellist.definitions import (
     bare,
     check_callable,
-    check_options,
     check_run_name,
     check_seconds,
+    check_text,
     collecting,
     default_name,
     is_async_function,
@@ -37,7 +37,7 @@ from cellist.exceptions import InvalidNameError
 from cellist.model.annotations import NOT_SET
 from cellist.model.later import later
 from cellist.model.reasons import Reason
-from cellist.options import FLOW_DEFAULTS, FlowOptions, complete, spell_out
+from cellist.options import FLOW_DEFAULTS, FlowOptions, check_options, complete, spell_out
 from cellist.schemas import jsonable, parameter_schema
 from cellist.settings import Settings
 from cellist.task_plans import delays_of, keep_options, keeping_of
@@ -75,9 +75,9 @@ class Flow(Decorated[P, R_co]):
         self.fn: Callable[P, R_co] = plain
         self.name = _check_name(given["name"], plain)
         owner = f"flow {self.name!r}"
-        description = given["description"]
+        description = check_text(given["description"], "description", owner)
         self.description = description if description is not None else inspect.getdoc(plain)
-        self._version: str | None = given["version"]
+        self._version = check_text(given["version"], "version", owner)
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
@@ -298,7 +298,7 @@ def flow(__fn: Any = None, /, **options: Any) -> Any:
 
     Raises `TypeError`, `ValueError` or `InvalidNameError` for options that cannot be used.
     """
-    check_options(options, FLOW_DEFAULTS, "flow")
+    check_options(options, "flow")
     if __fn is None:
         return functools.partial(flow, **options)
     return Flow(__fn, **options)

@@ -10,14 +10,19 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from cellist.cache_policies import CachePolicy
 from cellist.caching.serializers import Serializer
-from cellist.definitions import check_options
 from cellist.model.annotations import NOT_SET, NotSet
+from cellist.model.later import later
 from cellist.results import ResultStore
 from cellist.task_runners import TaskRunner
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = later("difflib", globals())
 
 Fn = TypeVar("Fn", bound=Callable[..., Any])
 
@@ -155,9 +160,30 @@ FLOW_DEFAULTS: dict[str, Any] = {
 }
 
 
+def check_options(options: Iterable[str], noun: str, where: str = "") -> None:
+    """Raise `TypeError` naming options that a task or flow does not have, and those it has.
+
+    `where` is what was given them, by default the decorator.
+    """
+    known, others, other = TASK_DEFAULTS, FLOW_DEFAULTS, "flow"
+    if noun == "flow":
+        known, others, other = FLOW_DEFAULTS, TASK_DEFAULTS, "task"
+    unknown = [name for name in options if name not in known]
+    if not unknown:
+        return
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    if unknown[0] in others:
+        hint = f" It is one of @{other}."
+    names = ", ".join(map(repr, unknown))
+    listed = ", ".join(sorted(known))
+    message = f"{where or f'@{noun}'} has no option {names}.{hint} Its options are {listed}."
+    raise TypeError(message)
+
+
 def complete(options: Mapping[str, Any], defaults: dict[str, Any], noun: str) -> dict[str, Any]:
     """Return options with the defaults of those not given. Raises `TypeError` for unknown ones."""
-    check_options(options, defaults, noun)
+    check_options(options, noun)
     return {**defaults, **options}
 
 

@@ -26,10 +26,10 @@ from cellist.definitions import (
     bare,
     check_callable,
     check_condition,
-    check_options,
     check_run_name,
     check_seconds,
     check_tags,
+    check_text,
     is_async_function,
     is_generator_function,
     qualified_name,
@@ -46,7 +46,7 @@ from cellist.mapping import spread
 from cellist.model.annotations import NOT_SET, unmapped
 from cellist.model.retries import exponential_backoff
 from cellist.model.states import State
-from cellist.options import TASK_DEFAULTS, TaskOptions, complete, spell_out
+from cellist.options import TASK_DEFAULTS, TaskOptions, check_options, complete, spell_out
 from cellist.rehearsal import Rehearsal
 from cellist.settings import Settings
 from cellist.task_plans import keep_options, plan_of_task
@@ -78,10 +78,10 @@ class Task(Decorated[P, R_co], Explained, Deferring):
         self.fn: Callable[P, R_co] = plain
         self.name: str = task_name(given["name"], plain)
         owner = f"task {self.name!r}"
-        description = given["description"]
+        description = check_text(given["description"], "description", owner)
         self.description = description if description is not None else inspect.getdoc(plain)
         self._tags = check_tags(given["tags"], owner)
-        self.version: str | None = given["version"]
+        self.version = check_text(given["version"], "version", owner)
         self.isasync = is_async_function(plain)
         self.isgenerator = is_generator_function(plain)
         self.identity = qualified_name(plain)
@@ -391,7 +391,7 @@ def task(__fn: Any = None, /, **options: Any) -> Any:
     `ReservedArgumentError` for a parameter called `return_state` or `wait_for`.
     """
     options.setdefault("log_prints", None)
-    check_options(options, TASK_DEFAULTS, "task")
+    check_options(options, "task")
     if __fn is None:
         return functools.partial(task, **options)
     return Task(__fn, **options)

@@ -230,6 +230,16 @@ def test_header_says_the_state_and_time_of_the_only_flow(view, story):
     assert header["sentence"] == "crawl: completed. 1 task run: 1 failed. It took 3.0 s."
 
 
+def test_the_sentence_on_a_lone_run_says_why(view, story):
+    run = story.begin(story.task("step"), 0)
+    run.why = Reason("miss", "changed", "ran: helper `clean` changed (line 4)")
+    story.enter(run, 1, COMPLETED)
+    assert view.snapshot()["header"]["sentence"] == (
+        "crawl: completed. 1 task run: 1 completed. Ran: helper `clean` changed (line 4). "
+        "It took 1.0 s."
+    )
+
+
 def test_cancelling_is_shown_until_the_code_ends(view, story):
     run = story.begin(story.task("step"), 0)
     assert rows(view)[run.name]["can"] == ["cancel"]

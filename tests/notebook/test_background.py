@@ -189,6 +189,24 @@ def test_how_many_tasks_wait_is_told_in_words(ipython: Shell) -> None:
     ipython.run("h.cancel()")
 
 
+def test_cancelling_what_is_on_the_loop_is_not_called_impossible(ipython: Shell) -> None:
+    ipython.run("%%flow one --bg -o h\nawait gone()")
+    said = ipython.run("%cellist cancel one").out
+    assert said.startswith(("Asked to stop: `", "Cancelled `"))
+    assert isinstance(handle(ipython).exception(20), CancelledRun)
+
+
+def test_deferred_runs_that_nobody_carries_out_are_told(ipython: Shell) -> None:
+    ipython.run("one = double.delay(1)")
+    said = ipython.run("%cellist status").out
+    assert "task double: 1 deferred run waits for a worker, such as BackgroundWorker" in said
+    assert "Nothing is running." not in said
+    ipython.run("two = double.delay(2)")
+    assert "2 deferred runs wait" in ipython.run("%cellist status").out
+    ipython.run("%cellist cancel double")
+    assert "Nothing is running." in ipython.run("%cellist status").out
+
+
 def test_a_suspended_flow_is_listed_until_it_is_resumed(ipython: Shell) -> None:
     ipython.run("from cellist import resume_flow_run, suspend_flow_run")
     stopped = ipython.run("%%flow publish\nsuspend_flow_run(wait_for_input=int)")

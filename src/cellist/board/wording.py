@@ -289,7 +289,7 @@ def summary(title: str, word: str, counts: Mapping[str, int], extra: Iterable[st
     parts = [f"{title}: {word}"]
     if total:
         parts.append(f"{amount(total, 'task run')}: {counts_text(counts)}")
-    parts += [part[0].upper() + part[1:] for part in extra if part]
+    parts += [part[0].upper() + part[1:].removesuffix(".") for part in extra if part]
     return ". ".join(parts) + "."
 
 

@@ -27,8 +27,8 @@ def own_frame(filename: str) -> bool:
 def trim(error: BaseException) -> BaseException:
     """Cut cellist's frames out of the traceback of an exception, in place, and return it.
 
-    With them go the frames of asyncio next to them: those by which our drivers await the user's
-    code. What the user awaits stays as it is.
+    With them go the frames of the standard library next to them, by which our code awaits the
+    user's, or waits for it. What the user awaits stays as it is.
     """
     kept: list[TracebackType] = []
     step = error.__traceback__
@@ -45,7 +45,7 @@ def trim(error: BaseException) -> BaseException:
 
 
 def _awaits(step: TracebackType) -> bool:
-    return str(step.tb_frame.f_globals.get("__name__", "")).startswith("asyncio.")
+    return str(step.tb_frame.f_globals.get("__name__", "")).startswith(("asyncio.", "threading"))
 
 
 def describe(error: BaseException) -> ErrorInfo:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 else:
     difflib = later("difflib", globals())
 
-_DEFAULT_LIMIT = 1000
+MOST_RUNS = 1000
+"""How many runs are returned at the most unless more are asked for."""
 _NEAR = 5
 _LOOKED_AT = 20_000
 
@@ -59,7 +60,7 @@ class Reader(Related):
         state: str | None = None,
         tag: str | None = None,
         since: datetime | None = None,
-        limit: int = _DEFAULT_LIMIT,
+        limit: int = MOST_RUNS,
     ) -> list[dict[str, Any]]:
         """Return runs that fit, newest first, as dictionaries.
 

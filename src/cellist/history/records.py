@@ -187,7 +187,7 @@ class RunRecord:
             ("error", ": ".join(self.error[:2]) if self.error else ""),
             ("continues", self.resumed_from or ""),
             ("tags", ", ".join(self.tags)),
-            ("runs inside", str(len(self.children)) if self.children else ""),
+            ("runs in it", str(len(self.children)) if self.children else ""),
             ("id", self.id),
         ]
         return [(name, _clip(text)) for name, text in lines if text]

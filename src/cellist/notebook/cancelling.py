@@ -8,6 +8,7 @@ from uuid import UUID
 
 from cellist.engine.execution import Execution
 from cellist.exceptions import ObjectNotFound
+from cellist.notebook.background import running
 from cellist.session import get_session
 
 _PATIENCE = 0.5
@@ -58,7 +59,8 @@ def _wait(found: list[Execution]) -> None:
 
 
 def _is_blocked(x: Execution) -> bool:
-    return not x.run.is_final and not x.plan.is_async
+    """Whether it has not stopped and is not on the loop, which goes on when this cell is over."""
+    return not (x.run.is_final or x.plan.is_async or x.run.number in running)
 
 
 def _parts(found: list[Execution], deferred: Any) -> Iterator[str]:

@@ -3,10 +3,14 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from statistics import quantiles
+from typing import Any
 
 from cellist.caching.reasons import seconds_text
 from cellist.engine.execution import Execution
+from cellist.exceptions import QueueError
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.notebook.background import running
@@ -22,7 +26,7 @@ _ENOUGH = 2
 def status_lines(session: Session) -> Iterator[str]:
     """Yield one line on each run that is live, those inside others below them.
 
-    After them come the suspended ones, which wait to be resumed.
+    After them come the suspended ones, which wait to be resumed, and those that wait for a worker.
     """
     live = sorted(session.live.values(), key=lambda execution: execution.run.number)
     session.history.flush(_PATIENCE)
@@ -36,6 +40,21 @@ def status_lines(session: Session) -> Iterator[str]:
     for pause in list(session.desk.suspended.values()):
         run = pause.flow.run
         yield f"flow {_name(run)}: {run.state_name}{_since(run)}. {run.states[-1].message}"
+    yield from _deferred()
+
+
+def _deferred() -> Iterator[str]:
+    """Yield a line on each task of which deferred runs wait, and what would carry them out."""
+    futures: Any = import_module("cellist.worker.futures")
+    if not futures.queue_path().exists():
+        return
+    with suppress(QueueError):  # which has been told where the runs were put into it
+        for _, task, number in futures.watcher_here().queue.waiting():
+            runs = "1 deferred run waits" if number == 1 else f"{number:,} deferred runs wait"
+            yield (
+                f"task {task}: {runs} for a worker, such as BackgroundWorker({task}).start() in "
+                f"this kernel or cellist.serve({task}) in another notebook"
+            )
 
 
 def _lines(
