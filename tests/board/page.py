@@ -97,6 +97,7 @@ class Live:
     def __init__(self, browser, width=1000, dark=False, record="", **context):
         self.screen = Screen()
         self.clicks = []
+        self.delivered = []
         self.board = Board("crawl", control=self.click, ui="widget", screen=self.screen)
         self.board.show()
         self.story = Present(lambda event: self.board.apply((event,)))
@@ -121,9 +122,10 @@ class Live:
     def deliver(self):
         """Draw a frame and let the page have all messages since the last time."""
         self.board.frame()
-        for message in self.screen.messages:
+        while self.screen.messages:  # a thread of the board may add some meanwhile
+            message = self.screen.messages.pop(0)
             self.page.evaluate("(message) => window.deliver(message)", message)
-        self.screen.messages.clear()
+            self.delivered.append(message)
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")
 
     def hello(self):
