@@ -95,7 +95,7 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
         _equip(x)
     if plan.transacts or scope.get() is not None:
         join(x)
-    run.call = (args, keywords)
+    run.call = (args, kwargs or None)  # a dict, also an empty one, is looked at by the collector
     for value in args:
         if value.__class__ not in ATOMS:
             _note_inputs(x, wait_for, origins)
@@ -194,18 +194,17 @@ _NO_FLOW = (
 
 def _start(x: Execution, future: PrefectFuture[Any], runner: Any) -> None:
     """Hand a submitted run to the loop or the pool that carries it out."""
-    steps = run_steps(x)
     chosen: TaskRunner = runner or _runner_of(x.flow, x.services)
     if x.plan.is_async and not chosen.takes_coroutines:
         x.run.where = "event loop"
         elsewhere = flow_loop(x.flow)
         here = running_loop()
-        LoopWork(x, steps, future, here or loop_for(elsewhere)).begin(is_here=here is not None)
+        LoopWork(x, future, here or loop_for(elsewhere)).begin(is_here=here is not None)
         return
     pool = chosen.pool
     x.run.where = chosen.name
     x.far = pool if pool.is_far else None
-    pool.start(Work(x, steps, future, pool))
+    pool.start(Work(x, future, pool))
 
 
 _runner_lock = threading.Lock()

@@ -92,9 +92,6 @@ def _describe(execution: Execution) -> dict[str, Any]:
         },
         "tags": sorted(run.tags),
         "entered": run.entered,
-        "attempts": run.attempts,
-        "first_running": run.first_running,
-        "running_ns": run.running_ns,
         "log_prints": execution.log_prints,
     }
 
@@ -173,8 +170,7 @@ def _revive(entry: dict[str, Any], parent: Execution | None, sinks: list[Any]) -
     above = parent.run if parent is not None else None
     tags = frozenset(entry["tags"])
     run = run_class(definition, above, flow.flow_run if flow else None, sinks, tags)
-    for name in ("number", "name", "entered", "attempts", "first_running", "running_ns"):
-        setattr(run, name, entry[name])
+    run.number, run.name, run.entered = entry["number"], entry["name"], entry["entered"]
     run.state_type = StateType(run.entered[-4]) if run.entered else None
     x = execution_class(run, definition, _NOWHERE, (), {}, parent, flow, session.get_session())
     x.log_prints = entry["log_prints"]

@@ -38,6 +38,7 @@ _Spare = tuple[Any, tuple[Any, ...], dict[str, Any], Any, bool]
 """The result of one call: definition, arguments, the value, and whether that is in bytes because
 something can change it."""
 _FIELDS = 5
+_FULL = _MOST * _FIELDS
 
 
 class _Constants:
@@ -165,7 +166,7 @@ class Spares:
     def add(self, x: Execution, value: Any) -> None:  # noqa: C901 - flat for speed
         """Note what a run gave, if it and the arguments are small."""
         kept = self._kept
-        if x.asked or len(kept) >= _MOST * _FIELDS:
+        if x.asked or len(kept) >= _FULL:
             return
         definition, args = x.definition, x.args
         for given in args:

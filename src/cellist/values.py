@@ -191,7 +191,7 @@ def arguments_of(run: Run) -> dict[str, Any]:
         names[index] if index < len(names) else f"args[{index}]": value
         for index, value in enumerate(args)
     }
-    return {**found, **kwargs}
+    return {**found, **(kwargs or {})}
 
 
 def written(preview: str | None) -> tuple[Any] | None:

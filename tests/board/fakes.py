@@ -67,8 +67,6 @@ class Story:
         moment = START + round(at * 1e9)
         run.entered = (*run.entered[:-1], moment)
         run.states[-1].at = moment  # as somebody may have looked
-        if kind is RUNNING and run.attempts == 1:
-            run.first_running = moment
 
     def begin(self, run: Run, at: float) -> Run:
         self.enter(run, at, PENDING)

@@ -68,8 +68,6 @@ class Present(Story):
         super().enter(run, at, kind, name, message)
         run.entered = (*run.entered[:-1], self.zero + round(at * 1e9))
         run.states[-1].at = run.entered[-1]  # as somebody may have looked
-        if run.attempts == 1 and run.states[-1].type.value == "RUNNING":
-            run.first_running = run.states[-1].at
 
     def wait_for_retry(self, run, begin, end, due):
         super().wait_for_retry(run, begin, end, due)

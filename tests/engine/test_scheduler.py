@@ -290,7 +290,7 @@ def test_work_that_is_cancelled_while_it_parks_wakes_up_again(recorder: Recorder
     x = execution(retries=1, delays=1000.0)
     promise = upstream()
     pool = ThreadPool()
-    work = Work(x, iter(()), promise, pool)  # type: ignore[arg-type] - no steps are taken
+    work = Work(x, promise, pool)
     pushed: list[Work] = []
     pool.push = pushed.append  # type: ignore[method-assign] - to see what is pushed
     x.cancelling = True

@@ -13,7 +13,7 @@ from cellist.model.events import RunUpdated
 from cellist.model.facts import ErrorInfo
 from cellist.model.reasons import Reason
 from cellist.model.runs import FlowRun, Run, TaskRun
-from cellist.model.states import RUNNING, StateType
+from cellist.model.states import StateType
 
 _WIDTH = 140
 Row = dict[str, Any]
@@ -52,9 +52,6 @@ def _run(row: Row, definition: PastDefinition, found: dict[str, Run]) -> Run:
         value for name, of_type, message, at in states for value in (of_type, name, message, at)
     )
     run.state_type = StateType(states[-1][1]) if states else None
-    run.attempts = sum(state[1] == RUNNING.value for state in states)
-    run.first_running = row["started"] or 0
-    run.running_ns = row.get("running") or 0
     run.inputs, run.preview, run.where = row.get("inputs"), row.get("result"), row.get("where")
     run.cache_key = row.get("cache_key")
     run.why = Reason.from_dict(row["why"]) if row.get("why") else None

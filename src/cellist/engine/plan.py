@@ -199,6 +199,7 @@ class Plan:
         "naming",
         "noun",
         "prepare",
+        "prepares",
         "retries",
         "shape",
         "tags",
@@ -245,6 +246,8 @@ class Plan:
         self.naming = naming
         self.prepare = prepare
         """Checks and coerces the arguments of an execution; its error fails the run."""
+        self.prepares = prepare is not None or naming is not None
+        """Whether a run has something to do between its inputs and Running."""
         self.cache = cache
         """How the task caches (a `CachePlan`), or the `Reason` why it does not."""
         self.keeping = keeping

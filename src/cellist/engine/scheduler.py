@@ -33,6 +33,7 @@ from cellist.engine.commands import (
 from cellist.engine.execution import Execution, current
 from cellist.engine.far import FarCall
 from cellist.engine.promise import Latch, Promise
+from cellist.engine.steps import run_steps
 from cellist.engine.threads import Worker
 from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import call_later
@@ -81,28 +82,32 @@ class Work:
         "phase",
         "pool",
         "promise",
-        "started",
         "steps",
         "ticket",
         "worker",
         "x",
     )
 
-    def __init__(self, x: Execution, steps: Steps[Outcome], promise: Promise, pool: Pool) -> None:
+    def __init__(self, x: Execution, promise: Promise, pool: Pool) -> None:
         self.x = x
-        self.steps = steps
+        self.steps: Steps[Outcome] | None = None
+        """Made when the run begins: thousands may wait in a queue."""
         self.promise = promise
         self.pool = pool
         self.context = contextvars.copy_context()
         self.phase = PARKED
         self.ticket = 0
-        self.started = False
         self.next: Outcome | None = None
         self.worker: Worker | None = None
         self.call: Any = None
         """The user code that runs elsewhere, in a process or on a cluster: what can stop it."""
         promise.work = self
         x.stop = self.cancel
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a step of the run was taken."""
+        return self.steps is not None
 
     def begin(self) -> None:
         """Queue the work, or park it until its inputs are final."""
@@ -122,7 +127,7 @@ class Work:
             if self.phase is not PARKED or ticket != self.ticket:
                 return False
             self.phase = QUEUED
-            self.next = outcome if self.started else None
+            self.next = outcome if self.has_begun else None
         self.pool.push(self)
         return True
 
@@ -144,7 +149,7 @@ class Work:
                 self.phase = RUNNING
                 self.ticket += 1
                 self.worker = None
-                self.next = Err(CancelledRun("Cancelled.")) if self.started else None
+                self.next = Err(CancelledRun("Cancelled.")) if self.has_begun else None
         if waits:
             carry_on(self, None)
             return
@@ -333,10 +338,10 @@ def advance(work: Work) -> TimedCall | FarCall | Sleep | list[Latch] | None:  # 
     Runs inside the work's context.
     """
     outcome, work.next = work.next, None
-    if not work.started:
-        work.started = True
-        current.set(work.x)  # not before: a context that differs from its parent's costs memory
     steps = work.steps
+    if steps is None:
+        steps = work.steps = run_steps(work.x)
+        current.set(work.x)  # not before: a context that differs from its parent's costs memory
     try:
         while True:
             command = steps.send(outcome)  # pyright: ignore[reportArgumentType] - None starts it

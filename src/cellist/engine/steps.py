@@ -75,13 +75,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
     """Take a run from Pending to its final state and return its outcome."""
     run, plan = x.run, x.plan
     try:
-        if x.cancelling:
-            return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
-        if x.waits is not None:
-            problem = yield from _take_inputs(x)
-            if problem is not None:
-                return problem
-        if plan.prepare is not None or plan.naming is not None or run.tags:
+        if x.waits is not None or plan.prepares or run.tags:
             problem = yield from _prepare(x)
             if problem is not None:
                 return problem
@@ -90,7 +84,8 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
         run.enter(RUNNING)
         if plan.hooks:
             yield from _hooks(x, "on_running")
-        if plan.cache.__class__ is Reason and x.recalls is None:
+        computes = plan.cache.__class__ is Reason and x.recalls is None
+        if computes:
             run.why = None if plan.is_flow else plan.cache
         else:
             hit = x.services.cache.recall(x) if x.recalls is None else None
@@ -111,7 +106,7 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, 
                 and (outcome.value.__class__ in ATOMS or not is_special(outcome.value))
                 and x.transaction is None
             ):
-                if plan.cache.__class__ is not Reason or x.recalls is not None:
+                if not computes:
                     stop = yield from store(x, outcome.value)
                     if stop is not None:
                         return (yield from _end(x, stop))
@@ -180,7 +175,13 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
 
 
 def _prepare(x: Execution) -> Steps[Outcome | None]:
-    """Check and coerce the arguments, name the run as it asks, and take slots for its tags."""
+    """Wait for the inputs, check them, name the run as it asks, and take slots for its tags."""
+    if x.cancelling:
+        return (yield from _end(x, CancelledRun(CANCEL_MESSAGE)))
+    if x.waits is not None:
+        problem = yield from _take_inputs(x)
+        if problem is not None:
+            return problem
     step = x.plan.prepare
     try:
         if step is not None:

@@ -37,7 +37,8 @@ class Worker:
 
     def __init__(self) -> None:
         self._work: Callable[[], object] | None = None
-        self._ready = threading.Semaphore(0)
+        self._ready = threading.Lock()
+        self._ready.acquire()  # held while there is no work for it; a semaphore is much slower
         self._lock = threading.Lock()
         self.owner: Any = None
         """Whom the user code running now belongs to; `None` between pieces of user code."""

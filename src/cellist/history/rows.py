@@ -49,7 +49,7 @@ class Rows:
     def add(self, run: Run, into: list[Any]) -> None:
         """Append the values of a run's row, as it is now, to a flat list."""
         name, parameters, tail = self._shared.get(id(run.definition)) or self._share(run)
-        entries, why = list(run.entries()), run.why
+        entries, why, attempts = list(run.entries()), run.why, run.attempts
         kind, last, _, _ = entries[-1]
         flow, parent = run.flow, run.parent
         into += (
@@ -65,9 +65,9 @@ class Rows:
             entries[0][3],
             run.first_running or None,
             run.ended or None,
-            run.attempts,
+            attempts,
             None if why is None else why.outcome,
-            self._document(run, entries, inputs_of(run, parameters)) + tail,
+            self._document(run, entries, attempts, inputs_of(run, parameters)) + tail,
         )
 
     def _share(self, run: Run) -> tuple[str, tuple[str, ...], str]:
@@ -77,7 +77,9 @@ class Rows:
         self._shared[id(definition)] = shared
         return shared
 
-    def _document(self, run: Run, entries: list[Entry], inputs: dict[str, str] | None) -> str:
+    def _document(
+        self, run: Run, entries: list[Entry], attempts: int, inputs: dict[str, str] | None
+    ) -> str:
         """Return the beginning of the document, to be closed by what the definition adds."""
         told = [
             f"{_heads[kind, name]}{at}]"
@@ -89,15 +91,13 @@ class Rows:
         if inputs:
             shown = [f"{quoted(name)}:{quoted(form)}" for name, form in inputs.items()]
             text += f'"inputs":{{{",".join(shown)}}},'
-        if run.running_ns:
-            text += f'"running":{run.running_ns},'
         if run.why is not None:
             text += self._why(run)
         if run.preview is not None:
             text += f'"result":{quoted(run.preview)},'
         if run.where is not None:
             text += f'"where":{quoted(run.where)},'
-        is_plain = run.error is None and run.attempts < 2 and run.__class__ is not FlowRun
+        is_plain = run.error is None and attempts < 2 and run.__class__ is not FlowRun
         if not is_plain or run.upstream or run.tags:
             text += _rarer(run)
         return text

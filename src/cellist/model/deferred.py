@@ -11,7 +11,7 @@ from uuid import UUID
 from cellist.model.events import StateChanged, publish
 from cellist.model.ids import as_hex
 from cellist.model.runs import Entry, TaskRun
-from cellist.model.states import FINAL, NO_DATA, RUNNING, State, StateType
+from cellist.model.states import FINAL, NO_DATA, State, StateType
 
 
 class DeferredRun(TaskRun):
@@ -37,9 +37,6 @@ class DeferredRun(TaskRun):
         for kind, name, message, at in rows:
             self.state_type = StateType(kind)
             self.entered = (*self.entered, kind, name, message, at)
-            if self.state_type is RUNNING:
-                self.attempts += 1
-                self.first_running = self.first_running or at
 
     def rows(self) -> list[Entry]:
         """Return the states as plain data."""

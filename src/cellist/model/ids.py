@@ -15,19 +15,18 @@ _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _COUNTER_BITS = 30
 
 
-def _fresh_tail() -> int:
-    """Return 32 random bits, shifted above the counter."""
-    return _VERSION_AND_VARIANT | (secrets.randbits(32) << _COUNTER_BITS)
+def _fresh_tails() -> "itertools.count[int]":
+    """Count upwards from 31 random bits, shifted above 30 that are 0: ids never run out of them."""
+    return itertools.count(_VERSION_AND_VARIANT | (secrets.randbits(31) << _COUNTER_BITS))
 
 
-_tail = _fresh_tail()
-_count = itertools.count()
+_tails = _fresh_tails()
 
 
 def _after_fork() -> None:
     """Give a forked child a tail of its own, or it would repeat its parent's ids."""
-    global _tail  # noqa: PLW0603 - one process-wide random part, renewed in a forked child
-    _tail = _fresh_tail()
+    global _tails  # noqa: PLW0603 - one process-wide random part, renewed in a forked child
+    _tails = _fresh_tails()
 
 
 if hasattr(os, "register_at_fork"):
@@ -36,7 +35,7 @@ if hasattr(os, "register_at_fork"):
 
 def new_id() -> int:
     """Return a fresh 128-bit id; ids made later in this process are larger."""
-    return ((time.time_ns() // 1_000_000) << 80) | (_tail + (next(_count) & 0x3FFFFFFF))
+    return ((time.time_ns() // 1_000_000) << 80) | next(_tails)
 
 
 def as_uuid(number: int) -> UUID:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, ClassVar, cast
 from uuid import UUID, uuid5
 
@@ -47,6 +47,7 @@ from cellist.model.states import (
 _FLOWS = UUID("6e3a6a0e-52f4-5d0c-9f2f-0c4c1b6f2c57")  # namespace of their ids
 Entry = tuple[str, str | None, str | None, int]  # a state's type, unusual name, message, time in ns
 _FIELDS = 4
+_RUNNING, _PAUSED = VALUES[RUNNING], VALUES[PAUSED]
 _new_tuple = cast("Callable[..., StateChanged]", getattr(tuple, "__new__"))  # noqa: B009  # its type is only partly known
 _changing = threading.RLock()
 """Held for the instant in which a state changes: a cancel may come from any thread.
@@ -62,7 +63,6 @@ class Run:
     __slots__ = (
         "_name",
         "_states",
-        "attempts",
         "cache_key",
         "call",
         "cell",
@@ -71,14 +71,12 @@ class Run:
         "entered",
         "error",
         "failed_attempts",
-        "first_running",
         "flow",
         "inputs",
         "number",
         "parent",
         "preview",
         "progress",
-        "running_ns",
         "sinks",
         "state_type",
         "tags",
@@ -112,9 +110,6 @@ class Run:
         self.entered: tuple[Any, ...] = ()
         """The entry of each state so far, one after the other."""
         self._states: list[State] | None = None
-        self.attempts = 0
-        self.first_running = 0
-        self.running_ns = 0
         self.due = 0
         """When the next attempt starts, nanoseconds since the epoch; 0 when none is waited for."""
         self.call: Any = None
@@ -147,12 +142,6 @@ class Run:
                     before: int = entered[-1]
                     if at - before < 1000:  # shown to the microsecond, and must increase
                         at = before + 1000
-                    if last is RUNNING:
-                        self.running_ns += at - before
-                if kind is RUNNING and last is not PAUSED:  # to go on after it is no new attempt
-                    self.attempts += 1
-                    if not self.first_running:
-                        self.first_running = at
                 self.state_type = kind
                 self.entered = entered + (VALUES[kind], name, message, at)  # noqa: RUF005 - faster
         for sink in self.sinks:  # as in `publish`, without another call on the hot path
@@ -239,9 +228,30 @@ class Run:
         return self.state.name if self.state else None
 
     @property
+    def attempts(self) -> int:
+        """How often the run has begun to run; to go on after a pause is no new attempt."""
+        kinds = self.entered[::_FIELDS]
+        attempts = kinds.count(_RUNNING)
+        if _PAUSED in kinds:
+            attempts -= list(pairwise(kinds)).count((_PAUSED, _RUNNING))
+        return attempts
+
+    @property
     def run_count(self) -> int:
         """The number of attempts so far: how often the run began to run, pauses not counted."""
         return self.attempts
+
+    @property
+    def first_running(self) -> int:
+        """When the first attempt started, nanoseconds since the epoch; 0 before."""
+        kinds = self.entered[::_FIELDS]
+        return self.entered[kinds.index(_RUNNING) * _FIELDS + 3] if _RUNNING in kinds else 0
+
+    @property
+    def running_ns(self) -> int:
+        """Nanoseconds spent running until the present state."""
+        spans = pairwise(self.entries())
+        return sum(end[3] - begin[3] for begin, end in spans if begin[0] == _RUNNING)
 
     @property
     def created(self) -> datetime | None:

@@ -7,6 +7,7 @@ from cellist.engine.drivers import drive
 from cellist.engine.execution import current
 from cellist.engine.far import FarCall
 from cellist.engine.scheduler import DONE, QUEUED, Work
+from cellist.engine.steps import run_steps
 from cellist.engine.threads import Worker
 from cellist.engine.waiting import wait_all
 
@@ -28,7 +29,7 @@ class InlinePool:
         x.stop = None
         wait_all([promise for promise in x.waits or () if promise.outcome is None])
         work.context.run(current.set, x)
-        outcome = work.context.run(drive, work.steps, x)
+        outcome = work.context.run(drive, run_steps(x), x)
         work.phase = DONE
         work.promise.settle(outcome)
         if not isinstance(outcome, Err) or isinstance(outcome.error, Exception):

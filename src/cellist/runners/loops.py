@@ -3,10 +3,11 @@
 import threading
 from typing import TYPE_CHECKING, Any
 
-from cellist.engine.commands import Err, Outcome, Steps
+from cellist.engine.commands import Err
 from cellist.engine.drivers import adrive
 from cellist.engine.execution import Execution, current
 from cellist.engine.promise import Promise
+from cellist.engine.steps import run_steps
 from cellist.engine.waiting import begin_work, end_work
 from cellist.exceptions import IllegalTransition
 from cellist.model.later import later
@@ -24,17 +25,15 @@ _session_loop: "asyncio.AbstractEventLoop | None" = None
 class LoopWork:
     """A run on its way on a loop. `cancel` may be called from any thread."""
 
-    __slots__ = ("loop", "promise", "started", "steps", "task", "x")
+    __slots__ = ("loop", "promise", "started", "task", "x")
 
     def __init__(
         self,
         x: Execution,
-        steps: Steps[Outcome],
         promise: Promise,
         loop: "asyncio.AbstractEventLoop",
     ) -> None:
         self.x = x
-        self.steps = steps
         self.promise = promise
         self.loop = loop
         self.task: asyncio.Task[None] | None = None
@@ -58,7 +57,7 @@ class LoopWork:
         self.started = True
         current.set(self.x)
         try:
-            outcome = await adrive(self.steps, self.x)
+            outcome = await adrive(run_steps(self.x), self.x)
         except BaseException as fault:
             outcome = Err(fault)
         finally:

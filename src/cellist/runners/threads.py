@@ -57,7 +57,7 @@ class ThreadPool:
                 self._queue.append(work)
                 self._is_promised = True
                 return
-            if work.started:
+            if work.has_begun:
                 self._queue.appendleft(work)
             else:
                 self._queue.append(work)

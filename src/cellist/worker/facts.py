@@ -14,7 +14,6 @@ def facts_of(run: Any) -> dict[str, Any]:
         "preview": run.preview,
         "error": list(run.error) if run.error is not None else None,
         "where": run.where,
-        "running": run.running_ns,
         "cache_key": run.cache_key,
         "name": run.name,
     }
@@ -27,6 +26,6 @@ def take_facts(run: MirrorRun, facts: dict[str, Any]) -> None:
     if facts.get("error"):
         run.error = ErrorInfo(*facts["error"])
     run.preview, run.where = facts.get("preview"), facts.get("where")
-    run.running_ns, run.cache_key = facts.get("running") or 0, facts.get("cache_key")
+    run.cache_key = facts.get("cache_key")
     if facts.get("name"):
         run.name = facts["name"]
