@@ -272,13 +272,13 @@ def carry_out(x: Execution) -> Outcome:
     """Carry an execution out in the calling thread."""
     guarded = x.parent is None and x.services.guard.enter()
     if x.parent is None and not guarded:
-        x.stop = ThreadRun(x).cancel
+        x.carrier = ThreadRun(x)
     current.set(x)
     try:
         return drive(run_steps(x), x)
     finally:
         current.set(x.parent)
-        x.stop = None
+        x.carrier = None
         finish(x)
         if guarded:
             x.services.guard.leave()

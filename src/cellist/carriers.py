@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cellist.engine.execution import Execution
 from cellist.engine.threads import stop_code_in
 from cellist.model.later import later
+from cellist.model.runs import Run
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,11 +26,11 @@ class ThreadRun:
     def cancel(self) -> None:
         """Cancel the run as soon as its code notices."""
         self.x.cancelling = True
-        self.halt()
+        self.halt(self.x.run)
 
-    def halt(self) -> None:
+    def halt(self, run: Run) -> None:
         """Raise an exception in the thread if the run still goes on."""
-        if self.x.stop is not None:
+        if self.x.carrier is not None and not run.is_final:
             stop_code_in(self.ident)
 
 
@@ -42,24 +43,25 @@ class AwaitedRun:
         self.x = x
         self.task = task
         self.cancels = 0
-        x.stop = self.cancel
+        x.carrier = self
 
     def cancel(self) -> None:
         """Cancel the run at its next await."""
         self.x.cancelling = True
-        self.halt()
+        self.halt(self.x.run)
 
-    def halt(self) -> None:
+    def halt(self, run: Run) -> None:
         """Interrupt whatever the asyncio task awaits, if the run still goes on by then."""
+        del run
         self.task.get_loop().call_soon_threadsafe(self._cancel_task)
 
     def _cancel_task(self) -> None:
-        if self.x.stop is not None:
+        if self.x.carrier is not None:
             self.cancels += 1
             self.task.cancel()
 
     def end(self) -> None:
         """Take back the cancels that were meant for this run: who awaits it goes on."""
-        self.x.stop = None
+        self.x.carrier = None
         for _ in range(self.cancels):
             self.task.uncancel()

@@ -244,19 +244,18 @@ class Session:
             return
         if isinstance(execution, FlowExecution) and cancel_pause(execution):
             return
-        if execution.stop is not None:
-            execution.stop()
+        if execution.carrier is not None:
+            execution.carrier.cancel()
         else:
             self._stop_caller_of(execution)
 
     def _stop_caller_of(self, execution: Execution) -> None:
         """Stop a run that was called directly: the code of whoever carries it out is stopped."""
         above = execution.parent
-        while above is not None and above.stop is None:
+        while above is not None and above.carrier is None:
             above = above.parent
-        carrier: Any = getattr(above.stop, "__self__", None) if above is not None else None
-        if carrier is not None:
-            carrier.halt()
+        if above is not None and above.carrier is not None:
+            above.carrier.halt(execution.run)
         else:
             self.guard.interrupt_main(execution.run)
 

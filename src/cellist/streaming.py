@@ -21,6 +21,7 @@ from cellist.engine.steps import run_steps
 from cellist.engine.transactions import Scope, scope
 from cellist.exceptions import IllegalTransition
 from cellist.model.later import later
+from cellist.model.runs import Run
 from cellist.model.states import CANCELLING
 from cellist.prints import prints_logged
 from cellist.rehearsal import Rehearsal
@@ -93,7 +94,7 @@ class _Turn:
             if isinstance(x, FlowExecution):
                 x.loop = task.get_loop()
         else:
-            x.stop = ThreadRun(x).cancel if x.parent is None and not self._guarded else None
+            x.carrier = ThreadRun(x) if x.parent is None and not self._guarded else None
         if x.log_prints:
             self._printing = prints_logged()
             self._printing.__enter__()
@@ -117,12 +118,15 @@ class _Turn:
         task = self._awaited.task if self._awaited is not None else None
         if self._awaited is not None:
             self._awaited.end()
-        x.stop = self._cancel_later
+        x.carrier = self
         if self._guarded:
             x.services.guard.leave(task)
 
-    def _cancel_later(self) -> None:
-        """Cancel the run when its next value is asked for: now there is no code of it to stop."""
+    def halt(self, run: Run) -> None:
+        """There is nothing to stop: between two values no code of the run is executed."""
+
+    def cancel(self) -> None:
+        """Cancel the run when its next value is asked for."""
         self.x.cancelling = True
         try:
             self.x.run.enter(CANCELLING, None, "Cancel requested; its consumer has a value.")
@@ -155,7 +159,7 @@ def _stream(
                 outcome = Err(error)
     finally:
         steps.close()
-        x.steps = x.stop = None
+        x.steps = x.carrier = None
         finish(x)
 
 
@@ -179,7 +183,7 @@ async def _stream_async(
                 outcome = Err(error)
     finally:
         steps.close()
-        x.steps = x.stop = None
+        x.steps = x.carrier = None
         finish(x)
 
 

@@ -39,7 +39,7 @@ def waits_for(x: Execution) -> str | None:
         return f"waits for limit {limits}"
     if isinstance(x.waker, Ticket):
         return f"waits for `{x.waker.flight.holder.run.name}`, which computes the same"
-    work: Any = getattr(x.stop, "__self__", None)
+    work: Any = x.carrier
     call: Any = getattr(work, "call", None)
     if kind is RUNNING and isinstance(call, FarCall):
         return None if call.begun else call.waits

@@ -476,8 +476,8 @@ def test_a_cancelled_coroutine_leaves_the_others_waiting(recorder: Recorder) -> 
         first = holder(recorder)
         others = [x for x in list(recorder.session.live.values()) if x is not first]
         for x in (others[0], first):
-            stop: Any = x.stop
-            stop.__self__.task.cancel()
+            carrier: Any = x.carrier
+            carrier.task.cancel()
         await comes_true(lambda: count[0] == 2)
         go.set()
         return await asyncio.gather(*calls, return_exceptions=True)

@@ -53,7 +53,7 @@ def test_table_is_the_law(before: StateType, after: StateType) -> None:
     for kind in path_to(before):
         run.enter(kind)
     seen, told = list(run.states), len(events)
-    facts = (run.state, run.attempts, run.running_ns, run.first_running)
+    facts = (run.state, run.attempts, run.entered, run.first_running)
     if after in TRANSITIONS[before]:
         run.enter(after)
         assert run.state_type is after
@@ -63,7 +63,7 @@ def test_table_is_the_law(before: StateType, after: StateType) -> None:
         run.enter(after)
     assert run.states == seen
     assert len(events) == told
-    assert facts == (run.state, run.attempts, run.running_ns, run.first_running)
+    assert facts == (run.state, run.attempts, run.entered, run.first_running)
 
 
 def test_final_types_lead_nowhere_but_the_roll_back() -> None:

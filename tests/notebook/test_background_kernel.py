@@ -134,6 +134,25 @@ def test_a_time_limit_and_a_cancel_end_code_that_does_not_await(shared: Kernel) 
     assert state(shared, "h") == "Cancelled"
 
 
+def test_a_run_that_the_body_has_called_is_cancelled_alone(shared: Kernel) -> None:
+    shared.run(
+        "%%flow caller --bg -o h\n"
+        "from cellist.session import get_session\n"
+        "def cancel():\n"
+        "    live = get_session().live.values()\n"
+        "    get_session().cancel(next(x for x in live if x.definition.name == 'nap'))\n"
+        "threading.Timer(0.5, cancel).start()\n"
+        "try:\n"
+        "    nap(20)\n"
+        "except BaseException as error:\n"
+        "    seen = repr(error)\n"
+        "seen",
+        cell_id="c",
+    )
+    assert shared.run("await asyncio.sleep(0.1)").seconds < SOON
+    assert "Cancel" in (shared.run("h.result(20)").result or "")
+
+
 def test_a_cell_that_is_run_again_shows_the_board_of_the_flow_that_goes_on(shared: Kernel) -> None:
     first = shared.run("%%flow --bg -o h\nawait asyncio.sleep(600)", cell_id="again")
     second = shared.run("%%flow --bg\nprint('anew')", cell_id="again")

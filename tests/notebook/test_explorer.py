@@ -54,8 +54,8 @@ def test_past_runs_are_what_they_were(recorder):
         was = kept[run.number]
         assert (run.name, run.kind, run.attempts) == (was.name, was.kind, was.attempts)
         assert told(run) == told(was)
-        assert (run.state_type, run.ended, run.running_ns) == (
-            was.state_type, was.ended, was.running_ns,
+        assert (run.state_type, run.ended, run.total_run_time) == (
+            was.state_type, was.ended, was.total_run_time,
         )  # fmt: skip
         assert (run.error, run.inputs or {}, run.upstream) == (was.error, was.inputs, was.upstream)
         assert str(run.why) == str(was.why)

@@ -152,6 +152,18 @@ class Services(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """What carries a run out: the handle by which it is stopped, from any thread."""
+
+    def cancel(self) -> object:
+        """Stop the run, as far as the place it runs in allows."""
+        ...
+
+    def halt(self, run: Run) -> object:
+        """Stop the code of the run, or of another that it has called and that runs now."""
+        ...
+
+
 class Wakeable(Protocol):
     """What ends the wait of a run early, see `Waker`."""
 
@@ -172,6 +184,7 @@ class Execution(Invoke):
         "began",
         "cache_note",
         "cancelling",
+        "carrier",
         "definition",
         "far",
         "flight",
@@ -186,7 +199,6 @@ class Execution(Invoke):
         "run",
         "services",
         "steps",
-        "stop",
         "thread",
         "transaction",
         "wait_for",
@@ -228,8 +240,8 @@ class Execution(Invoke):
         """When the present attempt of a cached task was invoked, nanoseconds since the epoch."""
         self.cancelling = False
         """Set once somebody asked to cancel; the engine looks at every step."""
-        self.stop: Callable[[], object] | None = None
-        """Stops the code that is running now, as far as the place it runs in allows."""
+        self.carrier: Carrier | None = None
+        """What runs its code now, unless that is the caller's thread."""
         self.waker: Wakeable | None = None
         self.transaction: Any = None
         """The transaction the present attempt is, if there is need of one (`engine.scopes`)."""

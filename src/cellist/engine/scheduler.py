@@ -39,6 +39,7 @@ from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import call_later
 from cellist.engine.waiting import run_awaitable
 from cellist.exceptions import CancelledRun, IllegalTransition
+from cellist.model.runs import Run
 from cellist.model.states import CANCELLING
 
 PARKED, QUEUED, RUNNING, DONE = "parked", "queued", "running", "done"
@@ -102,12 +103,7 @@ class Work:
         self.call: Any = None
         """The user code that runs elsewhere, in a process or on a cluster: what can stop it."""
         promise.work = self
-        x.stop = self.cancel
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a step of the run was taken."""
-        return self.steps is not None
+        x.carrier = self
 
     def begin(self) -> None:
         """Queue the work, or park it until its inputs are final."""
@@ -127,7 +123,7 @@ class Work:
             if self.phase is not PARKED or ticket != self.ticket:
                 return False
             self.phase = QUEUED
-            self.next = outcome if self.has_begun else None
+            self.next = None if self.steps is None else outcome
         self.pool.push(self)
         return True
 
@@ -149,7 +145,7 @@ class Work:
                 self.phase = RUNNING
                 self.ticket += 1
                 self.worker = None
-                self.next = Err(CancelledRun("Cancelled.")) if self.has_begun else None
+                self.next = None if self.steps is None else Err(CancelledRun("Cancelled."))
         if waits:
             carry_on(self, None)
             return
@@ -159,10 +155,11 @@ class Work:
             self.x.run.enter(CANCELLING, None, "Cancel requested, still running.")
         except IllegalTransition:
             return  # it ended, or was asked before
-        self.halt()
+        self.halt(self.x.run)
 
-    def halt(self) -> None:
+    def halt(self, run: Run) -> None:
         """Ask the code that runs now to stop."""
+        del run
         call, worker = self.call, self.worker
         if call is not None:
             call.stop()
@@ -231,7 +228,7 @@ class Work:
         """Settle the promise."""
         self.phase = DONE
         self.worker = None
-        self.x.stop = None
+        self.x.carrier = None
         self.promise.settle(outcome)
 
 
@@ -299,7 +296,7 @@ class TimedCall:
             return
         work, worker = self.work, self.worker
         seconds = self.command.timeout or 0.0
-        work.halt()
+        work.halt(work.x.run)
         with _lock:
             work.call = None
             work.worker = None

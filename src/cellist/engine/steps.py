@@ -71,7 +71,7 @@ CANCEL_MESSAGE = "Cancelled on request."
 STOP_MESSAGE = "Stopped by an interrupt of the kernel."
 
 
-def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0911, PLR0912, PLR0915 - flat for speed: the usual case is a walk through `if`s
+def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912, PLR0915 - flat for speed: the usual case is a walk through `if`s
     """Take a run from Pending to its final state and return its outcome."""
     run, plan = x.run, x.plan
     try:

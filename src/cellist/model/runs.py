@@ -125,7 +125,7 @@ class Run:
         self.failed_attempts: list[tuple[int, ErrorInfo]]  # set by the first that is retried
         self.where: str | None = None
 
-    def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> None:  # noqa: C901 - flat for speed: three times in each run
+    def enter(self, kind: StateType, name: str | None = None, message: str | None = None) -> None:
         """Change the state and publish it. Raises `IllegalTransition` and then changes nothing."""
         at = time.time_ns()
         entered = self.entered
@@ -231,27 +231,16 @@ class Run:
     def attempts(self) -> int:
         """How often the run has begun to run; to go on after a pause is no new attempt."""
         kinds = self.entered[::_FIELDS]
-        attempts = kinds.count(_RUNNING)
-        if _PAUSED in kinds:
-            attempts -= list(pairwise(kinds)).count((_PAUSED, _RUNNING))
-        return attempts
+        resumed = list(pairwise(kinds)).count((_PAUSED, _RUNNING)) if _PAUSED in kinds else 0
+        return kinds.count(_RUNNING) - resumed
 
-    @property
-    def run_count(self) -> int:
-        """The number of attempts so far: how often the run began to run, pauses not counted."""
-        return self.attempts
+    run_count = attempts
 
     @property
     def first_running(self) -> int:
         """When the first attempt started, nanoseconds since the epoch; 0 before."""
         kinds = self.entered[::_FIELDS]
         return self.entered[kinds.index(_RUNNING) * _FIELDS + 3] if _RUNNING in kinds else 0
-
-    @property
-    def running_ns(self) -> int:
-        """Nanoseconds spent running until the present state."""
-        spans = pairwise(self.entries())
-        return sum(end[3] - begin[3] for begin, end in spans if begin[0] == _RUNNING)
 
     @property
     def created(self) -> datetime | None:
@@ -285,10 +274,9 @@ class Run:
     @property
     def total_run_time(self) -> timedelta:
         """Time spent running, waits between attempts left out."""
-        nanoseconds = self.running_ns
-        if self.state_type is RUNNING:
-            nanoseconds += time.time_ns() - self.entered[-1]
-        return timedelta(microseconds=nanoseconds / 1000)
+        spans = pairwise([*self.entries(), ("", None, None, time.time_ns())])
+        spent = sum(end[3] - begin[3] for begin, end in spans if begin[0] == _RUNNING)
+        return timedelta(microseconds=spent / 1000)
 
     @property
     def flow_run_id(self) -> UUID | None:

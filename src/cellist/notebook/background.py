@@ -34,6 +34,7 @@ from cellist.engine.threads import run_in_thread
 from cellist.engine.timers import Timer, call_later
 from cellist.exceptions import CancelledRun
 from cellist.futures import PrefectFuture
+from cellist.model.runs import Run
 from cellist.notebook.cellflow import CellFlow
 from cellist.notebook.cells import Cell, this_cell
 from cellist.notebook.kernel import cell_id, has_front_end, in_kernel, kernel_loop
@@ -94,6 +95,22 @@ class FlowFuture(PrefectFuture[Any]):
                 guard.leave(task)
 
 
+class _InBackground:
+    """Carries out the run of a cell that does not wait for it."""
+
+    def __init__(self, flow: "BackgroundFlow") -> None:
+        self._flow = flow
+
+    def cancel(self) -> None:
+        """Stop the body."""
+        self._flow.stop()
+
+    def halt(self, run: Run) -> None:
+        """Interrupt the code of a run that the body has called."""
+        if not run.is_final:
+            self._flow.stepper.interrupt()
+
+
 class BackgroundFlow(CellFlow):
     """The flow run of a cell that does not wait for it."""
 
@@ -115,7 +132,7 @@ class BackgroundFlow(CellFlow):
         self._said = False
         self._watch: Timer | None = None
         self.future = FlowFuture(self)
-        self.execution.stop = self._stop
+        self.execution.carrier = _InBackground(self)
         running[self.execution.run.number] = self
         if options.output:
             self.cell.namespace[options.output] = self.future
@@ -166,7 +183,7 @@ class BackgroundFlow(CellFlow):
         """Cancel the flow, as its handle does."""
         self.execution.services.cancel(self.execution)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Cancel the body at its next await, or interrupt it if it does not await."""
         self._loop.call_soon_threadsafe(self._cancel_task)
         call_later(_GRACE, self._insist)

@@ -15,10 +15,11 @@ from cellist.calling import finish, new_execution
 from cellist.engine.commands import Command, Err, Invoke, Ok, Outcome
 from cellist.engine.drivers import aperform
 from cellist.engine.errors import trim
-from cellist.engine.execution import current
+from cellist.engine.execution import Execution, current
 from cellist.engine.steps import STOP_MESSAGE, run_steps
 from cellist.engine.timeouts import timeout_error
 from cellist.engine.timers import Timer, call_later
+from cellist.model.runs import Run
 from cellist.model.states import CANCELLED
 from cellist.notebook.cells import this_cell
 
@@ -37,6 +38,22 @@ def _set_since(before: Context) -> dict[ContextVar[Any], Any]:
         for variable, value in copy_context().items()
         if before.get(variable, before) is not value and not variable.name.startswith("cellist")
     }
+
+
+class InCell:
+    """Carries out the run of a cell: its body is awaited in the task of the cell."""
+
+    def __init__(self, execution: Execution, task: "asyncio.Task[Any]") -> None:
+        self._guard = execution.services.guard
+        self._task = task
+
+    def cancel(self) -> None:
+        """Cancel the body at its next await."""
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def halt(self, run: Run) -> None:
+        """Interrupt the code of a run that the body has called."""
+        self._guard.interrupt_main(run)
 
 
 class CellRun:
@@ -62,7 +79,7 @@ class CellRun:
         plan.tags = plan.tags | tags
         self.execution = execution = new_execution(definition, plan, (), {})
         self._loop = task.get_loop()
-        execution.stop = lambda: self._loop.call_soon_threadsafe(task.cancel)
+        execution.carrier = InCell(execution, task)
         self._steps = run_steps(execution)
         self._timer: Timer | None = None
         self._expired = False
@@ -111,7 +128,7 @@ class CellRun:
             execution = self.execution
             this_cell().set_variables = _set_since(this_cell().context)
             current.set(self._before)
-            execution.stop = None
+            execution.carrier = None
             finish(execution)
             if self._guarded:
                 execution.services.guard.leave(self._task)

@@ -26,7 +26,7 @@ class InlinePool:
         if not work.take(None):
             return
         x = work.x
-        x.stop = None
+        x.carrier = None
         wait_all([promise for promise in x.waits or () if promise.outcome is None])
         work.context.run(current.set, x)
         outcome = work.context.run(drive, run_steps(x), x)

@@ -11,6 +11,7 @@ from cellist.engine.steps import run_steps
 from cellist.engine.waiting import begin_work, end_work
 from cellist.exceptions import IllegalTransition
 from cellist.model.later import later
+from cellist.model.runs import Run
 from cellist.model.states import CANCELLING
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class LoopWork:
         self.task: asyncio.Task[None] | None = None
         self.started = False
         promise.work = self
-        x.stop = self.cancel
+        x.carrier = self
 
     def begin(self, *, is_here: bool) -> None:
         """Start the run on its loop; `is_here` says that this is the thread the loop runs in."""
@@ -62,7 +63,7 @@ class LoopWork:
             outcome = Err(fault)
         finally:
             end_work(self.loop)
-        self.x.stop = None
+        self.x.carrier = None
         self.promise.settle(outcome)
 
     def cancel(self) -> None:
@@ -73,10 +74,11 @@ class LoopWork:
                 self.x.run.enter(CANCELLING, None, "Cancel requested, still running.")
             except IllegalTransition:
                 return
-        self.halt()
+        self.halt(self.x.run)
 
-    def halt(self) -> None:
+    def halt(self, run: Run) -> None:
         """Interrupt what the run awaits."""
+        del run
         self.loop.call_soon_threadsafe(self._cancel_task)
 
     def _cancel_task(self) -> None:

@@ -57,7 +57,7 @@ class ThreadPool:
                 self._queue.append(work)
                 self._is_promised = True
                 return
-            if work.has_begun:
+            if work.steps is not None:
                 self._queue.appendleft(work)
             else:
                 self._queue.append(work)
