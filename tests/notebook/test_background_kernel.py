@@ -142,15 +142,15 @@ def test_a_run_that_the_body_has_called_is_cancelled_alone(shared: Kernel) -> No
         "    live = get_session().live.values()\n"
         "    get_session().cancel(next(x for x in live if x.definition.name == 'nap'))\n"
         "threading.Timer(0.5, cancel).start()\n"
+        "began = time.monotonic()\n"
         "try:\n"
         "    nap(20)\n"
-        "except BaseException as error:\n"
-        "    seen = repr(error)\n"
-        "seen",
+        "except BaseException:\n"
+        "    took = time.monotonic() - began\n"
+        "took",
         cell_id="c",
     )
-    assert shared.run("await asyncio.sleep(0.1)").seconds < SOON
-    assert "Cancel" in (shared.run("h.result(20)").result or "")
+    assert float(shared.run("await h").result or SOON) < SOON
 
 
 def test_a_cell_that_is_run_again_shows_the_board_of_the_flow_that_goes_on(shared: Kernel) -> None:
