@@ -37,24 +37,28 @@ def fit(text, scale=1.0):
 '''
 
 
-def modules(folder: Path, count: int) -> list[Any]:
+LONG = "".join(f"\n\ndef other{number}(x):\n    return [x, {number}]\n" for number in range(500))
+
+
+def modules(folder: Path, count: int, rest: str = "") -> list[Any]:
     """Write modules, all with other code, and return the function `fit` of each."""
     folder.mkdir(parents=True)
     sys.path.insert(0, str(folder))
     found: list[Any] = []
     for number in range(count):
-        (folder / f"subject{number}.py").write_text(MODULE.format(number=number))
+        name = f"{folder.name}{number}"
+        (folder / f"{name}.py").write_text(MODULE.format(number=number) + rest)
         importlib.invalidate_caches()
-        found.append(importlib.import_module(f"subject{number}").fit)
+        found.append(importlib.import_module(name).fit)
     return found
 
 
 def source(size: Size) -> Iterator[Row]:
     """The first source digest of a task, and the next."""
     each = size.items(30, 3)
-    fresh = iter(
-        modules(Path(os.environ["CELLIST_HOME"]).parent / "subjects", each * (size.rounds + 1) * 2)
-    )
+    place = Path(os.environ["CELLIST_HOME"]).parent
+    fresh = iter(modules(place / "subjects", each * (size.rounds + 1) * 2))
+    long = iter(modules(place / "long_subjects", size.rounds + 1, LONG))
     known = next(fresh)
     closure_of(known)
 
@@ -72,6 +76,7 @@ def source(size: Size) -> Iterator[Row]:
         {
             OURS: first_digests,
             "getsource": first_texts,
+            "long": lambda: timed(closure_of, next(long)),
             "unchanged": lambda: timed(lambda: [closure_of(known) for _ in range(500)], items=500),
             "getsource again": lambda: timed(
                 lambda: [inspect.getsource(known) for _ in range(20)], items=20
@@ -80,5 +85,6 @@ def source(size: Size) -> Iterator[Row]:
     )
     first = at_most(200e-6, "200 µs")
     yield from rounds.rows("source digest, first", {"getsource": first})
+    yield from rounds.rows("source digest, first, long module", {OURS: None}, "long")
     again = at_most(20e-6, "20 µs")
     yield from rounds.rows("source digest, unchanged", {"getsource again": again}, "unchanged")

@@ -23,7 +23,7 @@ ROWS = {
     "miss": 2,
     "array": 4,
     "arguments": 2,
-    "source": 2,
+    "source": 3,
     "startup": 5,
     "scale": 4,
     "store": 7,

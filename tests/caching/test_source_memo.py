@@ -171,12 +171,17 @@ def test_equal_text_with_different_closures():
     assert one == three
 
 
-@pytest.fixture
-def module(tmp_path, monkeypatch):
+LONG = "".join(f"def filler{number}():\n    return {number}\n" for number in range(40))
+
+
+@pytest.fixture(params=["", LONG], ids=["short", "long"])
+def module(tmp_path, monkeypatch, request):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     path = tmp_path / "watched_module.py"
-    path.write_text("K = 1\ndef k(x):\n    return x * K\ndef free(x):\n    return 1\n")
+    path.write_text(
+        "K = 1\ndef k(x):\n    return x * K\ndef free(x):\n    return 1\n" + request.param
+    )
     yield path
     sys.modules.pop("watched_module", None)
 

@@ -18,7 +18,8 @@ import linecache
 import re
 import textwrap
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
@@ -44,7 +45,13 @@ def _futures() -> int:
 _FUTURES = _futures()
 _VERSIONS_KEPT = 3
 _FILES_KEPT = 32
-_SMALL_FILE = 400
+_SMALL_FILE = 50
+_TRIES = 8
+_WHOLE, _IMPORTS = 0, -1
+"""In the place of a line: all statements, and the imports at the margin."""
+_BEGINS = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\s#)\]}]")
+"""What a line at the margin begins with, unless it goes on with the statement above it."""
+_IMPORT = re.compile(r"(?m)^(?:from|import)\b[^\n(\\]*(?:\([^)]*\))?")
 
 
 class CodeText(NamedTuple):
@@ -110,41 +117,92 @@ def _remembered(filename: str, lines: list[str]) -> list["_File"]:
 
 
 class _File:
-    """One version of a file or cell, parsed once; its statements are compiled when asked for."""
+    """One version of a file or cell; its statements are parsed and compiled when asked for.
+
+    In a long file most definitions lie in a statement that the margin alone tells from others. It
+    is parsed by itself, so that a task does not wait for the rest of its module. That can give no
+    wrong text: whatever way a definition is found, it counts only if it compiles to what is loaded.
+    """
 
     def __init__(self, filename: str, lines: list[str]) -> None:
         self.filename = filename
         self.lines = lines
         self._shapes: dict[int, Shape] = {}
-        self._units: dict[tuple[int, int], _Codes] = {}
-        try:
-            self.statements = parse("".join(lines)).body
-        except SyntaxError:
-            self.statements = []  # half-edited: an earlier version may still be the one
-        self._spans = [(_first_line(one), one.end_lineno or 0, one) for one in self.statements]
+        self._trees: dict[int, list[ast.stmt]] = {}
+        """Statements by the line they begin at. They stay: shapes and units go by their ids."""
+        self._units: dict[tuple[int, int, int], _Codes] = {}
 
     def definition_of(self, code: CodeType) -> Definition | None:
         """Return the definition that compiles to `code`, None if there is none."""
+        part = self._part_at(code.co_firstlineno)
+        if part:
+            node = self._match(code, part, part) or self._match(code, part, part, self._imports())
+            if node is not None:
+                return node
         statements = self._around(code.co_firstlineno)
-        units = [*([s] for s in statements), self.statements]
-        if len(self.lines) <= _SMALL_FILE:  # then one compilation serves all its definitions
-            units.insert(0, units.pop())
-        for unit in units:
+        for unit in (self._whole(), *([s] for s in statements)):
             node = self._match(code, statements, unit)
             if node is not None:
                 return node
         return None
 
+    def _part_at(self, line: int) -> list[ast.stmt]:
+        """Return the statement that a line lies in, nothing if the margin does not tell it."""
+        if len(self.lines) <= _SMALL_FILE:  # to parse it once is cheaper
+            return []
+        first = line
+        while first > 1 and not _BEGINS.match(self.lines[first - 1]):
+            first -= 1
+        if first not in self._trees:
+            part: list[ast.stmt] = []
+            for last in islice(self._ends(first), _TRIES):
+                part = self._parsed(first, last)
+                if part:
+                    break
+            self._trees.setdefault(first, part)  # unless another thread was faster
+        return self._trees[first]
+
+    def _ends(self, first: int) -> Iterator[int]:
+        """Yield the lines at which a statement may end: texts in it may reach the margin."""
+        goes_on = True
+        for number, line in enumerate(self.lines[first - 1 :], first - 1):
+            if _BEGINS.match(line):
+                if not goes_on:
+                    yield number
+                goes_on = line.startswith("@")
+        yield len(self.lines)
+
+    def _parsed(self, first: int, last: int) -> list[ast.stmt]:
+        """Return the statements of some lines, none if they are half-edited or half of a text."""
+        return _statements("\n" * (first - 1) + "".join(self.lines[first - 1 : last]))
+
+    def _whole(self) -> list[ast.stmt]:
+        """Return all statements; if there are none, an earlier version may be the one."""
+        if _WHOLE not in self._trees:
+            self._trees.setdefault(_WHOLE, self._parsed(1, len(self.lines)))
+        return self._trees[_WHOLE]
+
+    def _imports(self) -> list[ast.stmt]:
+        """Return the imports at the margin, which may have a say in how calls are compiled."""
+        if _IMPORTS not in self._trees:
+            texts = _IMPORT.findall("".join(self.lines))
+            self._trees.setdefault(_IMPORTS, _statements("\n".join(texts)))
+        return self._trees[_IMPORTS]
+
     def _around(self, line: int) -> list[ast.stmt]:
-        """Return the statements of the file that a line lies in."""
-        return [one for first, last, one in self._spans if first <= line <= last]
+        """Return the statements of the whole file that a line lies in."""
+        return [one for one in self._whole() if (one.end_lineno or 0) >= line >= _first_line(one)]
 
     def _match(
-        self, code: CodeType, statements: list[ast.stmt], unit: list[ast.stmt]
+        self,
+        code: CodeType,
+        statements: list[ast.stmt],
+        unit: list[ast.stmt],
+        imports: Sequence[ast.stmt] = (),
     ) -> Definition | None:
         if not statements:
             return None
-        codes = self._compiled(unit, code.co_flags & _FUTURES)
+        codes = self._compiled(unit, imports, code.co_flags & _FUTURES)
         candidates = codes.get((code.co_firstlineno, code.co_name), ())
         same = [other for other in candidates if code == other]  # most are, and this is fast
         same = same or [other for other in candidates if same_code(code, other)]
@@ -156,12 +214,12 @@ class _File:
             return None
         return nodes[0] if nodes else None
 
-    def _compiled(self, unit: list[ast.stmt], flags: int) -> "_Codes":
-        key = (id(unit[0]) if unit is not self.statements else 0, flags)
+    def _compiled(self, unit: list[ast.stmt], imports: Sequence[ast.stmt], flags: int) -> "_Codes":
+        key = (id(unit[0]), len(imports) + len(unit), flags)
         found = self._units.get(key)
         if found is None:
-            found = self._compile(ast.Module(unit, []), flags)
-            if found is None and not key[0]:  # a text may be nested deeper than a tree
+            found = self._compile(ast.Module([*imports, *unit], []), flags)
+            if found is None:  # a text may be nested deeper than a tree
                 found = self._compile("".join(self.lines), flags)
             found = self._units[key] = found or {}
         return found
@@ -195,13 +253,20 @@ class _File:
     def class_text(self, line: int, name: str) -> str:
         """Return the text of the innermost class of this name around a line."""
         found: ast.ClassDef | None = None
-        for statement in self._around(line):
+        for statement in self._part_at(line) or self._around(line):
             for node in ast.walk(statement):
                 if isinstance(node, ast.ClassDef) and node.name == name:
                     found = node if node.lineno <= line else found
         if found is None:
             return ""
         return textwrap.dedent("".join(self.lines[found.lineno - 1 : found.end_lineno]))
+
+
+def _statements(text: str) -> list[ast.stmt]:
+    try:
+        return parse(text).body
+    except SyntaxError:
+        return []
 
 
 def _dedented(text: str) -> str:
