@@ -14,8 +14,12 @@ import sysconfig
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
+from inspect import getmodulename
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 STDLIB, OWN = "stdlib", "cellist"
 _STANDARD = frozenset(sys.stdlib_module_names) | {"builtins"}
@@ -169,9 +173,9 @@ def distribution_of(top: str) -> Distribution:
     try:
         found = metadata.distribution(top)
     except (metadata.PackageNotFoundError, ValueError):
-        names = _providers().get(top) or ()
-        if names:
-            found = metadata.distribution(names[0])
+        named = {str(one.metadata["Name"]) for one in _providers().get(top, ())}
+        if named:
+            found = metadata.distribution(min(named))
     module = sys.modules.get(top)
     stated = getattr(module, "__version__", None)
     if found is None:
@@ -180,10 +184,33 @@ def distribution_of(top: str) -> Distribution:
 
 
 @cache
-def _providers() -> dict[str, list[str]]:
+def _providers() -> "dict[str, list[metadata.Distribution]]":
+    """Return which distributions provide each top-level module.
+
+    `packages_distributions` says the same, but makes objects of all files of all distributions and
+    reads their descriptions, which keeps the first digest waiting for a quarter of a second.
+    """
     from importlib import metadata  # late: it takes a tenth of the time to import cellist
 
-    return {name: sorted(set(given)) for name, given in metadata.packages_distributions().items()}
+    found: dict[str, list[metadata.Distribution]] = {}
+    for distribution in metadata.distributions():
+        for top in _tops_of(distribution):
+            found.setdefault(top, []).append(distribution)
+    return found
+
+
+def _tops_of(distribution: "metadata.Distribution") -> set[str]:
+    """Return the top-level modules a distribution says it has, or else has files of."""
+    declared = (distribution.read_text("top_level.txt") or "").split()
+    if declared:
+        return set(declared)
+    record = distribution.read_text("RECORD")
+    lines = record.splitlines() if record else [str(file) for file in distribution.files or ()]
+    tops: set[str] = set()
+    for line in lines:
+        top, mark, _ = line.partition("/")
+        tops.add(top if mark else getmodulename(top.partition(",")[0]) or "")
+    return tops
 
 
 Versions = str | tuple[tuple[str, str], ...]
