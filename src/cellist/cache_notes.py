@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 from cellist.caching.found import Found, Missing
 from cellist.caching.stores import AnyStore
 from cellist.engine.flights import Flight
-from cellist.key_requests import KeyRequest
 from cellist.keyed_calls import Keyed
-from cellist.model.reasons import Component
 from cellist.recording import Recorder
 
 
@@ -24,42 +22,28 @@ class Note:
     """What `look_up` found out about a call, for when it is asked again and for `remember`."""
 
     __slots__ = (
+        "call",
         "components",
-        "described",
         "differs",
         "found",
         "ident",
         "is_alone",
         "is_compared",
-        "is_plain",
         "key",
         "recorder",
-        "request",
         "seen",
         "store",
         "unfit",
         "waited",
     )
 
-    def __init__(
-        self,
-        key: str,
-        ident: Any,
-        components: list[Component],
-        request: KeyRequest,
-        store: AnyStore,
-        described: list[Component] | None = None,
-    ) -> None:
+    def __init__(self, key: str, ident: Any, call: Keyed, store: AnyStore) -> None:
         self.key = key
         self.ident = ident
         """What tells the key from the same one in another store."""
-        self.components = components
+        self.call = call
+        self.components = call.components
         """What is stored beside the result, with texts once it is known to be a miss."""
-        self.described = described
-        """The same as its policy would describe them, `None` if that is to be asked."""
-        self.is_plain = described is not None
-        """Whether nothing can change the arguments, and the rest of the key is known code."""
-        self.request = request
         self.store = store
         self.found: Missing | None = None
         """What the last look at the store gave; `None` to look again."""

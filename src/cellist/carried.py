@@ -308,7 +308,7 @@ def _versions_in_key_of(execution: Execution) -> Any:
     members: list[Any] = getattr(policy, "policies", [policy])
     for one in members:
         if isinstance(one, TaskSource):
-            return note.request.versions(one.versions)
+            return note.call.request.versions(one.versions)
     return "off"
 
 

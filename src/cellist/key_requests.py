@@ -189,11 +189,20 @@ class RunRequest(KeyRequest):
         return TaskRunContext.of(self._x)
 
 
-def join(components: Iterable[Component]) -> str:
-    """Return the key that stands for named components: 64 hex digits."""
-    parts = [
-        f"{_named(kind, name)}{len(digest)}:{digest}" for kind, name, digest, _ in components
-    ]  # the lengths tell where each part ends, so that no two keys read the same
+def parts_of_key(components: Iterable[Component]) -> list[str]:
+    """Return what named components are in a key.
+
+    The lengths tell where each part ends, so that no two keys read the same.
+    """
+    return [f"{_named(kind, name)}{len(digest)}:{digest}" for kind, name, digest, _ in components]
+
+
+def join(components: Iterable[Component], others: Iterable[str] = ()) -> str:
+    """Return the key that stands for named components: 64 hex digits.
+
+    `others` are the parts of more components.
+    """
+    parts = [*others, *parts_of_key(components)]
     parts.sort()
     parts.append(_KEY_VERSION)
     return blake3("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

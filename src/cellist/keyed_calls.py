@@ -19,7 +19,7 @@ from cellist.persistence import CachePlan
 class Keyed:
     """A call with its key. `key` is `None` if the policy gave none."""
 
-    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key", "notes", "packages")
+    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key", "packages")
 
     def __init__(
         self,
@@ -35,10 +35,25 @@ class Keyed:
         self._known = known
         self._request = request
         told: Any = known if known is not None else request
-        self.notes: Sequence[str] = told.notes
-        """What is to be said of the call whatever comes of it."""
         self.packages: Sequence[tuple[str, str]] = told.packages
         """The installed libraries that the key is made from, with their exact versions."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing can change the arguments, and the rest of the key is known code."""
+        return self._known is not None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said of the call whatever comes of it."""
+        told: Any = self._request or self._known
+        return told.notes
+
+    @property
+    def closures(self) -> dict[str, Sequence[Component]]:
+        """The parts of each closure of the task's code in the key, by its digest."""
+        told: Any = self._known or self._request
+        return told.closures
 
     @property
     def request(self) -> KeyRequest:
@@ -119,8 +134,7 @@ def _make_plainly(arguments: dict[str, Any], known: Standing) -> Made:
         for name, value in arguments.items()
         if name not in known.exclude
     ]
-    components = [*known.fixed, *told]
-    return Made(join(components), components)
+    return Made(join(told, known.parts), [*known.fixed, *told])
 
 
 def _make(plan: CachePlan, request: KeyRequest) -> Made:

@@ -5,13 +5,13 @@ its source, and nothing else, keeps in mind which keys it had. Only arguments th
 change are compared, with their types: `1`, `True` and `1.0` are equal, but not the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from cellist import settings
 from cellist.cache_policies import CachePolicy, CompoundCachePolicy, Inputs, TaskSource
 from cellist.caching.source import Kept, kept_closure
-from cellist.key_requests import PLAIN, KeyRequest, Terms, notes_of
+from cellist.key_requests import PLAIN, KeyRequest, Terms, notes_of, parts_of_key
 from cellist.model.reasons import Component
 
 _PLAIN = frozenset({int, bool, type(None)})
@@ -44,8 +44,12 @@ class Standing(NamedTuple):
     """The installed libraries that the code reaches, with their exact versions."""
     fixed: list[Component]
     """The parts of each key besides the arguments."""
+    parts: list[str]
+    """The same as they go into a key."""
     opened: list[Component]
     """The same with the parts of the code in the place of its digest."""
+    closures: dict[str, Sequence[Component]]
+    """The parts of the code, by its digest."""
     made: dict[Call, Made]
     """The keys of calls."""
 
@@ -119,7 +123,17 @@ class KnownKeys:
             opened = request.opened(fixed)
             packages = kept.closure.packages
             known = self._standing = Standing(
-                kept, versions, inputs.shared, exclude, notes, packages, fixed, opened, {}
+                kept,
+                versions,
+                inputs.shared,
+                exclude,
+                notes,
+                packages,
+                fixed,
+                parts_of_key(fixed),
+                opened,
+                dict(request.closures),
+                {},
             )
         self.keep(known, call, made)
 

@@ -15,7 +15,7 @@ from cellist.caching.acceptances import Acceptance, Acceptances, sources_of, wit
 from cellist.caching.aside import Readable
 from cellist.caching.envelope import Header
 from cellist.caching.found import Found, Missing
-from cellist.key_requests import KeyRequest, join
+from cellist.key_requests import join
 from cellist.model.reasons import Component
 from cellist.persistence import CachePlan
 
@@ -85,10 +85,12 @@ class Overruled:
                 expired = found
         return expired
 
-    def note_miss(self, plan: CachePlan, name: str, request: KeyRequest) -> None:
+    def note_miss(
+        self, plan: CachePlan, name: str, closures: dict[str, Sequence[Component]]
+    ) -> None:
         """Remember which source a task had when it had to run, for who accepts it by name."""
-        if request.closures:
-            self.missed[plan.identity] = name, request.closures
+        if closures:
+            self.missed[plan.identity] = name, closures
 
 
 def _told(header: Header, acceptance: Acceptance) -> Header:

@@ -95,4 +95,4 @@ def _noted(why: Reason, note: str) -> Reason:
 def _is_pinned(note: Note) -> bool:
     """Whether the key holds the task's source and every argument of the call."""
     named = {one.name for one in note.components if one.kind == "argument"}
-    return bool(note.request.closures) and named.issuperset(note.request.arguments)
+    return bool(note.call.closures) and named.issuperset(note.call.request.arguments)

@@ -28,7 +28,6 @@ from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
-from cellist.key_requests import KeyRequest
 from cellist.keyed_calls import Keyed, keyed, quickly_keyed
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
@@ -123,7 +122,7 @@ class Cache:
             if isinstance(found, Found):
                 self._tell_hit(x, key, call, found)
                 return self.replay.hit(plan, found)
-        note = x.cache_note = Note(key, ident, call.components, call.request, store, call.described)
+        note = x.cache_note = Note(key, ident, call, store)
         note.found = found
         return self._take_turn(x, plan, note, landings)
 
@@ -154,7 +153,7 @@ class Cache:
         if key is None:
             return Foreseen(_NO_KEY)
         ident: Any = key if store is self.stores.default else (store.directory, key)
-        note = Note(key, ident, call.components, request, store)
+        note = Note(key, ident, call, store)
         flight = self.flights.up.get(ident)
         if flight is not None:
             request.notes.append(f"`{flight.holder.run.name}` is computing it right now")
@@ -205,7 +204,7 @@ class Cache:
                 return self._hit(x, plan, note, found)
             note.found = found
         self._explain(x, plan, note, known, x.run)
-        self.overruled.note_miss(plan, x.definition.name, note.request)
+        self.overruled.note_miss(plan, x.definition.name, note.call.closures)
         sentinel.watch(x, note, known)
         self.replay.begin(x, plan, note)
         return None
@@ -224,12 +223,12 @@ class Cache:
         """
         tried = None if known else self._earlier.of(plan.identity, x.definition.name, run)
         try:
-            described = note.described
+            described = note.call.described
             if described is None:
-                described = plan.policy.describe(note.request, note.components)
+                described = plan.policy.describe(note.call.request, note.components)
             note.components = described
         except Exception:
-            note.request.notes.append("a fault kept its cache policy from describing the key")
+            note.call.request.notes.append("a fault kept its cache policy from describing the key")
         x.asked = False  # by functions that name the run or make its key
         x.run.why = self._miss(note, known, tried)
 
@@ -249,12 +248,12 @@ class Cache:
         x.cache_note = None
         who = note.waited
         by = f"`{who.holder.run.name}`" if isinstance(who, Flight) else who
-        x.run.why = reused(found.header, self._notes(x, note.request, found.header), by)
+        x.run.why = reused(found.header, self._notes(x, note.call, found.header), by)
         sentinel.pass_on(x, found.header.get("hints") or ())
         self._land(x, KEPT)
         return self.replay.hit(plan, found)
 
-    def _notes(self, x: Execution, call: Keyed | KeyRequest, header: Header) -> tuple[str, ...]:
+    def _notes(self, x: Execution, call: Keyed, header: Header) -> tuple[str, ...]:
         """Return what is to be said of a hit; versions that have changed are also logged, once."""
         if not call.packages:
             return tuple(call.notes)
@@ -328,11 +327,9 @@ class Cache:
             return []
 
     def _miss(self, note: Note, known: list[Known], tried: Ending | None) -> Reason:
-        found = note.found
+        found, notes = note.found, tuple(note.call.notes)
         if found is None or found.code == "refreshed":
-            notes = tuple(note.request.notes)
             return Reason("miss", "refreshed", "ran: a refresh was asked for", notes=notes)
-        notes = tuple(note.request.notes)
         if found.code == "expired":
             when = (found.header or {}).get("expires") or 0.0
             ago = seconds_text(max(0.0, time.time() - when))

@@ -158,9 +158,10 @@ class Keeper:
         if plan.storage_key is not None:
             return False
         try:
-            if note.is_plain and plan.keys and plan.keys.stands(plan.fn, note.request.closures):
+            call = note.call
+            if call.is_plain and plan.keys and plan.keys.stands(plan.fn, call.closures):
                 return False
-            now = plan.policy.recheck(note.request)
+            now = plan.policy.recheck(call.request)
         except Exception:
             return True
         before = {(one.kind, one.name): one.digest for one in note.components}
@@ -170,8 +171,8 @@ class Keeper:
         """Return what is not what it was, and how it came about as far as that is known."""
         before = {(one.kind, one.name): one.digest for one in note.components}
         try:
-            after = plan.policy.recheck(note.request)
-            after = plan.policy.describe(note.request, after)
+            after = plan.policy.recheck(note.call.request)
+            after = plan.policy.describe(note.call.request, after)
         except HashError as error:
             return f"`{error.path}` was changed in place"
         changed = [
@@ -204,7 +205,7 @@ class Keeper:
             "components": note.components,
             "run_id": as_hex(run.number),
             "preview": run.preview,
-            "sources": list(note.request.closures),
+            "sources": list(note.call.closures),
         }
         if hints:
             header["hints"] = hints

@@ -144,8 +144,8 @@ def pass_on(x: Execution, hints: Iterable[str]) -> None:
 
 def _habits(note: Note) -> Habits:
     """Return what the code says; it is the same for all calls with plain arguments."""
-    closures = note.request.closures
-    if not note.is_plain or len(closures) != 1:
+    closures = note.call.closures
+    if not note.call.is_plain or len(closures) != 1:
         return _habits_in(note.components)
     digest = next(iter(closures))
     known = _known_habits.get(digest)
