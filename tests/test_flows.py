@@ -423,7 +423,7 @@ def test_an_option_of_the_other_decorator_is_sent_there() -> None:
 
 def test_texts_of_a_flow_must_be_text() -> None:
     with pytest.raises(TypeError, match="`version` of flow 'f' must be text, got 3"):
-        flow(name="f", version=3)(lambda: 1)  # pyright: ignore[reportArgumentType, reportCallIssue]  # wrong on purpose
+        flow(name="f", version=3)(lambda: 1)  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 def test_the_record_of_a_run_shows_its_result_and_where_it_ran() -> None:

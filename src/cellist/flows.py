@@ -271,8 +271,8 @@ def _check_runner(runner: Any, owner: str) -> TaskRunner:
     made = runner() if isinstance(runner, type) else runner
     if not isinstance(made, TaskRunner):
         message = (
-            f"`task_runner` of {owner} must be a task runner such as ThreadPoolTaskRunner(), "
-            f"got {made!r:.60}."
+            f"`task_runner` of {owner} must be a task runner such as ThreadPoolTaskRunner(), from "
+            f"cellist.task_runners, got {made!r:.60}."
         )
         raise TypeError(message)
     return made

@@ -230,6 +230,15 @@ def test_header_says_the_state_and_time_of_the_only_flow(view, story):
     assert header["sentence"] == "crawl: completed. 1 task run: 1 failed. It took 3.0 s."
 
 
+def test_a_deferred_run_says_what_it_waits_for(view, story):
+    run = story.task("later")
+    story.enter(run, 0, SCHEDULED)
+    assert rows(view)[run.name]["why"] == (
+        "waits for a worker, such as BackgroundWorker(later).start() in this kernel or "
+        "cellist.serve(later) in another notebook"
+    )
+
+
 def test_the_sentence_on_a_lone_run_says_why(view, story):
     run = story.begin(story.task("step"), 0)
     run.why = Reason("miss", "changed", "ran: helper `clean` changed (line 4)")

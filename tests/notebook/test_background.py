@@ -196,6 +196,18 @@ def test_cancelling_what_is_on_the_loop_is_not_called_impossible(ipython: Shell)
     assert isinstance(handle(ipython).exception(20), CancelledRun)
 
 
+def test_how_far_a_loop_is_is_told(ipython: Shell) -> None:
+    ipython.run(
+        "import cellist\n@task\nasync def steps():\n"
+        "    for step in cellist.progress(range(4)):\n"
+        "        if step == 1: await gone()"
+    )
+    ipython.run("%%flow one --bg -o h\nawait steps.submit()")
+    until(lambda: "1 of 4" in ipython.run("%cellist status").out)
+    ipython["go"].set()
+    handle(ipython).wait(20)
+
+
 def test_deferred_runs_that_nobody_carries_out_are_told(ipython: Shell) -> None:
     ipython.run("one = double.delay(1)")
     said = ipython.run("%cellist status").out

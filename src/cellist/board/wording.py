@@ -159,14 +159,20 @@ def error_line(run: Run) -> str | None:
 
 _ENCOUNTERED = re.compile(r"^(Task|Flow) run encountered an exception:? ")
 _WAITING = ("scheduled", "paused")
+_UNSERVED = (
+    "waits for a worker, such as BackgroundWorker({0}).start() in this kernel or "
+    "cellist.serve({0}) in another notebook"
+)
 _NO_FAILURE = ("completed", "cached", "scheduled", "paused", "running")
 
 
 def why_line(run: Run, limit: int) -> str | None:
     """Return what a scheduled run waits for, else why it ran or was reused, as far as is known."""
-    message = run.entered[-2] if run.entered else None
-    if message and look_now(run) in _WAITING:
+    message, look = run.entered[-2] if run.entered else None, look_now(run)
+    if message and look in _WAITING:
         return clipped(message, limit)
+    if look == "scheduled" and run.entered[-3] in (None, "Scheduled"):
+        return clipped(_UNSERVED.format(run.definition.name), limit)
     return clipped(str(run.why), limit) if run.why is not None else None
 
 

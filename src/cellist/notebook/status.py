@@ -8,6 +8,8 @@ from importlib import import_module
 from statistics import quantiles
 from typing import Any
 
+from cellist.board.progress import doing_words
+from cellist.board.wording import look_now
 from cellist.caching.reasons import seconds_text
 from cellist.engine.execution import Execution
 from cellist.exceptions import QueueError
@@ -76,6 +78,9 @@ def _line(session: Session, x: Execution) -> str:
         parts.append("in the background")
     if run.attempts > 1 or run.kind == "task":
         parts.append(f"attempt {run.attempts}")
+    doing = doing_words(run, look_now(run))
+    if doing:
+        parts.append(doing)
     waits = session.waits_of(run)
     if waits is not None:
         parts.append(waits)
