@@ -4,6 +4,7 @@ import pytest
 
 from cellist.board.glance import at_a_glance
 from cellist.board.view import View
+from cellist.model.progress import Bar, begin
 from cellist.model.states import COMPLETED
 from tests.board.fakes import Story
 
@@ -35,6 +36,17 @@ def test_what_goes_on_is_named_with_how_many(view, story):
     assert told(view) == "now: embed ×3, vocabulary, a, b and 2 other tasks"
 
 
+def test_how_far_loops_are_is_told_of_all_runs_of_a_group(view, story):
+    flow = story.begin(story.flow(), 0)
+    for done in (20, 60):
+        run = story.begin(story.task("embed", flow), 1)
+        bar = Bar(100)
+        begin(run, bar)
+        bar.done = done
+    story.begin(story.task("vocabulary", flow), 1)
+    assert told(view) == "now: embed ×2 (20–60%), vocabulary"
+
+
 def test_at_the_end_the_longest_are_named_and_not_the_short_ones(view, story):
     flow = story.begin(story.flow(), 0)
     for name, seconds in (("fetch", 8), ("clean", 0.5), ("embed", 3)):
@@ -48,7 +60,7 @@ def test_what_was_quick_or_alone_needs_no_such_line(view, story):
     story.complete(story.task("fetch", flow), 0, 5)
     story.enter(flow, 6, COMPLETED)
     assert told(view) is None
-    assert at_a_glance([], is_over=True) is None
+    assert at_a_glance([], [], is_over=True) is None
 
 
 def test_where_all_was_reused_it_says_so(view, story):

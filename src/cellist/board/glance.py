@@ -1,27 +1,49 @@
 """What one look should tell when nothing needs anybody: what goes on, and what took long."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 from cellist.board.groups import Group
+from cellist.board.progress import doing
+from cellist.board.rows import Row
 from cellist.board.wording import amount, duration
 
 _MOST = 4
+_LOOKED_AT = 100
+"""Runs whose loops are looked at."""
 _WORTH_NAMING = 0.2
 """Share of the longest that a group must have taken to be named beside it."""
 
 
-def at_a_glance(groups: Iterable[Group], *, is_over: bool) -> str | None:
-    """Return `now: embed ×3, vocabulary`, or `longest: fetch 7.8 s, embed 2.4 s`, or `None`."""
+def at_a_glance(groups: Iterable[Group], counting: Iterable[Row], *, is_over: bool) -> str | None:
+    """Return `now: embed ×3 (20–60%), vocabulary`, `longest: fetch 7.8 s, embed 2.4 s`, or `None`.
+
+    `counting` are the runs that tell how far they are.
+    """
     tasks = [group for group in groups if group.kind != "flow"]
-    return _longest(tasks) if is_over else _running(tasks)
+    return _longest(tasks) if is_over else _running(tasks, counting)
 
 
-def _running(tasks: Iterable[Group]) -> str | None:
-    running = [
-        (group.name, group.counts["running"]) for group in tasks if "running" in group.counts
-    ]
-    names = [name if number == 1 else f"{name} ×{number:,}" for name, number in running]
+def _running(tasks: Iterable[Group], counting: Iterable[Row]) -> str | None:
+    shares: dict[int, list[float]] = {}
+    for row in islice(counting, _LOOKED_AT):
+        now = doing(row.run, row.look)
+        if now is not None and now[0] is not None:
+            shares.setdefault(row.group.id, []).append(now[0])
+    names: list[str] = []
+    for group in tasks:
+        number = group.counts.get("running")
+        if number:
+            many = f" ×{number:,}" if number > 1 else ""
+            names.append(f"{group.name}{many}{_span(shares.get(group.id))}")
     return f"now: {_some(names)}" if names else None
+
+
+def _span(shares: list[float] | None) -> str:
+    if not shares:
+        return ""
+    low, high = round(min(shares) * 100), round(max(shares) * 100)
+    return f" ({low}%)" if low == high else f" ({low}–{high}%)"
 
 
 def _longest(tasks: list[Group]) -> str | None:

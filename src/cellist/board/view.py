@@ -206,7 +206,7 @@ class View:
             "runs": amount(total, "run"),
             "counts": ordered(self.counts),
             "saved": saved,
-            "note": at_a_glance(self.groups, is_over=bool(end)),
+            "note": at_a_glance(self.groups, self._counting.values(), is_over=bool(end)),
             "next": self._attention.next_retry(),
             "failure": self._attention.failure(is_over=not self._active),
             "cancel": [row.hex for row in self._roots.stoppable()],
