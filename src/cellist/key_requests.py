@@ -13,7 +13,7 @@ from cellist.caching.declared import told
 from cellist.caching.digests import digest_value
 from cellist.caching.encoding import ATOMS
 from cellist.caching.packages import Versions, versions_of
-from cellist.caching.source import SourceClosure, closure_of, digest_for
+from cellist.caching.source import SourceClosure, closure_of, code_in, digest_for
 from cellist.captured import captured
 from cellist.exceptions import HashError
 from cellist.model.ids import as_hex
@@ -235,9 +235,9 @@ def digested(
 
 
 def with_texts(components: Components, kind: str, values: dict[str, Any]) -> Components:
-    """Return the components with short forms of the values of one kind."""
+    """Return the components with short forms of the values of one kind, and the code in them."""
     return [
-        Component(kind, one.name, one.digest, told(values[one.name]))
+        Component(kind, one.name, one.digest, told(values[one.name], code_in(values[one.name])))
         if one.kind == kind and one.name in values
         else one
         for one in components

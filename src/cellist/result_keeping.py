@@ -180,7 +180,8 @@ class Keeper:
         ]
         what = " and ".join([one.label for one in changed]) or "something the task reads"
         is_outside = bool(changed) and all(map(is_declared, changed))
-        return f"{what} changed during the run" if is_outside else f"{what} was changed in place"
+        was = "were" if len(changed) > 1 else "was"
+        return f"{what} changed during the run" if is_outside else f"{what} {was} changed in place"
 
     def _header(
         self,

@@ -58,6 +58,7 @@ def run(cell: str, name: str, namespace: dict[str, object], how: str) -> None:
         tree = Wrapping().visit(ast.parse(cell))
         code = compile(tree, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         asyncio.run(eval(code, namespace))
+        del namespace["_here"]
     elif how == "statements":
         for statement in ast.parse(cell).body:
             code = compile(ast.Module([statement], []), name, "exec")
@@ -87,6 +88,14 @@ def is_in(folder: str, module: str) -> bool:
     return folder in f"{loaded.get('__file__')} {list(loaded.get('__path__') or ())}"
 
 
+def without_text() -> list[str]:
+    """Return what of cells and files is known by its bytecode only, and not by its text."""
+    from cellist.caching.code_text import _known
+
+    codes = [code() for code, found in list(_known.values()) if not found.text]
+    return [code.co_qualname for code in codes if code and code.co_filename[0] != "<"]
+
+
 def digest(number: int, text: str, seed: str, how: str) -> dict[str, object]:
     """Return what `closure_of` says of the task `f`, or the error."""
     from cellist.caching.packages import distribution_of
@@ -94,13 +103,14 @@ def digest(number: int, text: str, seed: str, how: str) -> dict[str, object]:
 
     distribution_of.cache_clear()
     cells, files = split(text)
-    before = set(sys.modules)
+    before, before_in = set(sys.modules), Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
         sys.path.insert(0, folder)
+        os.chdir(folder)
         importlib.invalidate_caches()
         namespace = vars(sys.modules["__main__"])
         saved = dict(namespace)
@@ -116,7 +126,7 @@ def digest(number: int, text: str, seed: str, how: str) -> dict[str, object]:
                 "again": again.digest,
                 "untracked": closure.untracked,
                 "notes": closure.notes,
-                "texts": [c.text for c in closure.components if c.kind in {"source", "function"}],
+                "bytecode": without_text(),
                 "names": [f"{c.kind} {c.name} {c.digest}" for c in closure.components],
             }
         except Exception as error:
@@ -124,6 +134,7 @@ def digest(number: int, text: str, seed: str, how: str) -> dict[str, object]:
         finally:
             namespace.clear()
             namespace.update(saved)
+            os.chdir(before_in)
             sys.path.remove(folder)
             for module in [one for one in set(sys.modules) - before if is_in(folder, one)]:
                 del sys.modules[module]

@@ -1,11 +1,17 @@
 """Edits as notebooks and projects see them: imports, classes, registries, data that holds code."""
 
+from collections import Counter
+
 from tests.caching.edits import HIT, MISS, Edit, sub
 
 
 def each(name: str, text: str, *edits: tuple[str, str, str]) -> list[Edit]:
     """Return an edit for each (want, was, now) of a text, and that a restart changes nothing."""
-    made = [sub(f"{name}, {was}", want, text, was, now) for want, was, now in edits]
+    counted = Counter(was for _, was, _ in edits)  # one text may be changed in two ways
+    made = [
+        sub(f"{name}, {was}{f' to {now}' if counted[was] > 1 else ''}", want, text, was, now)
+        for want, was, now in edits
+    ]
     return [*made, Edit(f"{name}, restarted", HIT, text, text)]
 
 
@@ -367,6 +373,3 @@ SUBTLE += each(
         ]
     ),
 )
-for _number, _edit in enumerate(SUBTLE):  # the same text changed in two ways
-    if [e.name for e in SUBTLE].count(_edit.name) > 1:
-        SUBTLE[_number] = _edit._replace(name=f"{_edit.name} {_number}")

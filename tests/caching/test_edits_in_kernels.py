@@ -1,5 +1,7 @@
 """Edits as they happen in a living kernel: cells run again, modules edited, reloaded, magics."""
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +79,25 @@ def test_a_module_counts_as_it_is_loaded(started: Kernel, place: Path) -> None:
     assert outcome(started, reloaded) == "Completed"
     (place / "mod.py").write_text("def helper(x):\n    return x + 1\n")
     assert outcome(started, "%load_ext autoreload\n%autoreload 2") == "Cached"
+
+
+def test_what_autoreload_puts_in_place_is_known_by_its_text(started: Kernel, place: Path) -> None:
+    """It is compiled by itself, so that its code does not know its place in the file."""
+    file = place / "living.py"
+    text = "LIMIT = 1\n\n\nclass Tool:\n    def go(self, x):\n        return x\n"
+    file.write_text(text)
+    cells = (
+        "%load_ext autoreload\n%autoreload 2",
+        "import living",
+        "def helper(x): return TOOL.go(x)",
+    )
+    outcome(started, *cells, "TOOL = living.Tool()")
+    file.write_text(text.replace("return x", "return -x"))
+    os.utime(file, (time.time() + 9, time.time() + 9))
+    assert outcome(started, "pass") == "Completed"
+    said = started.run("why = f(3, return_state=True).why; print(why.sentence, why.notes)").stdout
+    assert "not reloaded" not in said
+    asked = "from cellist.caching.source import closure_of\nprint(closure_of(f).digest)"
+    reloaded = started.run(asked).stdout
+    again = "import importlib; importlib.reload(living); TOOL = living.Tool()"
+    assert started.run(f"{again}\n{asked}").stdout == reloaded

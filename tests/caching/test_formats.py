@@ -301,3 +301,9 @@ def test_a_subclass_is_never_taken_for_its_base():
 def test_functions_by_value_are_never_loaded_from_a_pickle():
     stream = pickles.dump(len)
     assert b"builtins" in bytes(stream[0])
+
+
+def test_a_library_that_another_thread_is_importing_is_not_asked(monkeypatch):
+    for name in ("numpy", "pandas"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    assert encode((1, 2)).format == "pickle"

@@ -1,5 +1,6 @@
 """A closure found once is given again, unless anything it was made from has changed."""
 
+import builtins
 import copy
 import functools
 import gc
@@ -497,3 +498,35 @@ def test_an_unchanged_closure_costs_little():
     assert not built
     assert original is closures.Builder.build
     assert best < 100e-6, f"{best * 1e6:.1f} µs"  # 20 µs on a quiet machine
+
+
+SAID = '''
+import inspect, types
+def helper(x):
+    """Before."""
+    return x
+class Thing:
+    """Before."""
+def f(x): return len(x), helper.__doc__, inspect.getdoc(Thing), helper.__module__
+'''
+
+
+@pytest.mark.parametrize("name", ["helper", "Thing"])
+@pytest.mark.parametrize("attribute", ["__doc__", "__module__"])
+def test_what_is_said_of_code_counts_where_it_is_read(name, attribute):
+    namespace = cell(SAID)
+    before = closure_of(namespace["f"])
+    assert closure_of(namespace["f"]) is before
+    setattr(namespace[name], attribute, "after")
+    assert closure_of(namespace["f"]).digest != before.digest
+
+
+def test_a_builtin_that_is_replaced_for_all(monkeypatch):
+    namespace = cell(SAID)
+    before = closure_of(namespace["f"])
+    replaced = cell("def len(x): return 3\n")["len"]
+    monkeypatch.setattr(builtins, "len", replaced)
+    after = closure_of(namespace["f"])
+    monkeypatch.undo()
+    assert after.digest != before.digest
+    assert closure_of(namespace["f"]).digest == before.digest

@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import sys
 import types
+import typing
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any, cast
@@ -37,6 +38,7 @@ _BOOKKEEPING = frozenset(
         "__type_params__",
         "__classcell__",
         "__classdictcell__",
+        "__final__",
         "__dataclass_fields__",
         "__dataclass_params__",
         "__attrs_attrs__",
@@ -86,7 +88,11 @@ def _relations(cls: type[Any]) -> Iterator[Part]:
     for number, base in enumerate(vars(cls).get("__orig_bases__") or ()):
         if hasattr(base, "__origin__"):
             yield Part("inner", f"base {number} as written", base)
+    if vars(cls).get("_is_runtime_protocol") and cls is not typing.Protocol:
+        yield Part("inner", "runtime_checkable", True)
     if isinstance(cls, abc.ABCMeta):
+        if cls.__abstractmethods__:
+            yield Part("inner", "abstract", tuple(sorted(cls.__abstractmethods__)))
         for number, registered in enumerate(_registered(cls)):
             yield Part("inner", f"registered {number}", registered)
 
@@ -148,7 +154,8 @@ def _dataclass_parts(cls: type[Any]) -> Iterator[Part]:
     yield Part("inner", "dataclass", tuple(bool(getattr(params, name)) for name in _PARAMS))
     for field in vars(cls)["__dataclass_fields__"].values():
         flags = tuple(getattr(field, name) is True for name in _FIELD_FLAGS)
-        yield Part("inner", f"field {field.name}", (flags, field._field_type.name))
+        kind = field._field_type.name if field.hash is not False else "_NOT_HASHED"
+        yield Part("inner", f"field {field.name}", (flags, kind))
         for what in ("default", "default_factory"):
             value = getattr(field, what)
             if value is not dataclasses.MISSING:
@@ -196,9 +203,18 @@ def _plain_default(value: Any) -> Any:
     return "undefined" if type(value).__name__ == "PydanticUndefinedType" else value
 
 
+_ATTRIBUTE_FACTS = (
+    *("default", "validator", "converter", "init", "kw_only", "repr", "alias", "on_setattr"),
+    *("eq", "eq_key", "order", "order_key", "hash"),
+)
+
+
 def _attrs_parts(cls: type[Any]) -> Iterator[Part]:
+    if "__attrs_attrs__" in vars(cls):
+        made = (name for name, value in vars(cls).items() if _is_of_attrs(value))
+        yield Part("inner", "made by attrs", tuple(sorted(made)))
     for attribute in vars(cls).get("__attrs_attrs__") or ():
-        for what in ("default", "validator", "converter", "eq", "order", "init", "kw_only"):
+        for what in _ATTRIBUTE_FACTS:
             value = getattr(attribute, what, None)
             factory = getattr(value, "factory", None)
             nothing = type(value).__name__ in {"_Nothing", "NothingType"}
@@ -206,6 +222,10 @@ def _attrs_parts(cls: type[Any]) -> Iterator[Part]:
             yield Part("global", label, "nothing" if nothing else factory or value)
         if attribute.metadata:
             yield Part("inner", f"metadata {attribute.name}", dict(attribute.metadata))
+
+
+def _is_of_attrs(value: Any) -> bool:
+    return is_function(value) and value.__code__.co_filename.startswith("<attrs generated")
 
 
 def _of_the_user(name: str, value: Any) -> bool:
@@ -229,9 +249,9 @@ def _is_generated(cls: type[Any], name: str, value: Any) -> bool:
         return name == "__hash__" and value is None and "__eq__" in vars(cls)
     if name == "__replace__" and not home_of_globals(function.__globals__).tracked:
         return True  # from Python 3.13 on
-    filename = function.__code__.co_filename
-    if filename.startswith("<attrs generated"):
+    if _is_of_attrs(function):
         return True
+    filename = function.__code__.co_filename
     if filename == "<string>" and name.startswith("__") and "__dataclass_fields__" in vars(cls):
         return True
     if "_fields" in vars(cls) and tuple in cls.__mro__:

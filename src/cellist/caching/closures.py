@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from cellist.caching import code_text, packages
 from cellist.caching.declared import component_of, told
-from cellist.caching.dependencies import Dependency
+from cellist.caching.dependencies import Dependency, declares
 from cellist.caching.digests import Digester
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import Kind, kind_of
@@ -26,8 +26,8 @@ from cellist.caching.reach import (
     cell_value,
     plan_of,
 )
+from cellist.caching.readers import READERS, SOURCES, readers_in, said_of
 from cellist.caching.refusals import told_by, type_name
-from cellist.caching.syntax import DOCS, NAMES, SOURCES
 from cellist.caching.values import Signature, signature_of
 from cellist.exceptions import HashError
 from cellist.model.reasons import Component
@@ -59,7 +59,6 @@ class Builder:
         self.reads: set[str] = set(reads)
         self._numbers: dict[tuple[Any, bool], int] = {}
         self._root_scope = ""
-        self._shown: dict[str, str] = {}
         self._places = Places()
 
     def build(self, role: str, root: Any, depends_on: Sequence[Dependency]) -> Graph:
@@ -75,8 +74,7 @@ class Builder:
         self.nodes.append(start)
         self._edge(start, Part(role, str(name), root))
         for one in depends_on:
-            self._shown[one.label] = one.shown
-            self._edge(start, Part("extra", one.label, one.value))
+            self._edge(start, Part("extra", one.label, one.value, shown=one.shown))
         position = 1
         while position < len(self.nodes):  # grows while it is walked
             self._expand(self.nodes[position])
@@ -101,7 +99,7 @@ class Builder:
         if what == "data":
             return self._data(node, part, label)
         if what == "library":
-            return self._library(node, part, kind)
+            return self._library(node, part, label, kind)
         if what == "nothing":
             return f"!{kind.name}"
         name = self._display(node, part)
@@ -111,7 +109,7 @@ class Builder:
             self._add("untracked", name, blake3(kind.name.encode()).hexdigest(), kind.name)
             self.untracked[name] = None
             return f"?{kind.name}"
-        if what == "task":
+        if what == "task" and not declares(part.value):
             return self._target(node, part._replace(value=kind.inner), label, kind_of(kind.inner))
         return self._number(node, part, kind, name)
 
@@ -124,7 +122,7 @@ class Builder:
         found = self._numbers.get(key)
         if found is not None:
             return found
-        component = "source" if is_root else {"wrapper": "function"}.get(kind.what, kind.what)
+        component = "source" if is_root else _NAMED_FUNCTION.get(kind.what, kind.what)
         new = Node(part.value, kind.what, component, name)
         new.annotated = self.annotations or (node.soft and kind.what == "function")
         new.family = self.family
@@ -139,7 +137,7 @@ class Builder:
             code = thing.__code__
             known = node.code = code_text.text_of(code, thing.__globals__)
             shape = known.shape
-            node.local, node.extra, node.text = shape.digest, shape.docs, known.text
+            node.local, node.written, node.text = shape.digest, shape.docs, known.text
             node.scope = str(thing.__globals__.get("__name__", "__main__"))
             node.plan = plan_of(code, known, annotations=node.annotated)
             self.reads |= shape.reads
@@ -150,20 +148,21 @@ class Builder:
         elif kind.what == "class":
             node.local = f"class {thing.__qualname__}"
             node.scope = thing.__module__
-            node.extra = (str(thing.__doc__ or ""),)
             node.text = _text_of_class(thing)
         elif kind.what == "module":
             node.local = f"module {thing.__name__}"
             node.scope = thing.__name__
+        elif kind.what == "task":
+            node.local = "task"
         else:
             node.local = f"wrapper {kind.name}"
-            node.text = kind.name
             node.soft = kind.inner.soft
 
     def _data(self, node: Node, part: Part, label: str) -> str | int:
         name = self._display(node, part)
         value = self._places.relative(part.value)
         signature = signature_of(value, name, shallow)
+        self.reads |= readers_in(value)
         if signature.untracked and part.kind == "extra":
             raise _undependable(part.value, name)
         if value is part.value:
@@ -178,8 +177,9 @@ class Builder:
         kind = _COMPONENTS.get(part.kind, "global")
         if signature.untracked:
             kind = "untracked"
-        is_told = part.kind != "inner" or (node.what == "wrapper" and not node.soft)
-        if is_told and not (node.soft and signature.untracked):
+        is_told = part.kind != "inner" or node.what in {"function", "wrapper"}
+        if (is_told and not node.soft) or (part.kind != "inner" and not signature.untracked):
+            node.told.add(label)
             shown = type(part.value).__name__ if signature.untracked else told(part.value)
             declared = component_of(part.value) if part.kind == "extra" else None
             if declared is not None:
@@ -202,12 +202,14 @@ class Builder:
             self.nodes.append(new)
         return found
 
-    def _library(self, node: Node, part: Part, kind: Kind) -> str:
+    def _library(self, node: Node, part: Part, label: str, kind: Kind) -> str:
         home = packages.home_of_module(kind.module)
+        self.reads |= READERS.intersection((kind.name.rpartition(".")[2],))
         if home.package and home.package not in {packages.STDLIB, packages.OWN}:
             self.packages.add(home.package)
         bare = part.kind in {"global", "cell"} and not part.chain and node.what == "function"
-        if bare and not kind.name.startswith("builtins."):
+        if bare and kind.name != f"builtins.{part.name}":
+            node.told.add(label)
             digest = blake3(kind.name.encode()).hexdigest()
             self._add("global", self._display(node, part), digest, kind.name)
         return f"@{kind.name}"
@@ -215,14 +217,16 @@ class Builder:
     def _display(self, node: Node, part: Part) -> str:
         """Return what a user calls a part."""
         if part.kind == "extra":
-            return self._shown[part.name]
+            return part.shown
         if node.what == "value":
-            return f"{node.name}.{getattr(part.value, '__name__', type(part.value).__name__)}"
+            name = str(getattr(part.value, "__name__", type(part.value).__name__))
+            is_named = node.name.rpartition(".")[2] == name  # such as by its decorator
+            return node.name if is_named else f"{node.name}.{name}"
         if part.kind == "inner":
             return self._display_inner(node, part)
         if part.kind == "default":
             return f"{node.name}({part.name})"
-        if node.what in {"class", "module"}:
+        if node.what in {"class", "module", "task"}:
             return f"{node.name}.{part.name}"
         if part.kind == "global" and node.scope != self._root_scope and not part.chain:
             return f"{node.scope}.{part.name}"
@@ -235,7 +239,7 @@ class Builder:
             name = part.value.__qualname__.rpartition("<locals>.")[2]
             module = part.value.__module__
             return name if module == self._root_scope else f"{module}.{name}"
-        own = node.what != "wrapper" or part.name not in {"func", "pyfunc", "__wrapped__"}
+        own = node.what not in _NAMED_FUNCTION or part.name not in _WRAPPED
         return f"{node.name}.{part.name}" if own else node.name
 
     def _add(self, kind: str, name: str, digest: str, text: str) -> None:
@@ -247,16 +251,10 @@ class Builder:
         self.components[kind, name] = Component(kind, name, digest, text)
 
     def _close(self) -> Graph:
-        docs = not DOCS.isdisjoint(self.reads)
-        names = not NAMES.isdisjoint(self.reads)
         sources = not SOURCES.isdisjoint(self.reads)
         lines: list[str] = []
         for node in self.nodes:
-            local = node.local
-            if docs and node.extra:
-                local += "".join(f"|{len(text)}:{text}" for text in node.extra)
-            if names and node.what == "function":
-                local += f"|{node.thing.__name__}"
+            local = node.local + said_of(node.what, node.thing, node.written, self.reads)
             if sources:
                 local += f"|{len(node.text)}:{node.text}"
             own = [local]
@@ -264,7 +262,7 @@ class Builder:
             lines.append(f"{len(local)}:{local}[{len(edges)}]")
             lines.extend(edges)
             if node.what not in {"root", "value"}:
-                own += [f"{label}={t}" for label, t in node.edges if _is_own(label, t)]
+                own += self._own_edges(node)
                 if node.what != "function":
                     own += [f"{label}>{self._name_of(target)}" for label, target in node.edges]
                 digest = blake3("\n".join(own).encode("utf-8", "surrogatepass")).hexdigest()
@@ -279,6 +277,20 @@ class Builder:
             tuple(self.nodes),
             frozenset(self.reads),
         )
+
+    def _own_edges(self, node: Node) -> Iterator[str]:
+        """Yield what a node reaches that has no component of its own, and so belongs to it.
+
+        A name that means nothing belongs to none: once it does, it has a component.
+        """
+        for label, target in node.edges:
+            if label in node.told or target == "!missing":
+                continue
+            if isinstance(target, int):
+                if self.nodes[target].what == "value":
+                    yield f"{label}={self.nodes[target].local}"
+            elif label.startswith("inner:") or target[:1] in "@!?":
+                yield f"{label}={target}"
 
     def _name_of(self, target: str | int) -> str:
         """Return the name of a node, nothing for what has a component or is in the digest."""
@@ -306,19 +318,9 @@ def _undependable(value: object, name: str) -> HashError:
 
 
 _COMPONENTS = {"cell": "closure", "default": "default", "extra": "extra", "source": "source"}
+_WRAPPED = frozenset({"func", "pyfunc", "__wrapped__", "get"})
+_NAMED_FUNCTION = {"wrapper": "function", "task": "function"}
 _TRANSPARENT = frozenset({"wrapper method", "wrapper staticmethod", "wrapper classmethod"})
-
-
-def _is_own(label: str, target: str | int) -> bool:
-    """Whether an edge has no component of its own, and so belongs to the node's.
-
-    A name that means nothing belongs to none: once it does, it has a component.
-    """
-    return (
-        isinstance(target, str)
-        and target != "!missing"
-        and (label.startswith("inner:") or target[:1] in "@!?")
-    )
 
 
 def _identity(value: Any, kind: Kind) -> Any:

@@ -16,6 +16,7 @@ import __future__
 import ast
 import linecache
 import re
+import sys
 import textwrap
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +53,11 @@ _WHOLE, _IMPORTS = 0, -1
 _BEGINS = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\s#)\]}]")
 """What a line at the margin begins with, unless it goes on with the statement above it."""
 _IMPORT = re.compile(r"(?m)^(?:from|import)\b[^\n(\\]*(?:\([^)]*\))?")
+_RELOADER = "IPython.extensions.deduperreload.deduperreload"
+"""What `%autoreload` puts new code into old functions with: it compiles each definition by itself,
+so that its code knows the file but not its place in there."""
+_RELOADED_LINES = 10
+"""The last line it may begin at: there are decorators and a class around it."""
 
 
 class CodeText(NamedTuple):
@@ -84,10 +90,15 @@ def text_of(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
 
 def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
     names = frozenset(global_names(code))
-    for file in _versions(code.co_filename, namespace):
-        node = file.definition_of(code)
-        if node is not None:
-            return CodeText(file.shape_at(node), file.text_of(node), names)
+    versions = _versions(code.co_filename, namespace)
+    ways = [_File.definition_of]
+    if _RELOADER in sys.modules and code.co_firstlineno <= _RELOADED_LINES:
+        ways.append(_File.reloaded_as)
+    for find in ways:
+        for file in versions:
+            node = find(file, code)
+            if node is not None:
+                return CodeText(file.shape_at(node), file.text_of(node), names)
     note = ""
     file = Path(code.co_filename)
     if file.exists() and "@pytest_ar" not in namespace:  # pytest rewrites what asserts
@@ -188,6 +199,21 @@ class _File:
             texts = _IMPORT.findall("".join(self.lines))
             self._trees.setdefault(_IMPORTS, _statements("\n".join(texts)))
         return self._trees[_IMPORTS]
+
+    def reloaded_as(self, code: CodeType) -> Definition | None:
+        """Return the definition that `code` was compiled from by itself, away from its place."""
+        found: dict[str, Definition] = {}
+        whole = self._whole()
+        for unit in (whole, *([one] for one in whole)):
+            codes = self._compiled(unit, (), code.co_flags & _FUTURES) if unit else {}
+            for (line, name), others in codes.items():
+                for other in others if name == code.co_name else ():
+                    if same_code(code, other):
+                        nodes = _definitions_at(self._around(line), other)
+                        found.update((self.shape_at(node).digest, node) for node in nodes)
+            if found:
+                break
+        return next(iter(found.values())) if len(found) == 1 else None
 
     def _around(self, line: int) -> list[ast.stmt]:
         """Return the statements of the whole file that a line lies in."""

@@ -3,6 +3,9 @@
 Such a value's type has `__cellist_component__`, which names what it stands for as a component of
 its own; `cellist.declarations` has those types. The text of such a component is its state in a
 few words (`12 bytes`, `missing`), and below that line, if it is short, what it holds.
+
+The text of any other value is its short form. Where that does not tell all, there follow lines
+`name = value` for the items of a dict, the attributes of an object, and the code in it.
 """
 
 import re
@@ -24,6 +27,7 @@ CONTENT_KINDS = frozenset({"file", "folder"})
 DECLARED_KINDS = CONTENT_KINDS | {"environment variable"}
 _MOST_NAMED = 3
 _MOST_LISTED = 100
+_MOST_PARTS = 40
 _WIDTH = 60
 _CONFIDENTIAL = (
     r"(?i)secret|token|passw|credential|private|api_?key"
@@ -37,13 +41,45 @@ def component_of(value: object) -> Component | None:
     return None if make is None else make(value)
 
 
-def told(value: object) -> str:
-    """Return the text that tells a value: a short form, for a declared one also what it holds."""
+def told(value: object, code: Iterable[Component] = ()) -> str:
+    """Return the text that tells a value: a short form, and what it holds if that says too little.
+
+    `code` are the components of the code in it.
+    """
     component = component_of(value)
     if component is not None:
         return f"{component.label}\n{component.text}"
+    shown = short(value)
     lines = [one.label for one in _within(value)]
-    return "\n".join([short(value), "", *lines]) if lines else short(value)
+    if lines:
+        return "\n".join([shown, "", *lines])
+    parts = [*_parts(value, shown), *map(_part_of_code, code)]
+    return "\n".join([shown, *parts]) if parts else shown
+
+
+def _parts(value: Any, shown: str) -> Iterator[str]:
+    """Yield a line for each item or attribute of a value whose short form does not show them."""
+    kind = cast("type[Any]", type(value))
+    named: Any = None
+    if kind is dict:
+        named = value if shown.startswith("dict of ") else None
+    elif shown.rpartition(".")[2] == kind.__qualname__.rpartition(".")[2]:
+        try:
+            named = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            named = None
+    if type(named) is not dict:
+        return
+    items = cast("dict[Any, Any]", named).items()
+    for name, item in islice(items, _MOST_PARTS):
+        if type(name) is str and name.isprintable() and not may_be_secret(name):
+            yield f"{name} = {_clip(short(item))}"
+
+
+def _part_of_code(component: Component) -> str:
+    text = "" if component.kind in CODE_KINDS else component.text.partition("\n")[0]
+    name = component.name.lstrip(".").removeprefix("__main__.")
+    return f"{name} = {_clip(text) or '#' + component.digest[:8]}"
 
 
 def _within(value: object) -> Iterator[Component]:
@@ -91,6 +127,9 @@ def change_of(kind: str, label: str, before: str, after: str) -> str | None:
     other, also_marked, new = after.partition("\n")
     if not (mark or also_marked):
         return None
+    comparable = first == other or (first.startswith("dict of") and other.startswith("dict of"))
+    if comparable and _are_parts(old) and _are_parts(new):
+        return f"{label} changed{_parts_changed(old, new)}"
     if first != other:
         return f"{label}: {_clip(first)} → {_clip(other)}"
     return f"{label}: {first} changed{_content_change(first.partition(' ')[0], old, new)}"
@@ -105,6 +144,27 @@ def _content_change(kind: str, before: str, after: str) -> str:
     return f" ({first} → {other})" if first and other and first != other else ""
 
 
+def _are_parts(text: str) -> bool:
+    return all(" = " in line for line in text.splitlines())
+
+
+def _parts_changed(before: str, after: str) -> str:
+    """Return in brackets which items or attributes of a value have changed."""
+    old, new = (
+        {name: shown for name, _, shown in (line.partition(" = ") for line in text.splitlines())}
+        for text in (before, after)
+    )
+    found: list[str] = []
+    for name, shown in new.items():
+        was = old.get(name)
+        if was is None:
+            found.append(f"`{name}` is new")
+        elif was != shown:
+            found.append(f"`{name}` changed" if shown[:1] == "#" else f"`{name}`: {was} → {shown}")
+    found += [f"`{name}` is gone" for name in old if name not in new]
+    return _listed(found)
+
+
 def _names_changed(before: str, after: str) -> str:
     """Return which files of a folder have changed; a line is a digest and a name."""
     old, new = (
@@ -114,6 +174,10 @@ def _names_changed(before: str, after: str) -> str:
     found = [f"`{name}` changed" for name in new if old.get(name, new[name]) != new[name]]
     found += [f"`{name}` is new" for name in new if name not in old]
     found += [f"`{name}` is gone" for name in old if name not in new]
+    return _listed(found)
+
+
+def _listed(found: list[str]) -> str:
     more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
     return f" ({', '.join([*found[:_MOST_NAMED], *more])})" if found else ""
 

@@ -40,6 +40,15 @@ def arranged(depends_on: Sequence[object]) -> list[Dependency]:
     return found
 
 
+def declares(task: Any) -> bool:
+    """Whether a task says that it depends on more than its code: then so does whoever calls it.
+
+    The version of a flow says nothing: by default it follows from the code.
+    """
+    found = getattr(task, "depends_on", None)
+    return found is not None and bool(found or task.version is not None)
+
+
 def _names(value: Any, place: str) -> tuple[str, str]:
     component = component_of(value)
     if component is not None:

@@ -303,8 +303,8 @@ def file_parts(file: BinaryIO, sealed: Sealed) -> list[Bytes]:
 
 def _allocate(size: int) -> memoryview:
     """Return writable memory; numpy's is not filled with zeros first, which saves a pass."""
-    numpy = sys.modules.get("numpy") if size >= _CHUNK else None
-    if numpy is None:
+    numpy: Any = sys.modules.get("numpy") if size >= _CHUNK else None
+    if not hasattr(numpy, "uint8"):  # another thread may be importing it just now
         return memoryview(bytearray(size))
     return memoryview(numpy.empty(size, numpy.uint8))
 

@@ -69,7 +69,7 @@ def encode(value: Any) -> Encoded:
             text = _to_json(value)
             return Encoded("json", None, [text.encode("utf-8", "surrogatepass")])
     elif (numpy := sys.modules.get("numpy")) is not None:
-        if kind is numpy.ndarray:
+        if kind is getattr(numpy, "ndarray", None):  # another thread may be importing it just now
             if (encoded := _encode_array(value)) is not None:
                 return encoded
         elif (table := tables.encode(value)) is not None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from cellist.caching import code_text
 from cellist.caching.class_parts import class_parts
+from cellist.caching.dependencies import arranged
 from cellist.caching.kinds import kind_of
 from cellist.caching.reach import (
     Part,
@@ -26,7 +27,6 @@ class Node:
         "annotated",
         "code",
         "edges",
-        "extra",
         "family",
         "kind",
         "local",
@@ -37,8 +37,10 @@ class Node:
         "soft",
         "text",
         "thing",
+        "told",
         "values",
         "what",
+        "written",
     )
 
     def __init__(self, thing: Any, what: str, kind: str, name: str) -> None:
@@ -54,13 +56,15 @@ class Node:
         self.annotated = False
         self.family = False
         """Whether the subclasses of a class count."""
-        self.extra: tuple[str, ...] = ()
-        """Docstrings; they count if something reachable reads docstrings."""
+        self.written: tuple[str, ...] = ()
+        """Docstrings in the text; they count if something reachable reads docstrings."""
         self.code: code_text.CodeText | None = None
         self.plan: tuple[Reference, ...] = ()
         self.edges: list[tuple[str, str | int]] = []
         self.values: list[tuple[str, Any]] = []
         self.signatures: dict[str, Signature] = {}
+        self.told: set[str] = set()
+        """Labels of edges whose value has a component of its own."""
 
 
 class Graph(NamedTuple):
@@ -89,6 +93,17 @@ def parts_of(node: Node, thing: Any) -> Iterator[Part]:
     elif node.what == "wrapper":
         wrapper: Wrapper = kind_of(thing).inner
         yield from wrapper.parts
+    elif node.what == "task":
+        yield from _parts_of_task(thing)
     else:
         for label, code in node.signatures["codes"].codes:
             yield Part("inner", label, code)
+
+
+def _parts_of_task(task: Any) -> Iterator[Part]:
+    """Yield the function of a task, and what the task is said to depend on besides."""
+    yield Part("inner", "func", kind_of(task).inner)
+    if task.version is not None:
+        yield Part("global", "version", task.version)
+    for one in arranged(task.depends_on):
+        yield Part("extra", one.label, one.value, shown=one.shown)

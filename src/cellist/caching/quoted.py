@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from cellist.caching.parsing import parse
+from cellist.caching.tree_parts import chain_of
 
 _MENTIONED = r"@([^\W\d]\w*(?:\.[^\W\d]\w*)*)"
 
@@ -18,11 +19,16 @@ def names_in_query(node: ast.AST) -> Iterator[tuple[str, ...]]:
 
 
 def names_in_expression(text: str) -> Iterator[tuple[str, ...]]:
-    """Yield the names that code given as a text reads; none if it cannot be parsed."""
+    """Yield the dotted names in code given as a text; none if it cannot be parsed."""
     try:
         tree = parse(text.strip())
     except SyntaxError:
         return
-    for part in ast.walk(tree):
-        if isinstance(part, ast.Name):
-            yield (part.id,)
+    pending: list[ast.AST] = [tree]
+    while pending:
+        part = pending.pop()
+        chain = chain_of(part)
+        if chain is not None:
+            yield chain
+        else:
+            pending.extend(ast.iter_child_nodes(part))

@@ -8,6 +8,7 @@ Nothing here computes digests; `closures` does, from these parts.
 """
 
 import builtins
+import re
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ class Part(NamedTuple):
     name: str
     value: Any
     chain: Chain = ()
+    shown: str = ""
+    """What users call it, where that is not its name."""
 
 
 class Reference(NamedTuple):
@@ -71,12 +74,17 @@ def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Refe
     found.update(Reference("global", chain[0], chain[1:]) for chain in shape.forced)
     local = {*code.co_varnames, *code.co_cellvars, *cells}
     found.update(Reference("global", q[0], q[1:]) for q in shape.quoted if q[0] not in local)
+    found.update(_named_import(q) for q in shape.named if q[0] not in local)
     if shape.escapes:
         found.add(Reference("module", "globals()", ()))
     for item in shape.imports:
         if item.bound not in used:  # imported for its effect, or by a constant name
             found.add(Reference("import", item.bound, (), 0, item, "" if item.bound else item.path))
     return tuple(sorted(found, key=_order))
+
+
+def _named_import(chain: Chain) -> Reference:
+    return Reference("named import", chain[0], chain[1:], label=f"import_module({chain[0]})")
 
 
 def _by_bound_name(items: Iterable[BodyImport]) -> dict[str, list[BodyImport]]:
@@ -117,7 +125,7 @@ def _order(reference: Reference) -> tuple[Any, ...]:
 
 def resolve(function: FunctionType, reference: Reference) -> tuple[Any, Chain]:
     """Return what a reference means now, and the attributes that were followed to it."""
-    if reference.where == "global":
+    if reference.where in {"global", "named import"}:
         if reference.root in PLACES:  # where a module lies is not what it does
             return LibraryName("builtins", reference.root), reference.attributes
         value = function.__globals__.get(reference.root, MISSING)
@@ -131,6 +139,10 @@ def resolve(function: FunctionType, reference: Reference) -> tuple[Any, Chain]:
     else:
         item = cast("BodyImport", reference.source)
         return _resolve_import(item, function.__globals__, reference.attributes)
+    if reference.where == "named import":
+        name = follow(value, reference.attributes)[0]
+        item = BodyImport("", name if isinstance(name, str) else "")
+        return _resolve_import(item, function.__globals__, ())[0], reference.attributes
     return follow(value, reference.attributes)
 
 
@@ -210,8 +222,14 @@ def function_extras(function: FunctionType, *, defaults: bool) -> Iterator[Part]
 
 
 PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "__cached__"})
-_FUNCTION_MARKS = frozenset({"__isabstractmethod__", "__signature__", "__no_type_check__"})
+_FUNCTION_MARKS = frozenset(
+    {
+        *("__isabstractmethod__", "__signature__", "__no_type_check__"),
+        *("__final__", "__override__"),
+    }
+)
 _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})
+_SHELL_HISTORY = r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code|_sh"
 
 
 def module_parts(module: ModuleType) -> Iterator[Part]:
@@ -220,7 +238,7 @@ def module_parts(module: ModuleType) -> Iterator[Part]:
     for name, value in sorted(module.__dict__.items()):
         if name.startswith("__") and name.endswith("__"):
             continue
-        if is_main and (name.startswith("_") or name in _SHELL_NAMES):
+        if is_main and (name in _SHELL_NAMES or re.fullmatch(_SHELL_HISTORY, name)):
             continue
         yield Part("global", name, value)
 

@@ -13,17 +13,20 @@ Importing this module teaches `digests` to digest code inside values by the same
 
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cellist.caching.carried import refusal_of
 from cellist.caching.closures import Builder, shallow
 from cellist.caching.dependencies import Dependency, arranged
 from cellist.caching.digests import Digester, hasher, set_code_digest
+from cellist.caching.encoding import ATOMS
+from cellist.caching.kinds import kind_of
 from cellist.caching.nodes import Graph
 from cellist.caching.packages import Versions, versions_of
-from cellist.caching.syntax import ANNOTATIONS, READERS, SUBCLASSES
+from cellist.caching.readers import ANNOTATIONS, READERS, SUBCLASSES
 from cellist.caching.watch import Unchanged, watch
 from cellist.exceptions import HashError
 from cellist.model.reasons import Component
@@ -129,6 +132,36 @@ def closure_of_dependencies(
 def digest_of_own(thing: Any) -> str:
     """Return the digest of the user's code in a thing of any kind, whatever library versions."""
     return _closure(_own, "inner", thing, "off", ()).digest
+
+
+def code_in(value: Any) -> Sequence[Component]:
+    """Return the parts of the user's code that a value carries, as far as it is quickly seen.
+
+    That is a function or class, an instance of one, and such things first in a list or dict.
+    """
+    kind = cast("type[Any]", type(value))
+    if kind in ATOMS:
+        return ()
+    if kind in {list, tuple, dict}:
+        items: Iterable[Any] = value.values() if kind is dict else value
+        return [part for item in islice(items, _MOST_ITEMS) for part in _code_of(item)]
+    return _code_of(value)
+
+
+def _code_of(value: Any) -> Sequence[Component]:
+    kind = cast("type[Any]", type(value))
+    if kind in ATOMS:
+        return ()
+    what = kind_of(value).what
+    if what == "data" and kind_of(kind).what == "class":
+        value = kind
+    elif what not in {"function", "class", "wrapper"}:
+        return ()
+    entries = _things.setdefault(frozenset(), weakref.WeakKeyDictionary())
+    return _closure(entries, "inner", value, "minor", ()).components
+
+
+_MOST_ITEMS = 20
 
 
 def _checked(closure: SourceClosure) -> SourceClosure:

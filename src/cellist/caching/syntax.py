@@ -16,6 +16,7 @@ import hashlib
 from typing import Any, NamedTuple, cast
 
 from cellist.caching.quoted import names_in_expression, names_in_query
+from cellist.caching.readers import NAMESPACES, READERS
 from cellist.caching.tree_parts import (
     WORDS,
     BodyImport,
@@ -35,18 +36,8 @@ from cellist.caching.tree_parts import (
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SKIPPED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-DOCS = frozenset(
-    {"__doc__", "getdoc", "getcomments", "help", "render_doc"}
-    | {"model_json_schema", "models_json_schema", "json_schema", "schema_json"}
-)
-NAMES = frozenset({"__name__", "__qualname__"})
-ANNOTATIONS = frozenset(
-    {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
-)
-SUBCLASSES = frozenset({"__subclasses__"})
-SOURCES = frozenset({"getsource", "getsourcelines"})
-READERS = DOCS | NAMES | ANNOTATIONS | SUBCLASSES | SOURCES
 _IMPORTERS = frozenset({"import_module", "__import__"})
+_EVALUATORS = frozenset({"eval", "exec", "compile"})
 _PARAMETERS = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
 _FORMS: dict[type[ast.AST], Form] = {}
 """How nodes of a type are written."""
@@ -58,7 +49,8 @@ class Shape(NamedTuple):
     `digest` leaves docstrings out, `docs` are they. `chains` are the dotted names read or written,
     `forced` those that are global names whatever the scopes say, `annotations` the ones in the
     signature's annotations, `quoted` the ones in texts that pandas or `eval` read, global unless
-    they are local. With `escapes`, any name of the function's module may be meant.
+    they are local, `named` those that hold the names of modules to import. With `escapes`, any
+    name of the function's module may be meant.
     """
 
     digest: str
@@ -70,6 +62,7 @@ class Shape(NamedTuple):
     reads: frozenset[str]
     quoted: frozenset[Chain] = frozenset()
     escapes: bool = False
+    named: frozenset[Chain] = frozenset()
 
 
 def shape_of(node: Definition) -> Shape:
@@ -96,6 +89,7 @@ def shape_of(node: Definition) -> Shape:
         frozenset(walk.reads),
         frozenset(walk.quoted),
         walk.escapes,
+        frozenset(walk.named),
     )
 
 
@@ -133,6 +127,7 @@ class _Walk:
         self.imports: list[BodyImport] = []
         self.reads: set[str] = set()
         self.quoted: set[Chain] = set()
+        self.named: set[Chain] = set()
         self.escapes = False
         self._stored: set[str] = set()
         self._declared: set[str] = set()
@@ -237,6 +232,7 @@ class _Walk:
         """Write an attribute, and a dotted name at once."""
         if node.attr in READERS:
             self.reads.add(node.attr)
+        self.escapes |= node.attr in NAMESPACES
         chain = chain_of(node)
         if chain is None:
             self.generic(node, stack)
@@ -264,12 +260,15 @@ class _Walk:
         called = node.func.id if isinstance(node.func, ast.Name) else called
         if called in READERS:
             self.reads.add(called)
+        self.reads.update(one.arg for one in node.keywords if one.arg in READERS)
         if called in {"getattr", "hasattr"} and len(node.args) > 1:
             self._named_attribute(node.args[0], node.args[1])
         elif called in _IMPORTERS and node.args:
             self._import_by_name(node.args[0])
+        elif called in _EVALUATORS and isinstance(node.func, ast.Name) and node.args:
+            self._evaluate(node)
         elif called in {"query", "eval"} and node.args:
-            self._quote(node)
+            self.quoted.update(names_in_query(node.args[0]))
         elif called == "get" and node.args:
             self._look_up(node.func, node.args[0])
         elif called == "globals" and id(node) not in self._quiet:
@@ -286,18 +285,18 @@ class _Walk:
             self.forced.add((name,))
             self._quiet.add(id(owner))
 
-    def _quote(self, node: ast.Call) -> None:
-        """Note the names in a query of pandas, or in an expression that is evaluated."""
+    def _evaluate(self, node: ast.Call) -> None:
+        """Note the names in code given as a text; one put together at run time may mean any."""
         text = text_of(node.args[0])
-        if text is not None and isinstance(node.func, ast.Name):
-            self.quoted.update(names_in_expression(text))
-        else:
-            self.quoted.update(names_in_query(node.args[0]))
+        self.quoted.update(names_in_expression(text or ""))
+        self.escapes |= text is None and len(node.args) + len(node.keywords) == 1
 
     def _import_by_name(self, key: ast.expr) -> None:
-        module = text_of(key)
+        module, chain = text_of(key), chain_of(key)
         if module is not None:
             self.imports.append(BodyImport("", module))
+        elif chain is not None and chain != ("__name__",):
+            self.named.add(chain)
 
     def _look_up(self, base: ast.AST, key: ast.AST) -> None:
         """Note what is looked up in `globals()` by a constant name."""

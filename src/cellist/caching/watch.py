@@ -5,6 +5,7 @@ reference, so that a watch keeps nothing alive, small immutable data by identity
 by digest, which is taken again each time because data can change in place.
 """
 
+import builtins
 import weakref
 from collections.abc import Callable, Sequence
 from marshal import dumps as marshalled
@@ -15,11 +16,13 @@ from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import kind_of
 from cellist.caching.nodes import Graph, Node, parts_of
 from cellist.caching.reach import MISSING, PLACES, LibraryName, Reference, label_of, resolve
+from cellist.caching.readers import READERS, said_of
 from cellist.caching.values import Signature, signature_of
 from cellist.caching.wrappers import Wrapper
 
 Check = Callable[[Any], bool]
 Unchanged = Callable[[Any, Sequence[object]], bool]
+_BUILTINS = vars(builtins)
 _SMALL = 4096
 _FEW = 64
 _MARSHALLED = frozenset({int, float, complex, bool, str, type(None)})
@@ -34,6 +37,7 @@ def watch(graph: Graph) -> Unchanged:
     """
     functions = [_watched_function(node) for node in graph.nodes[1:] if node.what == "function"]
     checks = [_watch_node(node) for node in graph.nodes[1:] if node.what not in _UNWATCHED]
+    checks += _watch_sayings(graph)
     start = graph.nodes[0]
     root, *others = [hold(value, start.signatures.get(label)) for label, value in start.values]
 
@@ -200,6 +204,25 @@ def _watch_node(node: Node) -> Callable[[], bool]:
     return unchanged
 
 
+def _watch_sayings(graph: Graph) -> list[Callable[[], bool]]:
+    """Watch docstrings and names where they are read: they can be set without other code."""
+    if READERS.isdisjoint(graph.reads):
+        return []
+    nodes = (one for one in graph.nodes if one.what in {"function", "class", "module"})
+    return [_watch_saying(one, graph.reads) for one in nodes]
+
+
+def _watch_saying(node: Node, reads: frozenset[str]) -> Callable[[], bool]:
+    what, written, reference = node.what, node.written, weakref.ref(node.thing)
+    said = said_of(what, node.thing, written, reads)
+
+    def unchanged() -> bool:
+        thing = reference()
+        return thing is not None and said_of(what, thing, written, reads) == said
+
+    return unchanged
+
+
 def _slim(node: Node) -> Node:
     """Return a node that says how to list parts, without what it was made from.
 
@@ -230,7 +253,8 @@ def _is_same(held: _WatchedFunction) -> bool:
         return False
     namespace = here.__globals__
     for name, check in names:
-        if not check(namespace.get(name, MISSING)):
+        value = namespace.get(name, MISSING)
+        if not check(_BUILTINS.get(name, MISSING) if value is MISSING else value):
             return False
     for item, check in resolved:
         if not check(resolve(here, item)[0]):
@@ -263,10 +287,8 @@ def _hold_names(node: Node) -> tuple[list[tuple[str, Check]], list[tuple[Referen
         check = hold(values.get(label, value), node.signatures.get(label))
         if followed or item.where != "global" or item.root in PLACES:
             others.append((item, check))
-        elif item.root in function.__globals__:
-            names.append((item.root, check))
         else:
-            names.append((item.root, hold(MISSING)))
+            names.append((item.root, check))
     return names, others
 
 

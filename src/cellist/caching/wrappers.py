@@ -44,6 +44,7 @@ def _partial(value: Any) -> Wrapper:
     if len(value.keywords) > 1 and (code is None or code.co_flags & _VAR_KEYWORDS):
         parts.append(Part("inner", "<order>", tuple(value.keywords)))
     extras = sorted(getattr(value, "__dict__", {}).items())
+    extras = [one for one in extras if one[0] not in {"func", "args", "keywords"}]  # partialmethod
     parts += [Part("inner", f".{name}", item) for name, item in extras if not name.startswith("__")]
     return Wrapper("partial", tuple(parts))
 
@@ -135,6 +136,8 @@ def _form(value: Any) -> Wrapper:
 def _named(value: Any) -> Wrapper:
     names = ("__name__", "__supertype__", "__value__", "__bound__", "__forward_arg__")
     found = {name: getattr(value, name) for name in names if getattr(value, name, None) is not None}
+    if constraints := getattr(value, "__constraints__", ()):
+        found["__constraints__"] = constraints
     return Wrapper(type(value).__name__, _inner(**found), soft=True)
 
 

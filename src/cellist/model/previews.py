@@ -192,6 +192,10 @@ def _moment(value: Any) -> str:
     return str(value)
 
 
+def _pattern(value: Any) -> str:
+    return f"pattern {_text(value.pattern)}"
+
+
 def _enum(value: Any) -> str:
     return f"{type(value).__qualname__}.{value._name_}"
 
@@ -210,6 +214,9 @@ _LIBRARIES: dict[str, Callable[[Any], str]] = {
     "torch.Tensor": _array,
     "PIL.Image": _image,
     "enum.Enum": _enum,
+    "re.Pattern": _pattern,
+    "pandas.Timestamp": _moment,
+    "pandas.Timedelta": _moment,
     "cellist.File": _plain,
     "cellist.Folder": _plain,
     "cellist.Env": _plain,

@@ -1,0 +1,157 @@
+"""What a reason says after an edit: what was edited, by its name, and what became of it."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sessions import Recorder
+
+numbers = itertools.count()
+
+CODE = '''
+import contextlib, functools, re
+from pathlib import Path
+from cellist import File, task
+RATE = 1
+upper = str.upper
+clean = re.compile("a+").sub
+CONFIG = {"a": 1, "b": 2, "c": 3, "depth": 4, "api_key": "hidden"}
+def base(x, *, k=5):
+    """Return it."""
+    return x
+part = functools.partial(base, k=6)
+class Timer(contextlib.ContextDecorator):
+    def __enter__(self): return self
+    def __exit__(self, *error): return False
+@contextlib.contextmanager
+def opened(x):
+    yield x
+@Timer()
+def timed(x):
+    return x
+class Count:
+    def __init__(self, fn): self.fn = fn
+    def __call__(self, x): return self.fn(x)
+@Count
+def counted(x):
+    return x
+def marked(**marks):
+    def mark(fn):
+        fn.marks = marks
+        return fn
+    return mark
+@marked(k=7)
+def told(x):
+    return told.marks
+class Positive:
+    def __init__(self, least): self.least = least
+    def __get__(self, thing, owner=None): return self.least
+class Thing:
+    size = Positive(8)
+    def __init__(self, n=9): self.n = n
+    def go(self, x): return RATE
+    @property
+    def wide(self): return 10
+SPAN = 12
+class Job:
+    def __init__(self, n): self.n = n
+    def run(self, x): return SPAN
+@task(version="11", depends_on=[File("{file}")])
+def inner(x):
+    return x
+@task
+def f(x, *rest):
+    with opened(x) as y:
+        return (y, upper("a"), clean("b", "a"), part(x), timed(x), counted(x), told(x),
+            Thing().wide, CONFIG["depth"], inner(x), base.__doc__, rest and rest[0].run(x))
+'''
+EDITS = [
+    ("str.upper", "str.lower", "global `upper`: builtins.str.upper → builtins.str.lower"),
+    ('"a+"', '"b+"', "global `clean.self`: pattern 'a+' → pattern 'b+'"),
+    ("k=6", "k=60", "global `part.k`: 6 → 60"),
+    ("    yield x", "    yield -x", "helper `opened` changed (line 2: `yield -x`)"),
+    (
+        "def timed(x):\n    return x",
+        "def timed(x):\n    return -x",
+        "helper `timed` changed (line 2: `return -x`)",
+    ),
+    ("k=7", "k=70", "global `told.marks`: {'k': 7} → {'k': 70}"),
+    ("Positive(8)", "Positive(80)", "global `Thing.size` changed (`least`: 8 → 80)"),
+    (
+        "return 10",
+        "return 100",
+        "helper `Thing.wide` changed (line 1: `def wide(self): return 100`)",
+    ),
+    ('"depth": 4', '"depth": 40', "global `CONFIG` changed (`depth`: 4 → 40)"),
+    ('"c": 3, ', "", "global `CONFIG` changed (`c` is gone)"),
+    ('"11"', '"12"', "global `inner.version`: '11' → '12'"),
+    ("Return it.", "Give it.", 'helper `base` changed (line 2: `"""Give it."""`)'),
+]
+"""What is edited, what it becomes, and what is said of that."""
+
+
+def loaded(place: Path, text: str) -> Any:
+    """Return a new module with this code."""
+    file = place / "data.txt"
+    if not file.exists():
+        file.write_text("one\n", "utf-8")
+    path = place / f"cells_{next(numbers)}.py"
+    path.write_text(text.replace("{file}", file.as_posix()), "utf-8")
+    spec = importlib.util.spec_from_file_location("cells", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.mark.parametrize(("old", "new", "said"), EDITS, ids=[new for _, new, _ in EDITS])
+def test_what_was_edited_is_named(
+    tmp_path: Path, recorder: Recorder, old: str, new: str, said: str
+) -> None:
+    assert recorder.runs == []
+    assert CODE.count(old) == 1
+    loaded(tmp_path, CODE).f(1)
+    state = loaded(tmp_path, CODE.replace(old, new)).f(1, return_state=True)
+    assert state.why.sentence == f"ran: {said}"
+    assert loaded(tmp_path, CODE).f(1, return_state=True).name == "Cached"
+
+
+def test_what_is_secret_is_not_told(tmp_path: Path, recorder: Recorder) -> None:
+    assert recorder.runs == []
+    loaded(tmp_path, CODE).f(1)
+    state = loaded(tmp_path, CODE.replace("hidden", "other")).f(1, return_state=True)
+    assert state.why.sentence == "ran: global `CONFIG` changed"
+    assert "hidden" not in str(state.why.changes)
+
+
+def test_a_file_that_an_inner_task_depends_on(tmp_path: Path, recorder: Recorder) -> None:
+    assert recorder.runs == []
+    f = loaded(tmp_path, CODE).f
+    f(1)
+    (tmp_path / "data.txt").write_text("two\n", "utf-8")
+    why = f(1, return_state=True).why
+    assert (
+        why.sentence == f"ran: file `{(tmp_path / 'data.txt').as_posix()}` changed (line 1: `two`)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("return SPAN", "return -SPAN", "`Job.run` changed"),
+        ("SPAN = 12\n", "SPAN = 120\n", "`cells.SPAN`: 12 → 120"),
+    ],
+)
+def test_code_that_comes_with_an_argument_is_named(
+    tmp_path: Path, recorder: Recorder, old: str, new: str, said: str
+) -> None:
+    assert recorder.runs == []
+    before = loaded(tmp_path, CODE)
+    before.f(1, before.Job(1))
+    after = loaded(tmp_path, CODE.replace(old, new))
+    sentence = after.f(1, after.Job(1), return_state=True).why.sentence
+    assert sentence == f"ran: argument `rest` changed ({said})"
