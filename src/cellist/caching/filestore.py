@@ -159,6 +159,9 @@ class Files:
                 count += 1
         return count
 
+    def settle(self) -> None:
+        """Do nothing: what is deleted is gone at once."""
+
     def take_out(self, key: str, target: Path) -> None:
         """Remove an entry, whatever it is, leaving its bytes in a file outside the store."""
         filename = _filename(key)

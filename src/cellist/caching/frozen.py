@@ -125,6 +125,9 @@ class FrozenIndex:
         """Raise `OSError`: nothing can be deleted."""
         raise read_only(self._path.parent)
 
+    def settle(self) -> None:
+        """Do nothing: nobody waits for those who write."""
+
     def take_out(self, key: str, target: Path) -> None:  # noqa: ARG002 - as above
         """Raise `OSError`: nothing can be moved."""
         raise read_only(self._path.parent)

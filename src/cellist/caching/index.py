@@ -167,10 +167,10 @@ class Index:
         """
         count = 0
         entries = list(entries)
-        for entry in entries:
-            if entry.filename:
-                self.disk.remove(entry.filename)
         with self.lock, _translated(), self._cache.transact():
+            for entry in entries:
+                if entry.filename:
+                    self.disk.remove(entry.filename)
             execute: Any = self._cache._sql
             for entry in entries:
                 row = (self._prefix + entry.key, entry.created)
@@ -178,6 +178,12 @@ class Index:
                     count += bool(self._cache.delete(row[0]))
         self._ahead.forget()
         return count
+
+    def settle(self) -> None:
+        """Wait for those who write at present; who deletes may be done with the files alone."""
+        with suppress(OSError, sqlite3.Error), self.lock, _translated(), self._cache.transact():
+            pass
+        self._ahead.forget()
 
     def take_out(self, key: str, target: Path) -> None:
         """Remove an entry, whatever it is, leaving its bytes in a file outside the store."""

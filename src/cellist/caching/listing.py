@@ -23,7 +23,11 @@ _NEWEST = (
     " ORDER BY store_time DESC LIMIT ?)"
     " AND typeof(key) = 'text' AND typeof(value) = 'blob' ORDER BY store_time DESC"
 )
-_USED = "SELECT total(size) FROM Cache WHERE size > 0 AND substr(key, 1, ?) = ?"
+# Nothing signs a row: what no disk can hold would leave no room for anything.
+_USED = (
+    "SELECT total(size) FROM Cache WHERE typeof(size) = 'integer' AND size BETWEEN 1 AND 1 << 47"
+    " AND substr(key, 1, ?) = ?"
+)
 
 
 class Tag(NamedTuple):
@@ -149,6 +153,10 @@ class Place(Protocol):
 
     def delete(self, entries: Iterable[Listed]) -> int:
         """Delete entries, unless they were replaced since, and return how many there were."""
+        ...
+
+    def settle(self) -> None:
+        """Wait for those who write at present, if that is possible; raises nothing."""
         ...
 
     def take_out(self, key: str, target: Path) -> None:

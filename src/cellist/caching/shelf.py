@@ -115,7 +115,8 @@ class Shelf:
             except FileNotFoundError:
                 if stored.filename == missing:
                     break
-                missing = stored.filename  # another process replaced it after the row was read
+                missing = stored.filename  # another process replaced or deletes it
+                index.settle()
         raise BadEntry("unreadable", "its file is gone")
 
     def size_of(self, key: str) -> int | None:
