@@ -153,6 +153,7 @@ class PrefectFuture(Promise, Generic[R_co]):
         self.on_settled(call)
 
     def __await__(self) -> Generator[Any, Any, R_co]:
+        __tracebackhide__ = True
         if self.outcome is None:
             check_not_inside(self)
             with stoppable([self], asyncio.current_task()):

@@ -152,6 +152,34 @@ def test_tracebacks_point_at_the_lines_of_the_user(shared: Kernel) -> None:
     assert "cellist/" not in plain
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("cellist.run('nobody')", "ObjectNotFound"),
+        ("task(len, retries='3')", "ConfigurationError"),
+        ("task(len)()", "ParameterBindError"),
+        ("task(len).submit(task(len).submit(1))", "UnfinishedRun"),
+        ("task(len)(task(len).submit(1))", "UpstreamTaskError"),
+        ("%%flow\ntask(len).submit(task(len).submit(1))", "UnfinishedRun"),
+        (
+            "async def inner(): return await task(lambda: 1 / 0).submit()\nawait inner()",
+            "ZeroDivisionError",
+        ),
+    ],
+)
+def test_errors_of_cellist_show_the_lines_of_the_user_only(
+    shared: Kernel, cell: str, said: str
+) -> None:
+    ran = shared.run("import cellist\n" + cell if not cell.startswith("%%") else cell)
+    if ran.error is None:  # the future was handed out
+        ran = shared.run("_.result()")
+    assert ran.error is not None
+    assert ran.error[0] == said
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", ran.traceback)
+    assert "Cell In[" in plain
+    assert "cellist/" not in plain
+
+
 def test_functions_defined_in_a_flow_cell_have_source(shared: Kernel) -> None:
     shared.run("%%flow\n@task\ndef kept(x):\n    return x + 1\nkept(1)")
     source = shared.run("import inspect; inspect.getsource(kept.fn)").result or ""
@@ -240,6 +268,7 @@ def test_status_lists_what_runs_and_unload_undoes(shared: Kernel) -> None:
     shared.run("%unload_ext cellist")
     gone = shared.run("%%flow\n1")
     assert gone.error is not None or "not found" in gone.stderr
+    assert "cellist/" in shared.run("import cellist; cellist.run('nobody')").traceback
     assert shared.run("%load_ext cellist").error is None
     assert shared.run("%%flow\n1").result == "1"
 

@@ -33,6 +33,7 @@ from cellist.notebook.reloading import follow_autoreload, leave_autoreload
 from cellist.notebook.rerun import offer_to_resume, run_again
 from cellist.notebook.showing import ShellFront
 from cellist.notebook.task_options import task_magic
+from cellist.notebook.tracebacks import restore_tracebacks, shorten_tracebacks
 from cellist.notebook.transform import NAMES, WrapBody, replace_first_line
 from cellist.session import get_session
 from cellist.terminals import show_in_terminal
@@ -214,6 +215,7 @@ def load(shell: Any) -> None:
         settings.refresh()  # a setting that cannot be used is told before anything is registered
         extension = Extension(shell)
         extension.register()
+        shorten_tracebacks(shell)
         _loaded[id(shell)] = extension
         if ui_for(shell, settings.active().ui) != "off":
             offer_to_resume()
@@ -224,3 +226,4 @@ def unload(shell: Any) -> None:
     extension = _loaded.pop(id(shell), None)
     if extension is not None:
         extension.unregister()
+        restore_tracebacks()
