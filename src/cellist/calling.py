@@ -86,8 +86,7 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
     if keeping is not None or plan.keeping is not None:
         plan, keeping = inherit(plan, keeping)
     keywords = kwargs or _NO_KEYWORDS
-    x = execution_class(run, definition, plan, args, keywords, parent, flow, services)
-    x.keeping = keeping
+    x = execution_class(run, definition, plan, args, keywords, parent, flow, services, keeping)
     if plan.log_prints is None:
         asked = settings.active().logging_log_prints if parent is None else parent.log_prints
         x.log_prints = asked
@@ -270,9 +269,11 @@ _MOST_NAMED = 5
 
 def carry_out(x: Execution) -> Outcome:
     """Carry an execution out in the calling thread."""
-    guarded = x.parent is None and x.services.guard.enter()
-    if x.parent is None and not guarded:
-        x.carrier = ThreadRun(x)
+    guarded = False
+    if x.parent is None:
+        guarded = x.services.guard.enter()
+        if not guarded:
+            x.carrier = ThreadRun(x)
     current.set(x)
     try:
         return drive(run_steps(x), x)
@@ -376,7 +377,9 @@ async def _run_async(
         outcome = await adrive(run_steps(x), x)
     finally:
         current.set(x.parent)
-        awaited.end()
+        x.carrier = None
+        if awaited.cancels:
+            awaited.take_back()
         finish(x)
         if guarded:
             x.services.guard.leave(task)

@@ -30,7 +30,7 @@ class ThreadRun:
 
     def halt(self, run: Run) -> None:
         """Raise an exception in the thread if the run still goes on."""
-        if self.x.carrier is not None and not run.is_final:
+        if self.x.carrier is self and not run.is_final:
             stop_code_in(self.ident)
 
 
@@ -56,12 +56,11 @@ class AwaitedRun:
         self.task.get_loop().call_soon_threadsafe(self._cancel_task)
 
     def _cancel_task(self) -> None:
-        if self.x.carrier is not None:
+        if self.x.carrier is self:
             self.cancels += 1
             self.task.cancel()
 
-    def end(self) -> None:
-        """Take back the cancels that were meant for this run: who awaits it goes on."""
-        self.x.carrier = None
+    def take_back(self) -> None:
+        """Take back the cancels that were meant for this run, which is over: others go on."""
         for _ in range(self.cancels):
             self.task.uncancel()

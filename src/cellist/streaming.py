@@ -117,7 +117,7 @@ class _Turn:
             self._printing = None
         task = self._awaited.task if self._awaited is not None else None
         if self._awaited is not None:
-            self._awaited.end()
+            self._awaited.take_back()
         x.carrier = self
         if self._guarded:
             x.services.guard.leave(task)

@@ -216,6 +216,7 @@ class Execution(Invoke):
         parent: "Execution | None",
         flow: "FlowExecution | None",
         services: Any,
+        keeping: Any = None,
     ) -> None:
         self.fn: Callable[..., Any] = plan.fn  # those of a command, set without another call
         self.args = args
@@ -254,7 +255,7 @@ class Execution(Invoke):
         """The computation of its key, which others may wait for; see `flights`."""
         self.thread = 0
         """The thread that a wait of the run would block; 0 for a worker, which is not blocked."""
-        self.keeping: Any = None
+        self.keeping = keeping
         """What is said about the results of runs inside this one; see `persistence`."""
         self.log_prints: bool | None = plan.log_prints
         self.recalls: AttemptService | None = flow.attempts if flow is not None else None
