@@ -438,7 +438,7 @@ def crashed(recorder: Recorder, flow_: Any, *args: Any) -> str:
     flow_(*args, return_state=True)
     run = recorder.of(flow_.name)[-1]
     history = recorder.session.history
-    assert history.flush(10)
+    assert history.flush(60)
     assert history.path is not None
     with closing(sqlite3.connect(history.path)) as connection, connection:
         connection.execute("UPDATE runs SET state = 'Crashed' WHERE id = ?", (run.id.hex,))
@@ -461,7 +461,7 @@ def test_a_call_is_made_again_from_what_was_kept(
     break_for()
     assert [one.id for one in recovery.stopped()] == [ident]
     assert cellist.resume() == 6.0
-    assert recorder.session.history.flush(10)
+    assert recorder.session.history.flush(60)
     assert recovery.stopped() == []
     assert recorder.session.history.call_of(ident) is not None
     last = recorder.of("kept")[-1]

@@ -389,7 +389,7 @@ class TestNestedTasks:
         child = diary.task(name="child")
         gate, ended = threading.Event(), threading.Event()
 
-        @task(timeout_seconds=0.1, **quick)
+        @task(timeout_seconds=2 if before else 0.1, **quick)  # the child is to run in it
         def parent() -> None:
             if before:
                 child(1)
@@ -648,11 +648,11 @@ class TestResultsThatCannotBeKept:
         def act() -> None:
             with transaction():
                 t()
-                recorder.session.history.flush(10)  # written before the commit, and again after it
+                recorder.session.history.flush(60)  # written before the commit, and again after it
 
         with pytest.warns(CellistWarning, match="`t` is not kept"):
             act()
-        recorder.session.history.flush(10)
+        recorder.session.history.flush(60)
         assert "not kept" in cellist.run(recorder.one("t")).why["sentence"]
 
 
@@ -666,6 +666,6 @@ def test_a_roll_back_does_not_move_the_end(diary: Diary) -> None:
     assert run.end_time == end
     assert run.state is not None
     assert run.state.timestamp > end
-    diary.recorder.session.history.flush(10)
+    diary.recorder.session.history.flush(60)
     kept = cellist.run(run)
     assert [state[0] for state in kept.states] == ROLLED_BACK

@@ -155,7 +155,7 @@ def test_a_large_result_is_not_read_for_a_look(recorder: Recorder):
     record = cellist.run("large")
     with pytest.raises(TooLarge, match="takes 8 MB"):
         find(record, most=1 << 20)
-    session.store.flush(10)
+    session.store.flush(60)
     session.store._memory.remove(record.cache_key or "")
     with pytest.raises(TooLarge, match="takes 8 MB"):
         find(record, most=1 << 20)

@@ -468,7 +468,7 @@ def test_a_later_session_knows_how_the_last_run_ended(how: str, tmp_path: Path) 
         for x in range(2):
             one(x)
         said = [str(run.why) for run in after.of("shaky")]
-        assert after.session.history.flush(10)
+        assert after.session.history.flush(60)
         assert cellist.run(after.of("shaky")[0].id).why.sentence == said[0]
     expected = {
         "failed": r"ran: ran before, but failed \(\d\d:\d\d\)",

@@ -142,8 +142,8 @@ def _is_of(definition: Any, which: Any) -> bool:
     return definition is which or definition.fn is which.fn
 
 
-_PATIENCE = 5.0
-"""Seconds to wait until what happened so far has been written."""
+_PATIENCE = 20.0
+"""Seconds to wait until what happened so far has been written, on a busy machine, too."""
 
 
 def _text(which: Any) -> str:

@@ -37,8 +37,8 @@ from cellist.pauses import (
 )
 from cellist.session import get_session
 
-_PATIENCE = 5.0
-"""Seconds to wait until what happened so far has been written."""
+_PATIENCE = 20.0
+"""Seconds to wait until what happened so far has been written, on a busy machine, too."""
 
 
 def pause_flow_run(

@@ -33,7 +33,7 @@ from cellist.persistence import CachePlan
 from cellist.session import get_session
 from cellist.tasks import Task
 
-_PATIENCE = 5.0
+_PATIENCE = 20.0  # seconds until what has happened is written, on a busy machine, too
 _NEAR = 3
 _NOT_CODE = DECLARED_KINDS | {"task", "argument", "flow parameter", "policy", "version", "run"}
 """Kinds of components that are no part of a source closure."""

@@ -23,8 +23,8 @@ from cellist.rehearsal import Call, Rehearsal, value_to_draw_with
 from cellist.session import Session, get_session
 from cellist.staging import Stage
 
-_PATIENCE = 5.0
-"""Seconds to wait until what happened so far is in the history."""
+_PATIENCE = 20.0
+"""Seconds to wait until what happened so far is in the history, on a busy machine, too."""
 _MOST_NAMED = 3
 _FLOW_UNOPENED = Reason(
     "off", "flow", "would run: it is a generator, and what its tasks would do is not told"

@@ -30,7 +30,7 @@ from cellist.narrowed import Narrowed, narrowed
 from cellist.session import get_session
 from cellist.unfinished import Continued, Unfinished, continuing
 
-_PATIENCE = 5.0
+_PATIENCE = 20.0  # seconds until what has happened is written, on a busy machine, too
 _OFFERED_SECONDS = 7 * 86_400
 _MOST_INSIDE = 200_000
 _COMPLETED = ("Completed", "Cached")

@@ -120,10 +120,10 @@ class Live:
     def deliver(self):
         """Draw a frame and let the page have all messages since the last time."""
         self.board.frame()
-        while self.screen.messages:  # a thread of the board may add some meanwhile
-            message = self.screen.messages.pop(0)
-            self.page.evaluate("(message) => window.deliver(message)", message)
-            self.delivered.append(message)
+        while messages := [*self.screen.messages]:  # a thread of the board may add some meanwhile
+            del self.screen.messages[: len(messages)]
+            self.page.evaluate("(messages) => messages.forEach(window.deliver)", messages)
+            self.delivered += messages
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")
 
     def hello(self):

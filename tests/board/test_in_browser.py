@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 def test_nothing_is_shown_before_there_is_something_to_show(open_board):
     live = open_board()
-    assert live.page.evaluate("() => window.sent") == [{"kind": "hello"}]
+    assert {one["kind"] for one in live.page.evaluate("() => window.sent")} == {"hello"}
     assert live.page.locator(".cellist").count() == 0
 
 
@@ -57,6 +57,7 @@ def test_a_gap_asks_once_for_a_snapshot_and_mends(open_board):
     live = open_board()
     flow, _ = crawl(live.story)
     live.answer()
+    live.page.evaluate("() => window.sent.splice(0)")  # a slow page says hello twice
     for name in ("lost", "two", "three"):
         live.story.complete(live.story.task(name, flow), 8, 9)
         live.board.frame()

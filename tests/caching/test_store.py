@@ -353,7 +353,7 @@ def test_results_are_written_even_when_no_thread_can_be_started(open_store, monk
         patch.setattr("threading.Thread.start", refuse)
         assert store.put("a", [1], HEADER, durable=False) is None
         assert store.put("b", [2], HEADER, durable=True) is None
-        store.flush(5)
+        store.flush(60)
     assert open_store().get("a").value == [1]
     assert open_store().get("b").value == [2]
 

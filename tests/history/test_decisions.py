@@ -47,7 +47,7 @@ def test_decisions_are_read_newest_first(opened, tmp_path: Path, name: str | Non
     history = opened(tmp_path / name if name else None)
     for one in (FIRST, SECOND):
         history.decide(one)
-    assert history.flush(10)
+    assert history.flush(60)
     assert history.decisions() == [SECOND, FIRST]
 
 
@@ -59,7 +59,7 @@ def test_another_process_reads_them(opened, tmp_path: Path) -> None:
     other = opened(path)
     assert other.decisions() == [FIRST]
     other.decide(SECOND)
-    assert other.flush(10)
+    assert other.flush(60)
     assert other.decisions() == [SECOND, FIRST]
 
 
@@ -71,7 +71,7 @@ def test_a_file_from_before_there_were_decisions_is_gone_on_with(
     run = TaskRun(Definition(), None, None, [before.sink], frozenset())
     for state in (PENDING, RUNNING, COMPLETED):
         run.enter(state)
-    assert before.flush(10)
+    assert before.flush(60)
     before.close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE decisions")
@@ -80,7 +80,7 @@ def test_a_file_from_before_there_were_decisions_is_gone_on_with(
     history = opened(path)
     assert history.decisions() == []
     history.decide(FIRST)
-    assert history.flush(10)
+    assert history.flush(60)
     assert history.decisions() == [FIRST]
     assert [row["id"] for row in history.runs()] == [run.id.hex]
     assert warned == []
@@ -90,7 +90,7 @@ def test_an_older_cellist_can_go_on_with_the_file(opened, tmp_path: Path) -> Non
     path = tmp_path / "history.sqlite"
     history = opened(path)
     history.decide(FIRST)
-    assert history.flush(10)
+    assert history.flush(60)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1 == database.VERSION
 
@@ -102,14 +102,14 @@ def test_a_decision_waits_for_a_file_that_somebody_holds(
     monkeypatch.setattr(database, "_BUSY_MS", 50)
     history = opened(path)
     history.decide(FIRST)
-    assert history.flush(10)
+    assert history.flush(60)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         history.decide(SECOND)
-        assert history.flush(10)
+        assert history.flush(60)
         assert history.decisions() == [FIRST]
         holder.execute("ROLLBACK")
-    assert history.flush(10)
+    assert history.flush(60)
     assert history.decisions() == [SECOND, FIRST], "written once"
 
 
@@ -117,7 +117,7 @@ def test_a_text_that_cannot_be_stored_as_it_is_loses_nothing(opened, tmp_path: P
     history = opened(tmp_path / "history.sqlite")
     history.decide(FIRST._replace(because="odd \ud800", task="t\udfff"))
     history.decide(SECOND)
-    assert history.flush(10)
+    assert history.flush(60)
     assert [one.because for one in history.decisions()] == ["", "odd ?"]
 
 

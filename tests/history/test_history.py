@@ -67,7 +67,7 @@ def test_a_run_pays_one_append_per_event() -> None:
 def test_runs_can_be_read_after_a_flush_newest_first(history: History) -> None:
     first = finish(task_run(history, "load", tags=["nightly"]))
     second = finish(task_run(history))
-    assert history.flush(5)
+    assert history.flush(60)
     rows = history.runs()
     assert [row["id"] for row in rows] == [second.id.hex, first.id.hex]
     assert rows[0]["state"] == "Completed"
@@ -86,7 +86,7 @@ def test_filters_choose_runs(history: History) -> None:
     failed.enter(PENDING)
     failed.enter(RUNNING)
     failed.enter(FAILED, None, "boom")
-    history.flush(5)
+    history.flush(60)
     names = lambda **filters: [row["definition"] for row in history.runs(**filters)]
     assert names(kind="flow") == ["etl"]
     assert names(name="load") == ["load"]
@@ -102,7 +102,7 @@ def test_filters_choose_runs(history: History) -> None:
 def test_a_frame_has_the_same_columns_and_types_when_empty(history: History) -> None:
     empty = history.frame()
     finish(task_run(history))
-    history.flush(5)
+    history.flush(60)
     full = history.frame()
     assert list(empty.columns) == list(full.columns)
     assert len(empty) == 0
@@ -128,7 +128,7 @@ def test_a_record_tells_the_whole_story(history: History) -> None:
     run.enter(RUNNING, "Retrying")
     run.error = ErrorInfo("ValueError", "<b>no</b>", "Traceback …")
     run.enter(FAILED, None, "gave up")
-    history.flush(5)
+    history.flush(60)
     record = history.run(run.id.hex[:20])
     assert [state.name for state in record.states] == [
         "Pending",
@@ -156,14 +156,14 @@ def test_a_record_tells_the_whole_story(history: History) -> None:
 
 def test_arguments_are_let_go_once_recorded(history: History) -> None:
     run = finish(task_run(history, call=(([1, 2, 3],), {})))
-    history.flush(5)
+    history.flush(60)
     assert run.call is None
     assert run.inputs == {"args[0]": "[1, 2, 3]"}
 
 
 def test_an_unknown_name_is_answered_with_near_ones(history: History) -> None:
     finish(task_run(history, "clean_weather"))
-    history.flush(5)
+    history.flush(60)
     with pytest.raises(ObjectNotFound, match=r"Near to it: .*clean_weather"):
         history.run("clean_wether")
 
@@ -171,7 +171,7 @@ def test_an_unknown_name_is_answered_with_near_ones(history: History) -> None:
 def test_compare_lists_only_what_differs(history: History) -> None:
     one = finish(task_run(history, call=((1,), {})))
     two = finish(task_run(history, call=((2,), {})))
-    history.flush(5)
+    history.flush(60)
     frame = history.compare(one.id.hex, two.id.hex)
     facts = dict(zip(frame["fact"], frame.iloc[:, 1:].to_numpy().tolist(), strict=True))
     assert facts["input args[0]"] == ["1", "2"]
@@ -180,7 +180,7 @@ def test_compare_lists_only_what_differs(history: History) -> None:
 
 def test_durations_of_completed_runs_are_known(history: History) -> None:
     finish(task_run(history))
-    history.flush(5)
+    history.flush(60)
     (seconds,) = history.durations("clean")
     assert 0 < seconds < 60
 
@@ -197,7 +197,7 @@ def test_flow_runs_are_compared_by_whether_they_reused_results(history: History)
                 inside.enter(RUNNING)
             inside.enter(COMPLETED, name)
         flow.enter(COMPLETED)
-    history.flush(5)
+    history.flush(60)
     name = "crawl"
     assert len(history.durations(name, kind="flow")) == 3, "nothing ran in the first one"
     assert len(history.durations(name, kind="flow", reusing=True)) == 1
@@ -207,7 +207,7 @@ def test_flow_runs_are_compared_by_whether_they_reused_results(history: History)
 
 def test_a_second_process_sees_and_adds_runs(history: History, tmp_path: Path) -> None:
     finish(task_run(history, "here"))
-    history.flush(5)
+    history.flush(60)
     code = f"""
     from pathlib import Path
     import tests.history.test_history as t
@@ -226,7 +226,7 @@ def test_runs_of_a_dead_process_are_crashed_and_those_of_a_living_one_are_not(
     mine = task_run(history, "mine")
     mine.enter(PENDING)
     mine.enter(RUNNING)
-    history.flush(5)
+    history.flush(60)
     code = f"""
     import os
     from pathlib import Path
@@ -236,14 +236,14 @@ def test_runs_of_a_dead_process_are_crashed_and_those_of_a_living_one_are_not(
     h = History(Path({str(history.path)!r}), on_warning=print)
     run = t.task_run(h, "killed")
     run.enter(PENDING); run.enter(RUNNING)
-    h.flush(10)
+    h.flush(60)
     os.kill(os.getpid(), 9)
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=60)
     assert killed.returncode == -9
     other = History(history.path, on_warning=print)
     finish(task_run(other, "later"))
-    other.flush(5)
+    other.flush(60)
     states = {row["definition"]: row["state"] for row in other.runs()}
     assert states == {"mine": "Running", "killed": "Crashed", "later": "Completed"}
     assert "went away" in (other.run("killed").states[-1].message or "")
@@ -254,7 +254,7 @@ def test_a_process_elsewhere_is_gone_when_it_is_not_heard_of(history: History) -
     run = task_run(history, "elsewhere")
     run.enter(PENDING)
     run.enter(RUNNING)
-    history.flush(5)
+    history.flush(60)
     assert history.path is not None
 
     def on_file(sql: str, *values: Any) -> None:
@@ -264,7 +264,7 @@ def test_a_process_elsewhere_is_gone_when_it_is_not_heard_of(history: History) -
     def state() -> str:
         other = History(history.path, on_warning=print)
         finish(task_run(other, "later"))
-        other.flush(5)
+        other.flush(60)
         found = other.run("elsewhere").state
         other.close()
         return found
@@ -285,8 +285,8 @@ def test_signs_of_life_are_given_while_runs_go_on(
     run = task_run(history, "long")
     run.enter(PENDING)
     run.enter(RUNNING)
-    history.flush(5)
-    history.flush(5)
+    history.flush(60)
+    history.flush(60)
     assert history.path is not None
     with closing(sqlite3.connect(history.path)) as connection:
         ((session, at),) = connection.execute("SELECT * FROM beats").fetchall()
@@ -299,7 +299,7 @@ def test_a_damaged_file_is_moved_aside_with_one_warning(tmp_path: Path, warned: 
     path.write_bytes(b"this is not a database, whatever its name says" * 100)
     history = History(path, on_warning=warned.append)
     finish(task_run(history))
-    assert history.flush(5)
+    assert history.flush(60)
     assert len(history.runs()) == 1
     history.close()
     assert len(warned) == 1
@@ -315,7 +315,7 @@ def test_a_newer_file_is_left_alone(tmp_path: Path, warned: list[str]) -> None:
     before = path.read_bytes()
     history = History(path, on_warning=warned.append)
     finish(task_run(history))
-    history.flush(5)
+    history.flush(60)
     assert len(history.runs()) == 1
     history.close()
     assert path.read_bytes() == before
@@ -328,7 +328,7 @@ def test_a_place_that_cannot_be_written_means_memory_only(
     (tmp_path / "file").write_text("in the way")
     history = History(tmp_path / "file" / "history.sqlite", on_warning=warned.append)
     finish(task_run(history))
-    history.flush(5)
+    history.flush(60)
     assert len(history.runs()) == 1
     assert len(warned) == 1
     history.close()
@@ -336,12 +336,12 @@ def test_a_place_that_cannot_be_written_means_memory_only(
 
 def test_a_file_taken_away_is_made_anew(history: History, warned: list[str]) -> None:
     finish(task_run(history, "before"))
-    history.flush(5)
+    history.flush(60)
     assert history.path is not None
     for part in history.path.parent.glob("history.sqlite*"):
         part.unlink()
     finish(task_run(history, "after"))
-    history.flush(5)
+    history.flush(60)
     assert [row["definition"] for row in history.runs()] == ["after"]
 
 
@@ -350,26 +350,26 @@ def test_a_locked_file_costs_a_warning_and_no_run(
 ) -> None:
     monkeypatch.setattr(database, "_BUSY_MS", 100)
     finish(task_run(history, "first"))
-    history.flush(5)
+    history.flush(60)
     assert history.path is not None
     assert history._connection is not None
     history._connection.execute("PRAGMA busy_timeout = 100")
     blocker = sqlite3.connect(history.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     run = finish(task_run(history, "while locked"))
-    history.flush(5)
+    history.flush(60)
     assert run.is_final
     blocker.execute("ROLLBACK")
     blocker.close()
     finish(task_run(history, "after"))
-    history.flush(5)
+    history.flush(60)
     assert {row["definition"] for row in history.runs()} == {"first", "while locked", "after"}
 
 
 def test_the_queue_keeps_nothing_alive_after_a_batch(history: History) -> None:
     for _ in range(1000):
         finish(task_run(history))
-    history.flush(10)
+    history.flush(60)
     assert not history._queue
     assert len(history.runs(limit=2000)) == 1000
 
@@ -395,7 +395,7 @@ def test_a_long_run_can_be_read_before_it_ends_and_while_nobody_waits(history: H
 def test_a_flush_shows_a_run_that_has_just_begun(history: History) -> None:
     run = task_run(history, "train")
     run.enter(PENDING)
-    assert history.flush(5)
+    assert history.flush(60)
     assert [row["state"] for row in history.runs()] == ["Pending"]
 
 
@@ -405,7 +405,7 @@ def test_batches_of_all_sizes_are_written_whole(history: History) -> None:
         for _ in range(size):
             finish(task_run(history))
         written += size
-        assert history.flush(20)
+        assert history.flush(60)
         assert len(history.runs(limit=10_000)) == written
 
 
@@ -419,7 +419,7 @@ def test_odd_texts_come_back_and_cost_no_other_run(history: History, warned: lis
     broken = task_run(history, "broken", call=(("one",), None, "not a call"))
     finish(broken)
     finish(task_run(history, "next"))
-    assert history.flush(5)
+    assert history.flush(60)
     (row,) = history.runs(name="ümläut")
     assert row["result"] == odd
     assert row["states"][-1][2] == odd
@@ -434,7 +434,7 @@ def test_an_error_whose_text_is_half_a_character_is_in_the_frame(history: Histor
     run.enter(PENDING)
     run.error = ErrorInfo("ValueError", "lone \ud800", "")
     run.enter(FAILED)
-    assert history.flush(5)
+    assert history.flush(60)
     assert list(history.frame()["error"]) == ["ValueError: lone ?"]
 
 
@@ -455,7 +455,7 @@ def test_text_that_is_not_unicode_costs_no_other_run(history: History) -> None:
     odd.log(20, "a name like \udcff")
     odd.enter(COMPLETED)
     finish(task_run(history, "other"))
-    assert history.flush(5)
+    assert history.flush(60)
     assert {row["definition"] for row in history.runs()} == {"odd", "other"}
     assert history.run("odd").logs[0].message.startswith("a name like ")
 
@@ -470,10 +470,10 @@ def test_a_file_locked_at_the_start_is_used_once_it_is_free(
         blocker.execute("BEGIN EXCLUSIVE")
         history = History(path, on_warning=warned.append)
         finish(task_run(history, "while locked"))
-        history.flush(5)
+        history.flush(60)
         blocker.execute("ROLLBACK")
     finish(task_run(history, "after"))
-    history.flush(5)
+    history.flush(60)
     history.close()
     assert history.path == path
     again = History(path, on_warning=warned.append)
@@ -485,7 +485,7 @@ def test_a_full_disk_for_a_while_loses_nothing(
     history: History, monkeypatch: pytest.MonkeyPatch, warned: list[str]
 ) -> None:
     finish(task_run(history, "before"))
-    history.flush(5)
+    history.flush(60)
     write = database.write_runs
 
     def full(*_: object) -> None:
@@ -495,10 +495,10 @@ def test_a_full_disk_for_a_while_loses_nothing(
 
     monkeypatch.setattr(database, "write_runs", full)
     finish(task_run(history, "while full"))
-    history.flush(5)
+    history.flush(60)
     monkeypatch.setattr(database, "write_runs", write)
     finish(task_run(history, "after"))
-    history.flush(5)
+    history.flush(60)
     states = {row["definition"]: row["state"] for row in history.runs()}
     assert states == dict.fromkeys(["before", "while full", "after"], "Completed")
     assert len(warned) == 1
@@ -514,11 +514,11 @@ def test_who_only_reads_sees_the_crashed(history: History) -> None:
     h = History(Path({str(history.path)!r}), on_warning=print)
     run = t.task_run(h, "killed")
     run.enter(PENDING); run.enter(RUNNING)
-    h.flush(10)
+    h.flush(60)
     os.kill(os.getpid(), 9)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=60)
-    history.flush(5)
+    history.flush(60)
     (row,) = history.runs()
     assert row["state"] == "Crashed"
     assert (history.run("killed").seconds or 0) < 30
@@ -527,7 +527,7 @@ def test_who_only_reads_sees_the_crashed(history: History) -> None:
 def test_reading_makes_no_file(tmp_path: Path) -> None:
     history = History(tmp_path / "history.sqlite", on_warning=print)
     assert history.runs() == []
-    history.flush(5)
+    history.flush(60)
     assert not (tmp_path / "history.sqlite").exists()
     history.close()
 

@@ -103,7 +103,7 @@ class BookKernel(Kernel):
         waiting = False
         while True:
             try:
-                message = self.client.get_iopub_msg(timeout=20)
+                message = self.client.get_iopub_msg(timeout=100)
             except queue.Empty:
                 outputs.append(["hangs"])
                 self.manager.interrupt_kernel()

@@ -549,7 +549,7 @@ def test_expiry_and_refresh(notebook):
     (entry,) = notebook.session.store.entries()
     assert entry["expires"] is None
     run_all(notebook, "%%task --expire 0.001s --refresh\nx = 1")
-    notebook.session.store.flush(10)
+    notebook.session.store.flush(60)
     assert "expired" in notebook.run("%%task\nx = 1").why
 
 
@@ -628,7 +628,7 @@ def test_what_a_cell_showed_is_shown_again_in_order(notebook):
 def test_a_stored_cell_of_another_key_is_not_used(notebook, monkeypatch, tmp_path):
     cell = "%%task\nx = 1\nprint('ran')"
     run_all(notebook, cell)
-    notebook.session.store.flush(10)
+    notebook.session.store.flush(60)
     monkeypatch.setenv("CELLIST_SECRET_DIR", str(tmp_path / "another"))
     notebook.restart()
     with pytest.warns(UserWarning, match="stored result was not used"):

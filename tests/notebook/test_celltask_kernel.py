@@ -1,5 +1,6 @@
 """`%%task` in a real kernel: restart, stop, and a whole notebook compared with plain execution."""
 
+import asyncio
 import re
 
 import nbformat
@@ -169,29 +170,40 @@ def outputs(cell) -> list[tuple]:
     return found
 
 
-def execute(cells: list[str], folder, magic: str) -> tuple[list, list[str]]:
+async def execute(cells: list[str], folder, magic: str) -> tuple[list, list[str]]:
     """Execute a notebook without a front end; return its outputs and the states of its tasks."""
     code = [(magic.format(number) if magic else "") + cell for number, cell in enumerate(cells)]
     code.append("print(*cellist.runs(kind='task', limit=100)['state'])")
     book = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(text) for text in [SETUP, *code]]
     )
-    NotebookClient(
+    await NotebookClient(
         book, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}}
-    ).execute()
+    ).async_execute()
     states = outputs(book.cells[-1])[0][2].split()
     return [outputs(cell) for cell in book.cells[1:-1]], states
 
 
-def test_a_notebook_of_tasks_gives_what_the_plain_notebook_gives(tmp_path):
-    plain, _ = execute(CELLS, tmp_path, "")
-    cold, states = execute(CELLS, tmp_path, "%%task c{}\n")
-    assert cold == plain
+async def test_a_notebook_of_tasks_gives_what_the_plain_notebook_gives(tmp_path):
+    folders = [tmp_path / name for name in ("plain", "plain-edited", "tasks")]
+    for folder in folders:
+        folder.mkdir()
+
+    async def without() -> list:
+        found = [
+            await execute(cells, folder, "")
+            for cells, folder in zip((CELLS, EDITED), folders, strict=False)
+        ]
+        return [outputs for outputs, _ in found]
+
+    beside = asyncio.ensure_future(without())
+    cold, states = await execute(CELLS, folders[2], "%%task c{}\n")
     assert "Cached" not in states
-    warm, states = execute(CELLS, tmp_path, "%%task c{}\n")
+    warm, warm_states = await execute(CELLS, folders[2], "%%task c{}\n")
+    edited, edited_states = await execute(EDITED, folders[2], "%%task c{}\n")
+    plain, plain_edited = await beside
+    assert cold == plain
     assert warm == plain
-    assert states[: len(CELLS)].count("Cached") >= len(CELLS) / 2
-    plain, _ = execute(EDITED, tmp_path, "")
-    edited, states = execute(EDITED, tmp_path, "%%task c{}\n")
-    assert edited == plain
-    assert "Cached" in states[: len(CELLS)]
+    assert warm_states[: len(CELLS)].count("Cached") >= len(CELLS) / 2
+    assert edited == plain_edited
+    assert "Cached" in edited_states[: len(CELLS)]

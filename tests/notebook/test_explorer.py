@@ -41,7 +41,7 @@ def told(run):
 
 
 def rows_of(session, which):
-    session.history.flush(5)
+    session.history.flush(60)
     return session.history.family(session.history.run(which))
 
 

@@ -84,7 +84,7 @@ ANSWERS = {  # line of the user, pattern of the answer
 @pytest.mark.parametrize("line", ANSWERS)
 def test_an_answer_in_a_terminal_is_text(line: str, shared: Shell) -> None:
     shared.shell.user_ns["name"] = "fetch"
-    shared.session.history.flush(5)
+    shared.session.history.flush(60)
     runs = len(shared.session.history.runs())
     cell = shared.run(f"%cellist {line}")
     assert cell.error is None

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,18 +59,30 @@ def demonstrate(notebook, folder, *options):
 
 
 @pytest.fixture(scope="module")
-def flights(tmp_path_factory):
-    return demonstrate(NOTEBOOKS / "flights.ipynb", tmp_path_factory.mktemp("flights") / "out")
+def demos(tmp_path_factory):
+    """The demos, begun at once: two at a time take little longer than one."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(
+                demonstrate, NOTEBOOKS / f"{name}.ipynb", tmp_path_factory.mktemp(name) / "out"
+            )
+            for name in ("flights", "quickstart", "background")
+        }
 
 
 @pytest.fixture(scope="module")
-def background(tmp_path_factory):
-    return demonstrate(NOTEBOOKS / "background.ipynb", tmp_path_factory.mktemp("back") / "out")
+def flights(demos):
+    return demos["flights"].result()
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
-    return demonstrate(NOTEBOOKS / "quickstart.ipynb", tmp_path_factory.mktemp("quick") / "out")
+def background(demos):
+    return demos["background"].result()
+
+
+@pytest.fixture(scope="module")
+def quickstart(demos):
+    return demos["quickstart"].result()
 
 
 def printed(notebook, cell_id):
@@ -141,7 +154,7 @@ class TestFlights:
 
 @pytest.mark.slow
 @pytest.mark.kernel
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 class TestQuickstart:
     def test_runs_twice_and_the_second_reuses(self, quickstart):
         assert quickstart.code == 0, quickstart.said + quickstart.errors
@@ -163,7 +176,7 @@ class TestQuickstart:
 
 @pytest.mark.slow
 @pytest.mark.kernel
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 class TestBackground:
     def test_what_was_handed_over_is_done_and_reused(self, background):
         assert background.code == 0, background.said + background.errors

@@ -740,15 +740,18 @@ class RunnerContract:
         late = task(namespace["late"], cache_policy=INPUTS + TASK_SOURCE)
 
         @task(**quick)
-        def load(path, name):
+        def load(path, name, number):
             sys.path.insert(0, path)
             import_module(name)
-            time.sleep(0.2)  # so that each worker gets one
+            Path(path, f"here-{number}").touch()
+            end = time.monotonic() + 60
+            while len([*Path(path).glob("here-*")]) < 2 and time.monotonic() < end:
+                time.sleep(0.005)  # so that each worker gets one
 
         @flow(task_runner=self.make())
         def f():
             try:
-                load.map([path] * 2, name).wait()
+                load.map([path] * 2, name, [1, 2]).wait()
                 for x in range(5):
                     assert late.submit(x).result() == (x, 1)
                 file.write_text(STATE.format(2), "utf-8")

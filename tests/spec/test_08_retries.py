@@ -188,7 +188,7 @@ class TestDelays:
         ticking = asyncio.ensure_future(tick())
         await flaky(return_state=True)
         ticking.cancel()
-        assert ticks > 5
+        assert ticks > 1  # and about ten on a machine that is not busy
 
 
 class Never:

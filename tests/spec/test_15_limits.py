@@ -16,12 +16,16 @@ class Gauge:
         self.now = self.most = 0
         self.lock = threading.Lock()
 
-    def task(self, seconds: float = 0.02, **options: Any) -> Any:
+    def task(
+        self, seconds: float = 0.02, together: threading.Barrier | None = None, **options: Any
+    ) -> Any:
         @task(cache_policy=NO_CACHE, **options)
         def t(i: int = 0) -> int:
             with self.lock:
                 self.now += 1
                 self.most = max(self.most, self.now)
+            if together is not None:
+                together.wait()
             time.sleep(seconds)
             with self.lock:
                 self.now -= 1
@@ -38,7 +42,8 @@ class TestTags:
 
         @flow
         def f() -> Any:
-            return gauge.task(tags=["db"]).map(range(6)).result()
+            together = threading.Barrier(limit, timeout=60)
+            return gauge.task(together=together, tags=["db"]).map(range(6)).result()
 
         assert f() == list(range(6))
         assert gauge.most == limit

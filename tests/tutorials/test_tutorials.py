@@ -26,7 +26,7 @@ from tests.kernels import Kernel, kernel
 PROGRAMS = Path(__file__).parent / "programs"
 ROWS = sorted(PROGRAMS.glob("row*.py"))
 TWICE = [path for path in ROWS if "\n# >> " in path.read_text()]
-SECONDS = 60
+SECONDS = 100
 MARK = re.compile(r"\x1b\S*↺ [^\n]* · recorded [^\n]*\n")
 
 FRESH = """
@@ -121,6 +121,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 @pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
 def test_as_a_script(path: Path, tmp_path: Path) -> None:
     run_script(path, tmp_path)
+    if path in TWICE:
+        run_script(path, tmp_path, again=1)
 
 
 @pytest.mark.slow
@@ -162,13 +164,6 @@ def test_the_tools_of_a_notebook_see_tasks(shared: Kernel, tmp_path: Path) -> No
         "print(*re.findall(r'ipdb> (\\(?\\d.*)', out.getvalue()), sep='; ')"
     )
     assert debugged.stdout == "(100, 0); 0\n", debugged.traceback  # one step up is the flow
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", TWICE, ids=lambda path: path.stem)
-def test_as_a_script_run_again(path: Path, tmp_path: Path) -> None:
-    run_script(path, tmp_path)
-    run_script(path, tmp_path, again=1)
 
 
 @pytest.mark.slow
