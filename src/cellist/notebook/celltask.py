@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from IPython.display import DisplayHandle
+
 from cellist import settings
 from cellist.engine.commands import Command, Err, Offload, Ok, Outcome
 from cellist.engine.drivers import aperform
@@ -343,9 +345,13 @@ class CellTask(CellRun):
         assert self.restored is not None
         assert self.restored.pack is not None
         has_value = self.restored.pack["has_value"]
-        replay(
-            self.shell, self.restored.pack["shown"], self.restored.value if has_value else Nothing
-        )
+        shown, value = self.restored.pack["shown"], self.restored.value
+        ids = replay(self.shell, shown, value if has_value else Nothing)
+        for name in self.restored.names if ids else ():
+            one = self.namespace.get(name)
+            if isinstance(one, DisplayHandle):  # it goes on with what is shown now
+                old = str(getattr(one, "display_id", ""))
+                one.display_id = ids.get(old, old)
 
 
 def _described(names: CellNames) -> str:

@@ -17,7 +17,10 @@ from cellist.notebook.analysis import evaluated_by
 from cellist.notebook.expressions import HARMLESS_MAGICS, CellNames
 from cellist.notebook.links import is_atom
 
-_MACHINERY = frozenset({"_abc_impl", "__abstractmethods__", "__dict__", "__weakref__", "__doc__"})
+_MACHINERY = frozenset(
+    {"_abc_impl", "__abstractmethods__", "__dict__", "__weakref__", "__doc__"}
+    | {"_value2member_map_"}  # where an enum keeps combinations of flags once they were asked for
+)
 Plan = dict[str, list[str]]
 
 

@@ -11,9 +11,10 @@ What arrays share they share on a hit, too; see `arrays`. A closed file comes ba
 import io
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, cast
 
 from cellist.notebook.arrays import Arrays
@@ -30,6 +31,11 @@ _WITH_MORE = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, Sy
 _WITHOUT_PARTS = frozenset({"builtins", "numpy", "pandas", "polars", "pyarrow", "matplotlib"})
 """Libraries whose objects keep what is their own affair, such as caches."""
 _OF_CLASSES = (FunctionType, classmethod, staticmethod, property)
+_DICT: Any = dict
+_READS: tuple[Any, ...] = tuple(
+    kind.__getitem__ for kind in cast("list[Any]", [list, tuple, deque])
+)
+"""How sequences are read whose classes do not overrule it."""
 _MOST_PARTS = 20_000
 _DEEPEST = 8
 Link = tuple[Any, ...]
@@ -193,17 +199,26 @@ def _walk(namespace: Mapping[str, Any], path: str) -> Any:
 
 def _parts_of(value: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
     """Yield the mutable parts of a container or of a plain object, with the step to each."""
-    if type(value) is dict:
-        for key, part in cast("dict[Any, Any]", value).items():
-            if is_atom(key):
-                yield ("[", key), part
-    elif type(value) in (list, tuple):
-        for index, part in enumerate(cast("list[Any]", value)):
-            yield ("[", index), part
-    elif isinstance(value, type):
+    if isinstance(value, type):
         yield from _parts_of_class(value)
     elif not isinstance(value, FunctionType):
         yield from _parts_of_object(value)
+        for key, part in _items_of(value):
+            yield ("[", key), part
+
+
+def _items_of(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return what a container holds, by what it is found with."""
+    kind = cast("Any", type(value))
+    read = getattr(kind, "__getitem__", None)
+    if read == _DICT.__getitem__:
+        return [(key, part) for key, part in _DICT.items(value) if is_atom(key)]
+    if read in _READS:
+        return enumerate(cast("Iterable[Any]", value))
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and value.dtype.kind == "O":
+        numpy: Any = import_module("numpy")
+        return zip(numpy.ndindex(value.shape), value.flat, strict=True)
+    return ()
 
 
 def _parts_of_class(value: type) -> Iterator[tuple[tuple[str, Any], Any]]:
@@ -214,8 +229,15 @@ def _parts_of_class(value: type) -> Iterator[tuple[tuple[str, Any], Any]]:
 
 
 def _parts_of_object(value: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
+    kind = cast("Any", type(value))
+    if kind.__module__.partition(".")[0] in _WITHOUT_PARTS:
+        return
     state: Any = getattr(value, "__dict__", None)
-    root = type(value).__module__.partition(".")[0]
-    if type(state) is dict and root not in _WITHOUT_PARTS:
+    if type(state) is dict:
+        yield (".", "__dict__"), state
         for name, part in cast("dict[str, Any]", state).items():
             yield (".", name), part
+    for base in cast("tuple[type[Any], ...]", kind.__mro__):
+        for name, member in vars(base).items():
+            if isinstance(member, MemberDescriptorType) and hasattr(value, name):
+                yield (".", name), getattr(value, name)

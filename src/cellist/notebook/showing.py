@@ -9,6 +9,7 @@ What is noted, and of whom, is the matter of `cellist.recording`; here the displ
 shell is tapped for it, and recorded displays are shown by it. `ShellFront` does that for tasks.
 """
 
+import re
 import sys
 import uuid
 from collections.abc import Callable, Generator, Iterable
@@ -110,14 +111,19 @@ def _quietly(old: Callable[..., Any]) -> Callable[..., Any]:
 # -- replaying --
 
 
+_MADE = re.compile("[0-9a-f]{32}")
+"""What ids look like that IPython makes."""
+
+
 class Nothing:
     """Stands for the value of a last expression that could not be kept."""
 
 
-def replay(shell: Any, events: list[Event], value: Any = Nothing) -> None:
+def replay(shell: Any, events: list[Event], value: Any = Nothing) -> dict[str, str]:
     """Show recorded outputs again, in order, under the present cell.
 
-    `value` is what the last expression gave; it becomes `_` and `Out[n]`.
+    `value` is what the last expression gave; it becomes `_` and `Out[n]`. Returns the new ids of
+    displays that had ids made by IPython.
     """
     results = [event for event in events if event["kind"] == "result"]
     displays = Displays(shell)
@@ -129,22 +135,25 @@ def replay(shell: Any, events: list[Event], value: Any = Nothing) -> None:
             _show_result(shell, event, value if event is results[-1] else Nothing)
         elif event["kind"] == "display":
             displays.show(event)
+    return displays.ids
 
 
 class Displays:
-    """Shows the displays of one recording again, under ids of their own."""
+    """Shows the displays of one recording again, under new ids but for those the user chose."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._ids: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
+        """The new ids by the recorded ones."""
 
     def show(self, event: Event) -> None:
         """Show one display, or the update of an earlier display of the notebook."""
         kwargs: dict[str, Any] = {}
         display_id = event["id"]
         if display_id is not None:
-            if not event["update"]:  # two displays of one recording may share an id
-                display_id = self._ids.setdefault(display_id, uuid.uuid4().hex)
+            if not event["update"] and _MADE.fullmatch(display_id):
+                # two displays of one recording may share an id
+                display_id = self.ids.setdefault(display_id, uuid.uuid4().hex)
             kwargs = {"transient": {"display_id": display_id}, "update": event["update"]}
         self._shell.display_pub.publish(event["data"], event["metadata"], **kwargs)
 

@@ -1,0 +1,103 @@
+"""What a reused `%%task` cell took from its inputs is theirs, wherever in them it was."""
+
+import textwrap
+from typing import Any
+
+import pytest
+
+from tests.shells import Shell, shell
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLIST_UI", "off")
+    with shell(tmp_path) as started:
+        yield started
+
+
+BASE = """
+import collections, copy, enum, functools
+import numpy as np
+a = [1, 2]
+P = collections.namedtuple("P", "x y")
+class Obj:
+    def __init__(self, v): self.v = v
+class Slots:
+    __slots__ = ("q",)
+class Words(dict):
+    pass
+class Liar(list):
+    def __getitem__(self, index): return "lie"
+o = Obj(a)
+s = Slots(); s.q = [3]
+p = P([1], 2)
+dd = collections.defaultdict(list, {"q": [1]})
+od = collections.OrderedDict(k=[1])
+dq = collections.deque([[1], [2]])
+words = Words(k=[1]); words.more = [2]
+liar = Liar([a])
+part = functools.partial(print, [1], sep=[2])
+objects = np.array([None, None], dtype=object); objects[1] = a
+"""
+
+PARTS: dict[str, tuple[str, str]] = {
+    "namespace of an object": ("x = vars(o)", "x is vars(o)"),
+    "attribute by it": ("x = vars(o)['v']; y = vars(o)", "x is a and y is vars(o)"),
+    "slot": ("x = s.q", "x is s.q"),
+    "named tuple": ("x = p.x", "x is p.x"),
+    "defaultdict": ("x = dd['q']", "x is dd['q']"),
+    "OrderedDict": ("x = od['k']", "x is od['k']"),
+    "deque": ("x = dq[1]", "x is dq[1]"),
+    "subclass of dict": ("x = words['k']; y = words.more", "x is words['k'] and y is words.more"),
+    "what a class gives otherwise": ("x = list.__getitem__(liar, 0); y = liar[0]", "x == [1, 2]"),
+    "arguments of a partial": ("x = part.args[0]; y = part.keywords", "x is part.args[0]"),
+    "array of objects": ("x = objects[1]; y = [x]", "x is a and y[0] is a"),
+    "copy": ("x = copy.copy(o)", "x is not o and x.v is a and vars(x) is not vars(o)"),
+}
+
+
+def run_all(notebook: Shell, *cells: str) -> list[Any]:
+    ran = [notebook.run(textwrap.dedent(cell)) for cell in cells]
+    assert [one.error for one in ran] == [None] * len(cells)
+    return ran
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_a_part_of_an_input_is_the_live_one(notebook: Shell, case: str) -> None:
+    code, check = PARTS[case]
+    run_all(notebook, BASE, f"%%task\n{code}")
+    assert notebook.run(check).result is True
+    notebook.restart()
+    run_all(notebook, BASE)
+    again = notebook.run(f"%%task\n{code}")
+    assert again.state == "Cached", again.why
+    assert notebook.run(check).result is True
+
+
+def test_asking_for_a_combination_of_flags_does_not_change_them(notebook: Shell) -> None:
+    code = "%%task\nclass E(enum.Flag):\n    A = 1\n    B = 2\nx = E.A | E.B\ny = [~E.A]"
+    run_all(notebook, BASE, code)
+    notebook.restart()
+    run_all(notebook, BASE)
+    again = notebook.run(code)
+    assert again.state == "Cached", again.why
+    assert notebook.run("(x is E(3), y[0] is E.B, x & E.A is E.A)").result == (True, True, True)
+
+
+def test_the_handle_of_a_display_goes_on_with_what_is_shown_again(notebook: Shell) -> None:
+    code = "%%task\nh = display(1, display_id=True)\ng = display(2, display_id='mine')\nh.update(3)"
+    run_all(notebook, "published = get_ipython().display_pub", code)
+    first = notebook["h"].display_id
+    seen: list[tuple[Any, Any]] = []
+
+    def publish(data: Any, metadata: Any = None, **kwargs: Any) -> None:
+        del metadata
+        seen.append((kwargs["transient"]["display_id"], data["text/plain"]))
+
+    publisher: Any = notebook.shell.display_pub
+    publisher.publish = publish
+    again = notebook.run(code)
+    assert again.state == "Cached", again.why
+    assert notebook["h"].display_id != first
+    assert seen == [(notebook["h"].display_id, "3"), ("mine", "2")]
+    assert notebook["g"].display_id == "mine"
