@@ -230,6 +230,18 @@ def test_header_says_the_state_and_time_of_the_only_flow(view, story):
     assert header["sentence"] == "crawl: completed. 1 task run: 1 failed. It took 3.0 s."
 
 
+def test_what_failed_is_told_with_its_arguments(view, story):
+    flow = story.begin(story.flow(), 0)
+    for page in (13, "x" * 100):
+        run = story.fail(story.task("fetch", flow), 1, 2)
+        run.call = ((), {"page": page})
+        failure = view.snapshot()["header"]["failure"]
+        if page == 13:
+            assert failure["text"] == f"{run.name} (page=13) failed"
+    assert failure["text"].startswith(f"2 runs failed, last {run.name} (page='xxx")
+    assert len(failure["text"]) < 100
+
+
 def test_a_deferred_run_says_what_it_waits_for(view, story):
     run = story.task("later")
     story.enter(run, 0, SCHEDULED)

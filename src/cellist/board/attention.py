@@ -6,6 +6,7 @@ from cellist.board.palette import TROUBLE
 from cellist.board.rows import Row, milliseconds
 from cellist.board.wording import error_line, next_attempt_text
 from cellist.drawing.markup import clipped
+from cellist.history.rows import inputs_of, parameters_of
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.model.states import COMPLETED
@@ -13,7 +14,7 @@ from cellist.model.states import COMPLETED
 NEEDY = TROUBLE | {"waiting"}
 """Looks of runs that are known here; other changes need not be told."""
 
-_NAME = 60
+_NAME, _CALL = 60, 40
 
 
 class Attention:
@@ -45,7 +46,7 @@ class Attention:
         at, row = min(due, key=lambda pair: pair[0])
         return {
             "due": milliseconds(at),
-            "name": clipped(row.run.name, _NAME),
+            "name": _called(row.run),
             "run": row.hex,
             "attempt": next_attempt_text(row.run),
             "error": error_line(row.run),
@@ -62,7 +63,7 @@ class Attention:
             return None
         row = next(reversed(failed.values()))
         run, count = row.run, len(failed)
-        name = clipped(run.name, _NAME)
+        name = _called(run)
         return {
             "run": row.hex,
             "name": name,
@@ -72,6 +73,14 @@ class Attention:
             "inputs": bool(run.inputs or run.call),
             "trace": run.error is not None,
         }
+
+
+def _called(run: Run) -> str:
+    """Return the name of a run and what it was called with, which tells it from those beside it."""
+    name = clipped(run.name, _NAME)
+    inputs = inputs_of(run, parameters_of(run)) or {}
+    shown = ", ".join(f"{parameter}={value}" for parameter, value in inputs.items())
+    return f"{name} ({clipped(shown, _CALL)})" if shown else name
 
 
 def _unfinished(run: Run) -> str | None:
