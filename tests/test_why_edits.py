@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import cellist
 from tests.sessions import Recorder
 
 numbers = itertools.count()
@@ -155,3 +156,13 @@ def test_code_that_comes_with_an_argument_is_named(
     after = loaded(tmp_path, CODE.replace(old, new))
     sentence = after.f(1, after.Job(1), return_state=True).why.sentence
     assert sentence == f"ran: argument `rest` changed ({said})"
+
+
+def test_an_argument_is_told_though_it_was_asked_about_before_the_run(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    assert recorder.runs == []
+    f = loaded(tmp_path, "from cellist import task\n@task\ndef f(x): return x\n").f
+    cellist.why(f, 1)
+    f(1)
+    assert f(2, return_state=True).why.sentence == "ran: argument `x`: 1 → 2"

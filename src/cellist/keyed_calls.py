@@ -9,7 +9,7 @@ from typing import Any
 
 from cellist.caching.digests import digest_value
 from cellist.engine.execution import Execution
-from cellist.key_requests import KeyRequest, RunRequest, join
+from cellist.key_requests import KeyRequest, RunRequest, join, with_texts
 from cellist.known_keys import KnownKeys, Made, Standing, call_of
 from cellist.model.previews import short
 from cellist.model.reasons import Component
@@ -118,7 +118,8 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
     if keys is not None and call_of(request.arguments.values()) is not None:
         call = call_of(request.arguments.values(), named=True) if x.kwargs else call_of(x.args)
         if call is not None:
-            keys.add(plan.fn, call, request, made)
+            told = with_texts(list(made.components), "argument", request.counted(()))
+            keys.add(plan.fn, call, request, Made(made.key, told))
     return Keyed(x, plan, made, None, request)
 
 
