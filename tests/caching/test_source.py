@@ -21,10 +21,11 @@ from tests.caching.reading_edits import READ
 from tests.caching.subtle_edits import SUBTLE
 from tests.caching.subtle_moves import MOVED
 from tests.caching.subtle_tasks import TASKED
+from tests.caching.typed_edits import TYPED
 from tests.caching.wider_edits import WIDER
 
 ROOT = Path(__file__).parents[2]
-PARTS = [EDITS, HARDER, ODD, SUBTLE, MOVED, TASKED, READ, DECLARED, WIDER]
+PARTS = [EDITS, HARDER, ODD, SUBTLE, MOVED, TASKED, READ, DECLARED, WIDER, TYPED]
 CORPUS = [(edit, part) for part, edits in enumerate(PARTS) for edit in edits]
 GENERATED = {"decorated", "templates", "eval code"}
 """Texts with functions that a library made from a text of its own."""
