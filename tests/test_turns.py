@@ -23,7 +23,7 @@ from tests.sessions import WAYS, Recorder, as_task, final_state
 SECONDS = 60
 
 PROGRAM = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from cellist import task
 from cellist.cache_policies import INPUTS, DEFAULT
@@ -31,6 +31,15 @@ from cellist.locking.filesystem import FileSystemLockManager
 from cellist.model.isolation import IsolationLevel
 
 log = Path(sys.argv[1])
+attempt = FileSystemLockManager.attempt
+
+def noted(self, *arguments, **options):
+    other = attempt(self, *arguments, **options)
+    if other is not None:
+        (log / f"waits-{{os.getpid()}}").touch()
+    return other
+
+FileSystemLockManager.attempt = noted
 locked = DEFAULT.configure(
     isolation_level=IsolationLevel.SERIALIZABLE,
     lock_manager=FileSystemLockManager(log / "locks"),
@@ -78,7 +87,7 @@ def test_two_processes_compute_once(tmp_path: Path, policy: str) -> None:
     eventually(lambda: count(tmp_path, "ready") == 3)
     (tmp_path / "start").touch()
     eventually(lambda: count(tmp_path, "ran"))
-    time.sleep(0.3)  # long enough for the others to begin, if they were let
+    eventually(lambda: count(tmp_path, "waits") + count(tmp_path, "ran") >= 3)
     (tmp_path / "go").touch()
     answers = [process.communicate(timeout=SECONDS) for process in processes]
     assert [error for _, error in answers] == [""] * 3
