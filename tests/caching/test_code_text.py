@@ -23,6 +23,9 @@ CODES = {
     "code in a text": 'def f(x):\n    return """\ndef g(x):\n    return x\n"""\n',
     "docstring": 'class A:\n    """A.\nB.\n    """\n    def f(self):\n        return 1\n',
     "method": "class A:\n    def f(self):\n        return self.__x\n\n    def g(self): return 1\n",
+    "decorators at the margin": "@a\n@b(\n    1\n)\n@c\ndef f(x):\n    return x\n"
+    + "@d\n" * 15
+    + "def g(): pass\n",
     "closure": "def f(x):\n    def g():\n        return x\n    return g\n",
     "branches": "try:\n    def f(): pass\nexcept A:\n    def g(): pass\nelse:\n    def h(): pass\n",
     "lambdas": "f = (\n    lambda x: x,\n    lambda x: -x,\n)\n",

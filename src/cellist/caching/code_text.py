@@ -19,8 +19,9 @@ import re
 import sys
 import textwrap
 import weakref
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
@@ -46,8 +47,8 @@ def _futures() -> int:
 _FUTURES = _futures()
 _VERSIONS_KEPT = 3
 _FILES_KEPT = 32
-_SMALL_FILE = 50
-_TRIES = 8
+_SHORT = 50
+_TRIES = 12
 _WHOLE, _IMPORTS = 0, -1
 """In the place of a line: all statements, and the imports at the margin."""
 _BEGINS = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\s#)\]}]")
@@ -138,6 +139,7 @@ class _File:
     def __init__(self, filename: str, lines: list[str]) -> None:
         self.filename = filename
         self.lines = lines
+        self._is_short = len(lines) <= _SHORT  # then to parse it once is cheaper
         self._shapes: dict[int, Shape] = {}
         self._trees: dict[int, list[ast.stmt]] = {}
         """Statements by the line they begin at. They stay: shapes and units go by their ids."""
@@ -145,13 +147,15 @@ class _File:
 
     def definition_of(self, code: CodeType) -> Definition | None:
         """Return the definition that compiles to `code`, None if there is none."""
-        part = self._part_at(code.co_firstlineno)
+        line = code.co_firstlineno
+        part = self._part_at(line)
         if part:
             node = self._match(code, part, part) or self._match(code, part, part, self._imports())
             if node is not None:
                 return node
-        statements = self._around(code.co_firstlineno)
-        for unit in (self._whole(), *([s] for s in statements)):
+        statements, whole = self._around(line), self._whole()
+        units = [whole, *([one] for one in statements)]
+        for unit in units if self._is_short else reversed(units):
             node = self._match(code, statements, unit)
             if node is not None:
                 return node
@@ -159,29 +163,30 @@ class _File:
 
     def _part_at(self, line: int) -> list[ast.stmt]:
         """Return the statement that a line lies in, nothing if the margin does not tell it."""
-        if len(self.lines) <= _SMALL_FILE:  # to parse it once is cheaper
+        number = -1 if self._is_short else bisect_right(self._margins, line) - 1
+        if number < 0:
             return []
-        first = line
-        while first > 1 and not _BEGINS.match(self.lines[first - 1]):
-            first -= 1
+        first = self._margins[number]
         if first not in self._trees:
             part: list[ast.stmt] = []
-            for last in islice(self._ends(first), _TRIES):
-                part = self._parsed(first, last)
-                if part:
-                    break
+            for last in self._ends(number):
+                part = part or self._parsed(first, last)
             self._trees.setdefault(first, part)  # unless another thread was faster
         return self._trees[first]
 
-    def _ends(self, first: int) -> Iterator[int]:
-        """Yield the lines at which a statement may end: texts in it may reach the margin."""
-        goes_on = True
-        for number, line in enumerate(self.lines[first - 1 :], first - 1):
-            if _BEGINS.match(line):
-                if not goes_on:
-                    yield number
-                goes_on = line.startswith("@")
-        yield len(self.lines)
+    @cached_property
+    def _margins(self) -> list[int]:
+        """Lines at which statements begin; some go on at the margin, in a text or after `@`."""
+        lines = enumerate(self.lines, 1)
+        return [number for number, line in lines if line[:1] > " " and _BEGINS.match(line)]
+
+    def _ends(self, number: int) -> Iterator[int]:
+        """Yield the lines at which what begins at a margin, by its number, may end."""
+        begins = self._margins[number : number + _TRIES]
+        others = self._margins[number + 1 : number + 1 + _TRIES]
+        for here, after in zip(begins, [*others, len(self.lines) + 1], strict=False):
+            if not self.lines[here - 1].startswith("@"):
+                yield after - 1
 
     def _parsed(self, first: int, last: int) -> list[ast.stmt]:
         """Return the statements of some lines, none if they are half-edited or half of a text."""
@@ -217,7 +222,11 @@ class _File:
 
     def _around(self, line: int) -> list[ast.stmt]:
         """Return the statements of the whole file that a line lies in."""
-        return [one for one in self._whole() if (one.end_lineno or 0) >= line >= _first_line(one)]
+        return [one for first, last, one in self._spans if first <= line <= last]
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int, ast.stmt]]:
+        return [(_first_line(one), one.end_lineno or 0, one) for one in self._whole()]
 
     def _match(
         self,
