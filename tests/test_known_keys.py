@@ -43,6 +43,20 @@ def test_calls_are_told_apart_by_type_and_place() -> None:
     assert call_of([math.nan]) == call_of([-math.nan])
 
 
+class Actions:
+    """Functions that are called once; that they are does not count for a key."""
+
+    def __init__(self) -> None:
+        self.wait: list[Any] = []
+
+    def __iter__(self) -> Any:
+        while self.wait:
+            yield self.wait.pop()
+
+    def __cellist_key__(self) -> str:
+        return "actions"
+
+
 class Text(str):
     __slots__ = ()
 
@@ -67,6 +81,31 @@ def test_a_change_of_what_the_task_reads_counts_at_once(
     names = [run.state_name for run in recorder.of("scaled")]
     assert names == ["Completed", "Cached", "Completed", "Cached", "Cached"]
     assert recorder.of("scaled")[2].why.changes[0].name == "FACTOR"
+
+
+def test_a_change_while_a_run_goes_on_counts_though_other_calls_have_new_keys_by_then(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in mind of the task is then the new code, and the run's key is of the old one."""
+
+    @task
+    def scaled(x):
+        for then in pending:
+            then()
+        return x * FACTOR
+
+    pending: Any = Actions()
+    assert [scaled(1), scaled(2)] == [2, 4]
+
+    def change_and_call() -> None:
+        monkeypatch.setitem(globals(), "FACTOR", 5)
+        assert scaled(1) == 5
+
+    pending.wait.append(change_and_call)
+    assert scaled(3) == 15
+    monkeypatch.setitem(globals(), "FACTOR", 2)
+    assert scaled(3) == 6
+    assert [run.state_name for run in recorder.of("scaled")][-1] == "Completed"
 
 
 def test_a_default_that_is_changed_in_place_counts(recorder: Recorder) -> None:

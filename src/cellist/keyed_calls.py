@@ -51,7 +51,10 @@ class Keyed:
 
     @property
     def closures(self) -> dict[str, Sequence[Component]]:
-        """The parts of each closure of the task's code in the key, by its digest."""
+        """The parts of each closure of the task's code in the key, by its digest.
+
+        Those the key was made from: what is known of the task may be newer when its run ends.
+        """
         told: Any = self._known or self._request
         return told.closures
 
