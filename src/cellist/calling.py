@@ -30,6 +30,7 @@ from cellist.engine.scheduler import Work
 from cellist.engine.scopes import join, scope
 from cellist.engine.steps import run_steps
 from cellist.engine.waiting import running_loop
+from cellist.exceptions import CancelledRun
 from cellist.futures import PrefectFuture
 from cellist.model.later import later
 from cellist.model.runs import FlowRun, TaskRun
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
     import asyncio
 
     from cellist import flow_memory, session
+    from cellist.engine import stopping
 else:
     asyncio = later("asyncio", globals())
     flow_memory = later("cellist.flow_memory", globals())
+    stopping = later("cellist.engine.stopping", globals())
     session = later("cellist.session", globals())
 
 
@@ -277,6 +280,10 @@ def carry_out(x: Execution) -> Outcome:
     current.set(x)
     try:
         return drive(run_steps(x), x)
+    except stopping.CodeStopped as stop:  # which came when the code of the run had just ended
+        if not x.cancelling or isinstance(stop, stopping.ScopeTimeout):
+            raise
+        return Err(CancelledRun(f"{x.plan.noun} run {x.run.name!r} was cancelled."))
     finally:
         current.set(x.parent)
         x.carrier = None

@@ -10,7 +10,9 @@ import pytest
 import cellist
 from cellist import flow, task
 from cellist.cache_policies import INPUTS, NO_CACHE
+from cellist.engine.stopping import CodeStopped
 from cellist.exceptions import CancelledRun
+from cellist.model.states import RUNNING
 from cellist.task_runners import ThreadPoolTaskRunner
 from tests.sessions import Recorder, names
 
@@ -444,6 +446,30 @@ def test_what_a_cancelled_run_gave_is_not_kept(recorder: Recorder) -> None:
 
     assert f() == 1
     assert ran == [1, 1]  # it may have given only what it had so far
+
+
+def test_a_stop_that_comes_between_code_and_end_concerns_no_other_run(recorder: Recorder) -> None:
+    """A thread is stopped wherever it is, and our own steps are part of what it executes."""
+
+    def stop(event: Any) -> None:
+        run = event.run
+        if run.definition.name == "inner" and run.state_type is RUNNING:
+            recorder.session.live[run.number].cancelling = True
+            raise CodeStopped
+
+    @task(**quick)
+    def inner():
+        pass
+
+    @task(**quick)
+    def outer():
+        with pytest.raises(CancelledRun, match="inner"):
+            inner()
+        return "goes on"
+
+    recorder.session.sinks.append(stop)
+    assert outer.submit().result() == "goes on"
+    assert names(recorder.one("inner")) == ["Pending", "Running", "Cancelled"]
 
 
 def test_what_is_not_live_cannot_be_cancelled(recorder: Recorder) -> None:

@@ -158,8 +158,9 @@ class Work:
         self.halt(self.x.run)
 
     def halt(self, run: Run) -> None:
-        """Ask the code that runs now to stop."""
-        del run
+        """Ask the code that runs now to stop, unless the run it is to be stopped for is over."""
+        if run.is_final:
+            return
         call, worker = self.call, self.worker
         if call is not None:
             call.stop()
