@@ -25,7 +25,7 @@ from tests.caching.typed_edits import TYPED
 from tests.caching.wider_edits import WIDER
 
 ROOT = Path(__file__).parents[2]
-PARTS = [EDITS, HARDER, ODD, SUBTLE, MOVED, TASKED, READ, DECLARED, WIDER, TYPED]
+PARTS = [EDITS, HARDER, ODD, SUBTLE, MOVED, TASKED, [*READ, *DECLARED], [*WIDER, *TYPED]]
 CORPUS = [(edit, part) for part, edits in enumerate(PARTS) for edit in edits]
 GENERATED = {"decorated", "templates", "eval code"}
 """Texts with functions that a library made from a text of its own."""
