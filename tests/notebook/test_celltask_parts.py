@@ -17,7 +17,7 @@ def notebook(tmp_path, monkeypatch):
 
 BASE = """
 import collections, copy, enum, functools
-import numpy as np
+import numpy as np, pandas as pd
 a = [1, 2]
 P = collections.namedtuple("P", "x y")
 class Obj:
@@ -37,6 +37,15 @@ dq = collections.deque([[1], [2]])
 words = Words(k=[1]); words.more = [2]
 liar = Liar([a])
 part = functools.partial(print, [1], sep=[2])
+def closing():
+    cache = [5]
+    def get(more=[6]): return cache, more
+    return get
+get = closing()
+error = ValueError([4])
+keyed = {frozenset([1]): [7]}
+df = pd.DataFrame({"l": [a, "text"], "n": [1, 2]})
+ser = pd.Series([None, a])
 objects = np.array([None, None], dtype=object); objects[1] = a
 """
 
@@ -52,6 +61,12 @@ PARTS: dict[str, tuple[str, str]] = {
     "what a class gives otherwise": ("x = list.__getitem__(liar, 0); y = liar[0]", "x == [1, 2]"),
     "arguments of a partial": ("x = part.args[0]; y = part.keywords", "x is part.args[0]"),
     "array of objects": ("x = objects[1]; y = [x]", "x is a and y[0] is a"),
+    "closure": ("x = get()[0]", "x is get()[0]"),
+    "default": ("x = get()[1]", "x is get()[1]"),
+    "error": ("x = error.args[0]", "x is error.args[0]"),
+    "key that is a set": ("x = keyed[frozenset([1])]", "x is keyed[frozenset([1])]"),
+    "cell of a frame": ("x = df.l[0]", "x is a and x is df.l[0]"),
+    "cell of a series": ("x = ser[1]", "x is a"),
     "copy": ("x = copy.copy(o)", "x is not o and x.v is a and vars(x) is not vars(o)"),
 }
 

@@ -13,8 +13,9 @@ import os
 import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
-from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, cast
 
 from cellist.notebook.arrays import Arrays
@@ -36,7 +37,7 @@ _READS: tuple[Any, ...] = tuple(
     kind.__getitem__ for kind in cast("list[Any]", [list, tuple, deque])
 )
 """How sequences are read whose classes do not overrule it."""
-_MOST_PARTS = 20_000
+_MOST_PARTS = _CELLS = 20_000
 _DEEPEST = 8
 Link = tuple[Any, ...]
 
@@ -45,7 +46,7 @@ def is_atom(value: object, depth: int = 3) -> bool:
     """Whether a value is immutable through and through, so that a copy is as good."""
     if type(value) in _ATOMS:
         return True
-    if type(value) is not tuple or not depth:
+    if type(value) not in (tuple, frozenset) or not depth:
         return False
     return all(is_atom(part, depth - 1) for part in cast("tuple[object, ...]", value))
 
@@ -165,7 +166,10 @@ def follow(link: Link, inputs: Mapping[str, Any], namespace: Mapping[str, Any]) 
         return _walk(namespace, where)
     value = inputs[where]
     for how, step in steps:
-        value = getattr(value, step) if how == "." else value[step]
+        if how == ".":
+            value = getattr(value, step)
+        else:
+            value = value.iat[step] if how == "iat" else value[step]
     return value
 
 
@@ -201,10 +205,40 @@ def _parts_of(value: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
     """Yield the mutable parts of a container or of a plain object, with the step to each."""
     if isinstance(value, type):
         yield from _parts_of_class(value)
-    elif not isinstance(value, FunctionType):
+        return
+    for name in _carried_by(value):
+        with suppress(ValueError):  # of a cell that nothing was put in yet
+            yield (".", name), getattr(value, name)
+    for place, part in _cells_of(value):
+        yield ("iat", place), part
+    if not isinstance(value, FunctionType):
         yield from _parts_of_object(value)
         for key, part in _items_of(value):
             yield ("[", key), part
+
+
+def _carried_by(value: Any) -> tuple[str, ...]:
+    """Return the names of what functions of the notebook and errors carry besides attributes."""
+    if isinstance(value, FunctionType):
+        own = value.__module__ == "__main__"
+        return ("__closure__", "__defaults__", "__kwdefaults__") if own else ()
+    if isinstance(value, CellType):
+        return ("cell_contents",)
+    return ("args",) if isinstance(value, BaseException) else ()
+
+
+def _cells_of(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the objects in the columns of a frame or in a series, with the place of each."""
+    kind = cast("Any", type(value))
+    if kind.__module__.partition(".")[0] != "pandas" or not 0 < getattr(value, "size", 0) < _CELLS:
+        return
+    columns: list[Any] = [value] if kind.__name__ == "Series" else []
+    if kind.__name__ == "DataFrame":
+        columns = [value.iloc[:, number] for number in range(value.shape[1])]
+    for number, column in enumerate(columns):
+        if column.dtype == object:
+            for row, part in enumerate(column.array):
+                yield (row if column is value else (row, number)), part
 
 
 def _items_of(value: Any) -> Iterable[tuple[Any, Any]]:
