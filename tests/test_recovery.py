@@ -8,6 +8,7 @@ import sys
 import types
 from collections.abc import Callable
 from contextlib import closing
+from math import ceil, floor
 from typing import Any
 
 import pytest
@@ -534,7 +535,7 @@ LIMIT = 3
 
 
 def deep(x: int) -> int:
-    return x + LIMIT
+    return floor(x) + LIMIT
 
 
 def near(x: int) -> int:
@@ -553,7 +554,7 @@ def noted(x):
 """
 
 
-@pytest.mark.parametrize("change", ["nothing", "LIMIT", "FACTOR", "deep", "seen"])
+@pytest.mark.parametrize("change", ["nothing", "LIMIT", "FACTOR", "deep", "floor", "seen"])
 def test_constants_that_helpers_read_may_be_read(
     recorder: Recorder,
     break_for: Callable[..., None],
@@ -581,6 +582,8 @@ def test_constants_that_helpers_read_may_be_read(
                 monkeypatch.setitem(globals(), "LIMIT", 1000)
             elif change == "FACTOR":
                 module.FACTOR = 2000
+            elif change == "floor":
+                monkeypatch.setitem(globals(), "floor", ceil)
             elif change == "deep":
                 monkeypatch.setitem(globals(), "deep", lambda x: x + 5)
         return futures.result()

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from cellist.attempts import Attempts, call_key, called, is_own
 from cellist.caching.formats import atom_size
+from cellist.caching.kinds import kind_of
 from cellist.caching.packages import home_of_globals, home_of_module
 from cellist.engine.execution import Execution
 from cellist.exceptions import HashError
@@ -97,6 +98,8 @@ class _Constants:
             if _is_constant(value):
                 self._cells.append((cell, value))
                 self.names.add(("closure", name))
+                if name not in fn.__globals__:  # a library's part is named as a global, too
+                    self.names.add(("global", name))
 
     def look(self) -> bool:
         """Look whether all is as before; once it was not, it never is."""
@@ -138,7 +141,9 @@ def _annotated(fn: FunctionType) -> Iterator[str]:
 
 def _is_constant(value: Any) -> bool:
     """Whether a value is what it is, so that a look at whether it is the same one is enough."""
-    return _is_atom(value) or isinstance(value, type) or type(value).__module__ == "typing"
+    if _is_atom(value) or isinstance(value, type) or type(value).__module__ == "typing":
+        return True
+    return kind_of(value).what == "library"
 
 
 def _contents(cell: Any) -> Any:
