@@ -199,14 +199,16 @@ def make(text):
 @task
 def use(text, value):
     return 5
-found = {}
-for text in TEXTS:
-    made = make(text, return_state=True)
-    value = made.result()
-    fresh = digest_value(eval(text))
-    used = use(text, value, return_state=True)
-    found[text] = [made.name, used.name, digest_value(value) == fresh, str(used.why)]
-print(json.dumps(found))
+def go():  # in a function: what a task evaluates may use any global
+    found = {}
+    for text in TEXTS:
+        made = make(text, return_state=True)
+        value = made.result()
+        fresh = digest_value(eval(text))
+        used = use(text, value, return_state=True)
+        found[text] = [made.name, used.name, digest_value(value) == fresh, str(used.why)]
+    return found
+print(json.dumps(go()))
 """
 
 
