@@ -85,7 +85,7 @@ def test_build_gives_a_kernel_with_cellist_in_it(tmp_path):
         "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
         "JUPYTER_DATA_DIR": str(tmp_path / "data"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_NO_COMPILE": "1",  # a third of the time; what is imported compiles itself
+        "PIP_NO_COMPILE": "1",  # most of it is never imported
     }
     here = {"cwd": tree, "env": environment}
     checked([python_of_the_image(), "-m", "venv", str(tmp_path / "env")], **here)
