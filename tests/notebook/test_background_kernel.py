@@ -138,13 +138,15 @@ def test_a_run_that_the_body_has_called_is_cancelled_alone(shared: Kernel) -> No
     shared.run(
         "%%flow caller --bg -o h\n"
         "from cellist.session import get_session\n"
+        "@task(cache_policy=NO_CACHE)\n"
+        "def called(): time.sleep(60)\n"
         "def cancel():\n"
         "    live = get_session().live.values()\n"
-        "    get_session().cancel(next(x for x in live if x.definition.name == 'nap'))\n"
+        "    get_session().cancel(next(x for x in live if x.definition.name == 'called'))\n"
         "threading.Timer(0.5, cancel).start()\n"
         "began = time.monotonic()\n"
         "try:\n"
-        "    nap(20)\n"
+        "    called()\n"
         "except BaseException:\n"
         "    took = time.monotonic() - began\n"
         "took",
