@@ -14,6 +14,7 @@ large intermediate results switch caching off (`cache_policy=NO_CACHE`).
 import contextlib
 import logging
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from importlib import import_module
@@ -225,32 +226,50 @@ def get_dask_client(timeout: float | None = None, **client_kwargs: Any) -> Gener
     In a task its place on the worker is given to other work meanwhile. `timeout` is in seconds.
     Raises `MissingContextError` where there is no such cluster.
     """
-    dask = distributed()
     address, is_worker = _address()
     options = {"set_as_default": False, **client_kwargs}
     if timeout is not None:
         options["timeout"] = timeout
-    if is_worker:
-        dask.secede()
-    try:
-        with dask.Client(address, **options) as client:
-            yield client
-    finally:
-        if is_worker:
-            dask.rejoin()
+    with _away(is_worker), distributed().Client(address, **options) as client:
+        yield client
 
 
 @contextlib.asynccontextmanager
 async def get_async_dask_client(
     timeout: float | None = None, **client_kwargs: Any
 ) -> AsyncGenerator[Any]:
-    """Give an asynchronous client of the cluster, within an `async with` block."""
-    address, _ = _address()
+    """Give an asynchronous client of the cluster, within an `async with` block.
+
+    As `get_dask_client` does in other respects, too.
+    """
+    address, is_worker = _address()
     options = {"set_as_default": False, **client_kwargs, "asynchronous": True}
     if timeout is not None:
         options["timeout"] = timeout
-    async with distributed().Client(address, **options) as client:
-        yield client
+    with _away(is_worker):
+        async with distributed().Client(address, **options) as client:
+            yield client
+
+
+_aways = threading.local()
+
+
+@contextlib.contextmanager
+def _away(is_worker: bool) -> Generator[None]:
+    """Give the place of a task on its worker to other work, unless that was done already.
+
+    Without it tasks that wait for work of theirs could hold all places, and wait for ever.
+    """
+    depth = getattr(_aways, "depth", 0)
+    if is_worker and not depth:
+        distributed().secede()
+    _aways.depth = depth + is_worker
+    try:
+        yield
+    finally:
+        _aways.depth -= is_worker
+        if is_worker and not _aways.depth:
+            distributed().rejoin()
 
 
 __all__ = ["DaskTaskRunner", "get_async_dask_client", "get_dask_client"]

@@ -228,22 +228,22 @@ def test_annotations_and_what_waits_for_a_worker(recorder: Recorder, dask_cluste
 def test_clients_inside_tasks(recorder: Recorder, dask_cluster: Any) -> None:
     @task(**quick)
     def several(n):
-        with get_dask_client() as client:
-            return sum(client.gather(client.map(abs, range(-n, 0))))
+        with get_dask_client() as client, get_dask_client() as other:
+            return sum(client.gather(client.map(abs, range(-n, 0)))) + other.submit(abs, 0).result()
 
     @task(**quick)
     async def one(n):
         async with get_async_dask_client(timeout=20) as client:
-            return await client.submit(abs, -n)
+            return await client.submit(abs, -n)  # for which others like it leave no place
 
     @flow(task_runner=DaskTaskRunner(cluster=dask_cluster))
     def f():
         futures = several.map([3, 4])
-        results = [*futures.result(), one.submit(5).result()]
+        results = [*futures.result(), *one.map([5, 6, 8]).result(timeout=60)]
         with get_dask_client() as client:
             return [*results, client.submit(abs, -7).result()]
 
-    assert f() == [6, 10, 5, 7]
+    assert f() == [6, 10, 5, 6, 8, 7]
     with pytest.raises(MissingContextError, match="no Dask cluster here"), get_dask_client():
         pass
 
