@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,43 @@ def test_annotations_and_what_waits_for_a_worker(recorder: Recorder, dask_cluste
         return [names(never.run)[-1]]
 
     assert f() == ["Cancelled"]
+
+
+@slow
+def test_code_that_begins_while_it_is_cancelled_is_stopped(
+    recorder: Recorder, dask_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask lets it go on, in a place of the worker that nobody else gets."""
+    receive: Any = DaskPool._receive
+    late: list[Any] = []
+
+    def slowly(pool: Any, event: Any) -> None:
+        if pickle.loads(event[1][1])[0] == "begin" and not late:
+            late.append((pool, event))
+        else:
+            receive(pool, event)
+
+    @task(**quick)
+    def long(path):
+        Path(path, "begun").touch()
+        try:
+            while True:
+                time.sleep(0.005)
+        finally:
+            Path(path, "stopped").touch()
+
+    @flow(task_runner=DaskTaskRunner(cluster=dask_cluster))
+    def f():
+        future = long.submit(str(tmp_path))
+        until(lambda: late and Path(tmp_path, "begun").exists())
+        future.cancel()
+        future.wait(30)
+        receive(*late[0])
+        until(Path(tmp_path, "stopped").exists)
+        return names(future.run)[-1]
+
+    monkeypatch.setattr(DaskPool, "_receive", slowly)
+    assert f() == "Cancelled"
 
 
 @slow

@@ -72,6 +72,8 @@ class DaskPool(ClusterPool):
         self._at_close: Callable[[], object] = int
         self._topic = ""
         self._facts: dict[str, tuple[Facts, int]] = {}
+        self._revoked: set[str] = set()
+        """Calls that were to be stopped, of which it may yet be heard that they have begun."""
 
     @property
     def client(self) -> Any:
@@ -108,6 +110,8 @@ class DaskPool(ClusterPool):
                 call.failed(*message[1:])
         else:
             self.hear(number, message)
+            if message[0] == "begin" and number in self._revoked:
+                self._stop_code(number, message[1])  # Dask lets go on what has begun
 
     def _done(self, call: ClusterCall, number: str, future: Any) -> None:
         """Take the end of a task of Dask, in a thread of the client's."""
@@ -154,19 +158,26 @@ class DaskPool(ClusterPool):
 
     def stop(self, call: ClusterCall) -> None:
         """Take the task back if it waits, else ask its code to stop."""
-        future, address = call.handle, call.begun
+        future = call.handle
 
+        def take_back() -> None:
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                future.cancel()
+
+        self._revoked.add(call.number)  # before the look at `begun`, which changes on a thread
+        if call.begun is not None:
+            self._stop_code(call.number, call.begun)
+        elif future is None:
+            call.lost("it was not sent yet")
+        else:
+            run_in_thread(take_back)
+
+    def _stop_code(self, number: str, address: str) -> None:
         def ask() -> None:
             with contextlib.suppress(Exception):  # the cluster may be gone
-                if address is None:
-                    future.cancel()
-                else:
-                    self.client.run(far_side.stop, call.number, workers=[address])
+                self.client.run(far_side.stop, number, workers=[address])
 
-        if future is not None:
-            run_in_thread(ask)
-        elif address is None:
-            call.lost("it was not sent yet")
+        run_in_thread(ask)
 
     def load(self, handle: Any) -> Any:
         """Fetch a result from the worker that has it."""
