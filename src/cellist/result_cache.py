@@ -17,7 +17,7 @@ from cellist.cache_notes import Asked, Note
 from cellist.caching.acceptances import Acceptances
 from cellist.caching.aside import Onlooker, Readable
 from cellist.caching.envelope import Header
-from cellist.caching.found import Found, Missing
+from cellist.caching.found import ABSENT, Found, Missing
 from cellist.caching.reasons import Known, explain, reused, seconds_text
 from cellist.caching.store import ResultStore
 from cellist.caching.stores import AnyStore, Stores
@@ -196,8 +196,9 @@ class Cache:
             if isinstance(turn, Turn):
                 note.waited = turn.who
                 return turn.pause
-            if x.flight is not None and x.flight.lock is not None and plan.isolation is not None:
-                note.found = None  # who had the lock before may have stored it
+            is_locked = x.flight is not None and x.flight.lock is not None
+            if is_locked and (note.found is ABSENT or plan.isolation is not None):
+                note.found = None  # who had the lock before may have stored it since the look
         if note.found is None and not plan.refresh:
             found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):

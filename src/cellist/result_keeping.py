@@ -118,12 +118,13 @@ class Keeper:
     def _keep(self, x: Execution, note: Note, sealed: Entry | str, seconds: float) -> str | None:
         """Store what was sealed; return one sentence if it is not kept."""
         plan: CachePlan = x.plan.cache
+        is_locked = x.flight is not None and x.flight.lock is not None
         try:
             problem = (
                 note.store.keep(
                     sealed,
                     durable=seconds >= DURABLE_AFTER,
-                    visible=plan.isolation is not None,
+                    visible=is_locked or plan.isolation is not None,  # to who comes next
                     in_memory=plan.in_memory,
                 )
                 if isinstance(sealed, Entry)

@@ -112,8 +112,9 @@ class ResultStore(Aside):
             self.count_hit(key, entry.header)
             preview = entry.preview or entry.preview_of(value)
             return Found(value, entry.header, "memory", preview, shown)
+        is_ahead = entry is not None and self._writer.find(key) is not None
         try:
-            loaded = self._shelf.load(key)
+            loaded = None if is_ahead else self._shelf.load(key)  # which has what was before
         except BadEntry as bad:
             return self._reject(key, bad.code, str(bad), "")
         except Exception as error:  # a fault of cellist itself must not fail a run
