@@ -1,6 +1,8 @@
 """Tasks whose source is edited, as by running a cell again, and what they are asked by tests."""
 
+import importlib.util
 import linecache
+from pathlib import Path
 from typing import Any
 
 from cellist import State, task
@@ -45,3 +47,13 @@ def state_of(t: Any, *args: Any, **kwargs: Any) -> State:
 
 def why(t: Any, *args: Any, **kwargs: Any) -> Any:
     return state_of(t, *args, **kwargs).why
+
+
+def module_at(path: Path) -> Any:
+    """Return a new module with the code of a file; each is called `cells`."""
+    spec = importlib.util.spec_from_file_location("cells", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made

@@ -1,6 +1,5 @@
 """Why a call would be reused or would run, told before it does, and how a reason is shown."""
 
-import importlib.util
 import itertools
 import re
 import socket
@@ -33,6 +32,7 @@ from cellist.model.states import COMPLETED
 from cellist.session import CellistWarning
 from cellist.settings import temporary_settings
 from tests.sessions import Recorder, recorded_session
+from tests.sources import module_at
 
 HOSTILE = "<script>alert(1)</script>\"'&\x00"
 numbers = itertools.count()
@@ -42,12 +42,7 @@ def module(directory: Path, code: str) -> Any:
     """Return a new module with this code, as a kernel has it after the cells were run anew."""
     path = directory / f"cells_{next(numbers)}.py"
     path.write_text(f"from cellist import task\n{code}", encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("cells", path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return module_at(path)
 
 
 BEFORE = """

@@ -1,6 +1,5 @@
 """What a reason says after an edit: what was edited, by its name, and what became of it."""
 
-import importlib.util
 import itertools
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 
 import cellist
 from tests.sessions import Recorder
+from tests.sources import module_at
 
 numbers = itertools.count()
 
@@ -101,12 +101,7 @@ def loaded(place: Path, text: str) -> Any:
         file.write_text("one\n", "utf-8")
     path = place / f"cells_{next(numbers)}.py"
     path.write_text(text.replace("{file}", file.as_posix()), "utf-8")
-    spec = importlib.util.spec_from_file_location("cells", path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return module_at(path)
 
 
 @pytest.mark.parametrize(("old", "new", "said"), EDITS, ids=[new for _, new, _ in EDITS])
