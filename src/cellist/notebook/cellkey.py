@@ -11,7 +11,6 @@ binding the old one again for as long as it takes to look.
 """
 
 import ast
-import copy
 import itertools
 import linecache
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -31,6 +30,7 @@ from cellist.notebook.files import named_files
 from cellist.notebook.links import is_atom
 from cellist.notebook.outputs import is_of_ipython
 from cellist.notebook.scopes import words_of
+from cellist.notebook.trees import copy_of
 from cellist.notebook.variables import named_variables
 
 _NAME = "__cellist_body__"
@@ -54,7 +54,7 @@ def key_function(
     if chosen is not None:
         kept = {*chosen, "__name__", "__builtins__"}
         namespace = {name: value for name, value in namespace.items() if name in kept}
-    shaped: list[ast.stmt] = _Shaped().visit(ast.Module(copy.deepcopy(body), [])).body
+    shaped: list[ast.stmt] = _Shaped().visit(ast.Module(copy_of(body), [])).body
     if shaped and isinstance(shaped[-1], ast.Expr):  # it is shown; a mere constant would not count
         shaped[-1] = ast.Assign([ast.Name(_SHOWN, ast.Store())], shaped[-1].value)
     told: list[ast.stmt] = [ast.Global(inputs)] if inputs else []

@@ -23,7 +23,6 @@ lines are off. The body stays at module level, so the names it assigns are the u
 """
 
 import ast
-import copy
 import inspect
 import itertools
 import linecache
@@ -31,6 +30,8 @@ import re
 from typing import Any
 
 from IPython.core import inputtransformer2
+
+from cellist.notebook.trees import copy_of
 
 FLOW_NAME = "__cellist_flow__"
 TASK_NAME = "__cellist_task__"
@@ -154,7 +155,7 @@ class WrapBody(ast.NodeTransformer):
     def _keep(self, body: list[ast.stmt], opening: ast.stmt) -> None:
         """Keep the body for who opens the task, and have the opening say which it is."""
         number = next(self._numbers)
-        self.bodies[number] = copy.deepcopy(body)
+        self.bodies[number] = copy_of(body)
         for old in list(self.bodies)[:-_MOST_BODIES]:  # of cells that were never executed
             del self.bodies[old]
         match opening:
