@@ -1,5 +1,6 @@
 """An IPython shell inside the test's process: run cells in it, start it anew as after a restart."""
 
+import atexit
 import contextlib
 import io
 import sys
@@ -107,6 +108,26 @@ class Shell:
         extension.unload(self.shell)
         self._stack.close()
         InteractiveShell.clear_instance()
+        let_go(self.shell)
+
+
+def let_go(shell: InteractiveShell) -> None:
+    """Let a shell be collected: it asked to be kept until Python ends, and to clean up then."""
+    atexit.unregister(shell.atexit_operations)
+
+
+@contextlib.contextmanager
+def bare_shell(namespace: dict[str, Any]) -> Iterator[InteractiveShell]:
+    """Start a shell without cellist over a namespace and end it afterwards."""
+    main = sys.modules["__main__"]
+    config = Config()
+    config.HistoryManager.enabled = False
+    started = InteractiveShell(user_ns=namespace, config=config)
+    try:
+        yield started
+    finally:
+        let_go(started)
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

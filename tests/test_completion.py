@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from IPython.core.completer import provisionalcompleter
-from IPython.core.interactiveshell import InteractiveShell
 
 from cellist import Flow, Task, flow, task
 from cellist.options import FlowOptions, TaskOptions
+from tests.shells import bare_shell
 
 ROOT = Path(__file__).parent.parent
 TASK = {f"{name}=" for name in TaskOptions.__annotations__}
@@ -50,17 +50,21 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def shell():
+    names = {"task": task, "flow": flow, "Task": Task, "Flow": Flow, "fetch": fetch}
+    with bare_shell({**names, "crawl": crawl, "crawler": Crawler()}) as started:
+        yield started
+
+
 @pytest.mark.parametrize("jedi", [True, False], ids=["jedi", "signatures"])
 @pytest.mark.parametrize(
     ("text", "expected"),
     [*CASES, ("crawler.fetch(", {"path="})],
     ids=lambda one: str(one)[:24] if isinstance(one, str) else "names",
 )
-def test_a_kernel_completes(jedi, text, expected):
+def test_a_kernel_completes(shell, jedi, text, expected):
     text = text.replace("Crawler()", "crawler").lstrip("@")  # the kernel evaluates no calls
-    names = {"task": task, "flow": flow, "Task": Task, "Flow": Flow, "fetch": fetch}
-    namespace = {**names, "crawl": crawl, "crawler": Crawler()}
-    shell = InteractiveShell(user_ns=namespace)
     shell.Completer.use_jedi = jedi
     with provisionalcompleter():
         offered = {one.text for one in shell.Completer.completions(text, len(text))}
