@@ -32,6 +32,7 @@ from cellist.engine.steps import run_steps
 from cellist.engine.waiting import running_loop
 from cellist.exceptions import CancelledRun
 from cellist.futures import PrefectFuture
+from cellist.model.facts import Arguments
 from cellist.model.later import later
 from cellist.model.runs import FlowRun, TaskRun
 from cellist.model.states import CANCELLED, COMPLETED, CRASHED, PENDING, State
@@ -97,7 +98,7 @@ def new_execution(  # noqa: C901 - flat for speed: every call passes here
         _equip(x)
     if plan.transacts or scope.get() is not None:
         join(x)
-    run.call = (args, kwargs or None)  # a dict, also an empty one, is looked at by the collector
+    run.call = Arguments(args, kwargs) if kwargs else args
     for value in args:
         if value.__class__ not in ATOMS:
             _note_inputs(x, wait_for, origins)

@@ -194,15 +194,21 @@ def parts_of_key(components: Iterable[Component]) -> list[str]:
 
     The lengths tell where each part ends, so that no two keys read the same.
     """
-    return [f"{_named(kind, name)}{len(digest)}:{digest}" for kind, name, digest, _ in components]
+    return [part_of_key(kind, name, digest) for kind, name, digest, _ in components]
 
 
-def join(components: Iterable[Component], others: Iterable[str] = ()) -> str:
-    """Return the key that stands for named components: 64 hex digits.
+def part_of_key(kind: str, name: str, digest: str) -> str:
+    """Return what a named component is in a key."""
+    return f"{_named(kind, name)}{len(digest)}:{digest}"
 
-    `others` are the parts of more components.
-    """
-    parts = [*others, *parts_of_key(components)]
+
+def join(components: Iterable[Component]) -> str:
+    """Return the key that stands for named components: 64 hex digits."""
+    return key_of(parts_of_key(components))
+
+
+def key_of(parts: list[str]) -> str:
+    """Return the key of components by what they are in it. The list is sorted, and then longer."""
     parts.sort()
     parts.append(_KEY_VERSION)
     return blake3("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -5,31 +5,40 @@ request that its policy describes the key by, is made when it is asked for.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cellist.caching.digests import digest_value
 from cellist.engine.execution import Execution
-from cellist.key_requests import KeyRequest, RunRequest, join, with_texts
-from cellist.known_keys import KnownKeys, Made, Standing, call_of
+from cellist.key_requests import KeyRequest, RunRequest, join, key_of, part_of_key
+from cellist.known_keys import KnownKeys, Standing, call_of
 from cellist.model.previews import short
 from cellist.model.reasons import Component
 from cellist.persistence import CachePlan
 
 
+class Made(NamedTuple):
+    """A key, `None` for no caching, and what it is made of."""
+
+    key: str | None
+    components: list[Component]
+
+
 class Keyed:
     """A call with its key. `key` is `None` if the policy gave none."""
 
-    __slots__ = ("_known", "_plan", "_request", "_x", "components", "key", "packages")
+    __slots__ = ("_components", "_known", "_plan", "_request", "_x", "key", "packages")
 
     def __init__(
         self,
         x: Execution,
         plan: CachePlan,
-        made: Made,
-        known: Standing | None = None,
+        key: str | None,
+        known: Standing | None,
         request: KeyRequest | None = None,
+        components: list[Component] | None = None,
     ) -> None:
-        self.key, self.components = made
+        self.key = key
+        self._components = components
         self._x = x
         self._plan = plan
         self._known = known
@@ -37,6 +46,15 @@ class Keyed:
         told: Any = known if known is not None else request
         self.packages: Sequence[tuple[str, str]] = told.packages
         """The installed libraries that the key is made from, with their exact versions."""
+
+    @property
+    def components(self) -> list[Component]:
+        """What the key is made of."""
+        found = self._components
+        if found is None:
+            assert self._known is not None
+            found = self._components = [*self._known.fixed, *_told(self._x, self._known)]
+        return found
 
     @property
     def is_plain(self) -> bool:
@@ -73,7 +91,7 @@ class Keyed:
         known = self._known
         if known is None:
             return None
-        return [*known.opened, *[one for one in self.components if one.kind == "argument"]]
+        return [*known.opened, *self.components[len(known.fixed) :]]
 
 
 def _prepared(x: Execution, plan: CachePlan, known: Standing) -> KeyRequest:
@@ -85,8 +103,8 @@ def _prepared(x: Execution, plan: CachePlan, known: Standing) -> KeyRequest:
     return request
 
 
-def quickly_keyed(x: Execution, plan: CachePlan) -> Keyed | None:
-    """Return the call of a run with its key if its arguments are plain and its code is in mind.
+def in_mind(x: Execution, plan: CachePlan) -> tuple[str, Standing] | None:
+    """Return the key of a run's call if its arguments are plain and its code is in mind.
 
     Nothing is digested but plain arguments, and data that the code reads and that may have changed.
     """
@@ -97,14 +115,28 @@ def quickly_keyed(x: Execution, plan: CachePlan) -> Keyed | None:
     known = keys.standing(plan.fn) if call is not None else None
     if call is None or known is None:
         return None
-    made = known.made.get(call)
-    if made is None:
+    key = known.made.get(call)
+    if key is None:
         arguments = x.bound()
         if call_of(arguments.values()) is None:  # a default is not plain
             return None
-        made = _make_plainly(arguments, known)
-        keys.keep(known, call, made)
-    return Keyed(x, plan, made, known)
+        parts = [
+            part_of_key("argument", name, digest_value(value, name))
+            for name, value in arguments.items()
+            if name not in known.exclude
+        ]
+        key = key_of(parts + known.parts)
+        keys.keep(known, call, key)
+    return key, known
+
+
+def _told(x: Execution, known: Standing) -> list[Component]:
+    """Return the plain arguments as components, described already."""
+    return [
+        Component("argument", name, digest_value(value, name), short(value))
+        for name, value in x.bound().items()
+        if name not in known.exclude
+    ]
 
 
 def keyed(x: Execution, plan: CachePlan) -> Keyed:
@@ -112,33 +144,22 @@ def keyed(x: Execution, plan: CachePlan) -> Keyed:
 
     Raises `HashError` for an argument without a stable digest, and what functions of the user do.
     """
-    quick = quickly_keyed(x, plan)
-    if quick is not None:
-        return quick
+    told = in_mind(x, plan)
+    if told is not None:
+        return Keyed(x, plan, *told)
     request = RunRequest(x, plan.fn, plan.identity, plan.terms)
     made = _make(plan, request)
     keys = _keys_of(x, plan)
     if keys is not None and call_of(request.arguments.values()) is not None:
         call = call_of(request.arguments.values(), named=True) if x.kwargs else call_of(x.args)
-        if call is not None:
-            told = with_texts(list(made.components), "argument", request.counted(()))
-            keys.add(plan.fn, call, request, Made(made.key, told))
-    return Keyed(x, plan, made, None, request)
+        if call is not None and made.key is not None:
+            keys.add(plan.fn, call, request, made.key, made.components)
+    return Keyed(x, plan, made.key, None, request, made.components)
 
 
 def _keys_of(x: Execution, plan: CachePlan) -> KnownKeys | None:
     """Return the keys in mind, `None` once other defaults may fill the same calls."""
     return None if x.plan.shape.is_renewed else plan.keys
-
-
-def _make_plainly(arguments: dict[str, Any], known: Standing) -> Made:
-    """Return the key that the policy would make for plain arguments, described already."""
-    told = [
-        Component("argument", name, digest_value(value, name), short(value))
-        for name, value in arguments.items()
-        if name not in known.exclude
-    ]
-    return Made(join(told, known.parts), [*known.fixed, *told])
 
 
 def _make(plan: CachePlan, request: KeyRequest) -> Made:
@@ -156,4 +177,4 @@ def _make(plan: CachePlan, request: KeyRequest) -> Made:
     return Made(join(components), components)
 
 
-__all__ = ["Keyed", "keyed", "quickly_keyed"]
+__all__ = ["Keyed", "in_mind", "keyed"]

@@ -15,19 +15,13 @@ from cellist.key_requests import PLAIN, KeyRequest, Terms, notes_of, parts_of_ke
 from cellist.model.reasons import Component
 
 _PLAIN = frozenset({int, bool, type(None)})
-_MOST = 2048
+_MOST = 2**15
+"""Keys of a task, each about 300 bytes."""
 _LONGEST = 200
 """Characters of a text or digits of a number, about, that are kept in mind."""
 _LARGEST = 1 << 600
 
 Call = tuple[Any, ...]
-
-
-class Made(NamedTuple):
-    """A key, `None` for no caching, and what it is made of."""
-
-    key: str | None
-    components: list[Component]
 
 
 class Standing(NamedTuple):
@@ -50,8 +44,8 @@ class Standing(NamedTuple):
     """The same with the parts of the code in the place of its digest."""
     closures: dict[str, Sequence[Component]]
     """The parts of the code, by its digest."""
-    made: dict[Call, Made]
-    """The keys of calls."""
+    made: dict[Call, str]
+    """The keys of calls; not what they are made of, which a hit has no need of."""
 
 
 class KnownKeys:
@@ -82,11 +76,11 @@ class KnownKeys:
         known = self._standing
         return known if known is not None and self._holds(known, fn) else None
 
-    def keep(self, known: Standing, call: Call, made: Made) -> None:
+    def keep(self, known: Standing, call: Call, key: str) -> None:
         """Keep the key of a call in mind."""
         if len(known.made) >= _MOST:
             known.made.clear()
-        known.made[call] = made
+        known.made[call] = key
 
     def stands(self, fn: Any, closures: Mapping[str, Any]) -> bool:
         """Whether the code is still what it was when a key was made with these closures.
@@ -108,7 +102,14 @@ class KnownKeys:
             and known.kept.unchanged(fn, ())
         )
 
-    def add(self, fn: Any, call: Call, request: KeyRequest, made: Made) -> None:
+    def add(
+        self,
+        fn: Any,
+        call: Call,
+        request: KeyRequest,
+        key: str,
+        components: Sequence[Component],
+    ) -> None:
         """Keep in mind what the first key that was made with some code tells of others."""
         kept = kept_closure(fn)
         if kept is None or request.closures.keys() != {kept.closure.digest}:
@@ -119,7 +120,7 @@ class KnownKeys:
         if known is None or known.kept is not kept or (known.versions, *known[2:4]) != said:
             notes = tuple(notes_of(kept.closure))
             exclude = list(inputs.exclude)
-            fixed = [one for one in made.components if one.kind != "argument"]
+            fixed = [one for one in components if one.kind != "argument"]
             opened = request.opened(fixed)
             packages = kept.closure.packages
             known = self._standing = Standing(
@@ -135,7 +136,7 @@ class KnownKeys:
                 dict(request.closures),
                 {},
             )
-        self.keep(known, call, made)
+        self.keep(known, call, key)
 
 
 def call_of(args: Iterable[Any], *, named: bool = False) -> Call | None:
@@ -160,4 +161,4 @@ def call_of(args: Iterable[Any], *, named: bool = False) -> Call | None:
     return tuple(call)
 
 
-__all__ = ["Call", "KnownKeys", "Made", "Standing", "call_of"]
+__all__ = ["Call", "KnownKeys", "Standing", "call_of"]

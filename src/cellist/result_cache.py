@@ -28,7 +28,8 @@ from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
 from cellist.exceptions import HashError
-from cellist.keyed_calls import Keyed, keyed, quickly_keyed
+from cellist.keyed_calls import Keyed, in_mind, keyed
+from cellist.known_keys import Standing
 from cellist.model.isolation import IsolationLevel
 from cellist.model.reasons import Component, Reason
 from cellist.model.runs import Run
@@ -75,16 +76,18 @@ class Cache:
         if plan.keys is None or plan.is_special or x.plan.is_async or self.overruled.refreshes:
             return None
         try:
-            call = quickly_keyed(x, plan)
-            key = call.key if call is not None else None
-            if call is None or key is None or key in self.flights.up:
+            told = in_mind(x, plan)
+            if told is None:
+                return None
+            key, known = told
+            if key in self.flights.up:
                 return None
             landings = self.flights.landings
             found = self.stores.default.get(key, in_memory=plan.in_memory)
             if not isinstance(found, Found) or found.shown is not None:
-                x.cache_note = Asked(call, landings, found)
+                x.cache_note = Asked(Keyed(x, plan, key, known), landings, found)
                 return None
-            self._tell_hit(x, key, call, found)
+            self._tell_hit(x, key, known, found)
         except Exception:  # `look_up` meets it again and tells of it
             return None
         except BaseException as stop:
@@ -126,7 +129,7 @@ class Cache:
         note.found = found
         return self._take_turn(x, plan, note, landings)
 
-    def _tell_hit(self, x: Execution, key: str, call: Keyed, found: Found) -> None:
+    def _tell_hit(self, x: Execution, key: str, call: Keyed | Standing, found: Found) -> None:
         """Say on the run what it reuses."""
         run, header = x.run, found.header
         run.cache_key = key
@@ -254,7 +257,7 @@ class Cache:
         self._land(x, KEPT)
         return self.replay.hit(plan, found)
 
-    def _notes(self, x: Execution, call: Keyed, header: Header) -> tuple[str, ...]:
+    def _notes(self, x: Execution, call: Keyed | Standing, header: Header) -> tuple[str, ...]:
         """Return what is to be said of a hit; versions that have changed are also logged, once."""
         if not call.packages:
             return tuple(call.notes)
@@ -339,7 +342,7 @@ class Cache:
             notes += (f"waited for `{note.waited.holder.run.name}`, which left no result",)
         if found.code in {"unreadable", "foreign"}:
             return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
-        return Reason.later(partial(_explained, note.components, known, notes, tried))
+        return Reason.later(_explained, (note.components, known, notes, tried))
 
     def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Err | None:
         if plan.terms.strict:
@@ -364,11 +367,9 @@ class Cache:
 
 
 def _explained(
-    components: list[Component],
-    known: list[Known],
-    notes: tuple[str, ...],
-    tried: Ending | None,
+    told: tuple[list[Component], list[Known], tuple[str, ...], Ending | None],
 ) -> Reason:
+    components, known, notes, tried = told
     try:
         return explain(components, known, notes, tried() if tried is not None else None)
     except Exception:

@@ -31,6 +31,7 @@ from cellist.exceptions import (
 )
 from cellist.history.records import RunRecord
 from cellist.history.rows import parameters_of
+from cellist.model.facts import Arguments
 from cellist.model.previews import short
 from cellist.model.runs import Run
 
@@ -183,15 +184,13 @@ class Values:
 
 def arguments_of(run: Run) -> dict[str, Any]:
     """Return the arguments of a run by the names its record has for them."""
-    if run.call is None:
-        return {}
-    args, kwargs = run.call
+    args, kwargs = Arguments.of(run)
     names = parameters_of(run)
     found = {
         names[index] if index < len(names) else f"args[{index}]": value
         for index, value in enumerate(args)
     }
-    return {**found, **(kwargs or {})}
+    return {**found, **kwargs}
 
 
 def written(preview: str | None) -> tuple[Any] | None:

@@ -12,6 +12,7 @@ from cellist.board.palette import LOOKS
 from cellist.board.view import GRAPH_AT_ONCE, View
 from cellist.board.wording import ordered
 from cellist.model.events import StateChanged
+from cellist.model.facts import Arguments
 from cellist.model.reasons import Reason
 from cellist.model.runs import ErrorInfo
 from cellist.model.states import (
@@ -234,7 +235,7 @@ def test_what_failed_is_told_with_its_arguments(view, story):
     flow = story.begin(story.flow(), 0)
     for page in (13, "x" * 100):
         run = story.fail(story.task("fetch", flow), 1, 2)
-        run.call = ((), {"page": page})
+        run.call = Arguments((), {"page": page})
         failure = view.snapshot()["header"]["failure"]
         if page == 13:
             assert failure["text"] == f"{run.name} (page=13) failed"

@@ -15,6 +15,7 @@ import pytest
 from cellist.exceptions import ObjectNotFound
 from cellist.history import History, database, rows
 from cellist.model.events import Journal, StateChanged
+from cellist.model.facts import Arguments
 from cellist.model.reasons import Change, Reason
 from cellist.model.runs import ErrorInfo, FlowRun, TaskRun
 from cellist.model.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
@@ -113,7 +114,7 @@ def test_a_frame_has_the_same_columns_and_types_when_empty(history: History) -> 
 
 
 def test_a_record_tells_the_whole_story(history: History) -> None:
-    run = task_run(history, "fetch", call=(("http://x",), {"tries": [1, 2]}))
+    run = task_run(history, "fetch", call=Arguments(("http://x",), {"tries": [1, 2]}))
     run.why = Reason(
         "miss",
         "changed",
@@ -155,7 +156,7 @@ def test_a_record_tells_the_whole_story(history: History) -> None:
 
 
 def test_arguments_are_let_go_once_recorded(history: History) -> None:
-    run = finish(task_run(history, call=(([1, 2, 3],), {})))
+    run = finish(task_run(history, call=([1, 2, 3],)))
     history.flush(60)
     assert run.call is None
     assert run.inputs == {"args[0]": "[1, 2, 3]"}
@@ -169,8 +170,8 @@ def test_an_unknown_name_is_answered_with_near_ones(history: History) -> None:
 
 
 def test_compare_lists_only_what_differs(history: History) -> None:
-    one = finish(task_run(history, call=((1,), {})))
-    two = finish(task_run(history, call=((2,), {})))
+    one = finish(task_run(history, call=(1,)))
+    two = finish(task_run(history, call=(2,)))
     history.flush(60)
     frame = history.compare(one.id.hex, two.id.hex)
     facts = dict(zip(frame["fact"], frame.iloc[:, 1:].to_numpy().tolist(), strict=True))
@@ -383,7 +384,7 @@ def until(is_true, seconds: float = 60.0) -> bool:
 
 
 def test_a_long_run_can_be_read_before_it_ends_and_while_nobody_waits(history: History) -> None:
-    run = task_run(history, "train", call=((3,), {}))
+    run = task_run(history, "train", call=(3,))
     run.enter(PENDING)
     run.enter(RUNNING)
     assert until(lambda: bool(history.runs(state="running")))
@@ -411,12 +412,12 @@ def test_batches_of_all_sizes_are_written_whole(history: History) -> None:
 
 def test_odd_texts_come_back_and_cost_no_other_run(history: History, warned: list[str]) -> None:
     odd = 'lone \ud800 "quoted" \\ \x00 ü'
-    run = task_run(history, "ümläut", tags=[odd], call=((odd,), {odd: odd}))
+    run = task_run(history, "ümläut", tags=[odd], call=Arguments((odd,), {odd: odd}))
     run.name = "name \ud800"
     run.preview = odd
     run.enter(PENDING)
     run.enter(FAILED, odd, odd)
-    broken = task_run(history, "broken", call=(("one",), None, "not a call"))
+    broken = task_run(history, "broken", call=object())
     finish(broken)
     finish(task_run(history, "next"))
     assert history.flush(60)

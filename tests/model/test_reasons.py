@@ -35,26 +35,30 @@ READ: dict[str, Callable[[Reason], Any]] = {
 }
 
 
+def _itself(told: Reason) -> Reason:
+    return told
+
+
 @pytest.mark.parametrize("read", READ.values(), ids=READ)
 def test_a_reason_made_later_reads_like_the_one_it_becomes(read: Callable[[Reason], Any]) -> None:
-    assert read(Reason.later(lambda: FULL)) == read(FULL)
+    assert read(Reason.later(_itself, FULL)) == read(FULL)
 
 
 def test_it_is_made_once_and_only_if_somebody_reads_it() -> None:
     made: list[Reason] = []
 
-    def make() -> Reason:
-        made.append(FULL)
-        return FULL
+    def make(told: Reason) -> Reason:
+        made.append(told)
+        return told
 
-    reason = Reason.later(make)
+    reason = Reason.later(make, FULL)
     assert not made
     assert (reason.code, reason.sentence, reason.saved) == ("changed", "ran: `n` changed", 2.0)
     assert len(made) == 1
 
 
 def test_it_cannot_be_changed_and_has_no_other_attributes() -> None:
-    reason = Reason.later(lambda: FULL)
+    reason = Reason.later(_itself, FULL)
     with pytest.raises(dataclasses.FrozenInstanceError):
         reason.code = "x"  # type: ignore[misc] - that is what is tested
     with pytest.raises(AttributeError, match="nothing"):
@@ -64,6 +68,6 @@ def test_it_cannot_be_changed_and_has_no_other_attributes() -> None:
 def test_threads_that_read_it_at_once_see_the_same() -> None:
     with ThreadPoolExecutor(8) as pool:
         for _ in range(200):
-            reason = Reason.later(lambda: FULL)
+            reason = Reason.later(_itself, FULL)
             found = list(pool.map(lambda _, one=reason: one.sentence, range(8)))
             assert set(found) == {FULL.sentence}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cellist.caching.declared import change_of, line_changed
@@ -205,10 +205,18 @@ def reused(header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: 
 
     What it says is put together when somebody reads it.
     """
-    return Reason.later(partial(_reused, header, notes, computed_by))
+    if notes or computed_by:
+        return Reason.later(_reused_with, (header, notes, computed_by))
+    return Reason.later(_reused, header)
 
 
-def _reused(header: Mapping[str, Any], notes: tuple[str, ...], computed_by: str) -> Reason:
+def _reused_with(told: tuple[Mapping[str, Any], tuple[str, ...], str]) -> Reason:
+    return _reused(*told)
+
+
+def _reused(
+    header: Mapping[str, Any], notes: tuple[str, ...] = (), computed_by: str = ""
+) -> Reason:
     created = header.get("created") or 0.0
     saved = header.get("seconds") or 0.0
     if computed_by:

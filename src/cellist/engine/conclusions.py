@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from cellist.engine.commands import Declared, Given, Outcome
 from cellist.engine.inputs import ATOMS, Upstream, first_cause, parts, resolve
 from cellist.engine.promise import Promise
 from cellist.engine.streams import is_generator
@@ -45,6 +46,10 @@ class Conclusion:
     """Whether caller and state both get simply the value."""
     error: BaseException = field(default_factory=Exception)
     state: State | None = None
+
+    def outcome(self, is_flow: bool) -> Outcome:
+        """Return the outcome of a run whose code chose an end that gives no result."""
+        return Declared(self.error, self.data) if is_flow else Given(self.value, self.data)
 
 
 def is_special(value: Any) -> bool:

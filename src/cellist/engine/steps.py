@@ -17,7 +17,6 @@ from cellist.engine.children import drop_children, wait_for_children
 from cellist.engine.commands import (
     NOTHING,
     Crash,
-    Declared,
     Elsewhere,
     Err,
     Given,
@@ -55,6 +54,7 @@ from cellist.exceptions import (
     IllegalTransition,
     UpstreamTaskError,
 )
+from cellist.model.facts import Arguments
 from cellist.model.previews import short
 from cellist.model.reasons import Reason
 from cellist.model.states import (
@@ -95,7 +95,12 @@ def run_steps(x: Execution) -> Steps[Outcome]:  # noqa: C901, PLR0912, PLR0915 -
                 return (yield from _end_unrun(x, hit))
             if hit is not None:
                 x.transaction = None  # committed by the run that stored it
-                return (yield from _complete(x, hit.value, Conclusion(COMPLETED, "Cached")))
+                if run.preview is None:  # of a result that was found it may be known
+                    run.preview = short(hit.value)
+                run.enter(COMPLETED, "Cached")
+                if plan.hooks:
+                    yield from _hooks(x, "on_completion", hit.value)
+                return hit if hit.__class__ is Ok else Ok(hit.value)
             x.began = x.services.now()
         while True:
             outcome = (yield x) if x.steps is None else (yield from stream(x))
@@ -170,7 +175,7 @@ def _take_inputs(x: Execution) -> Steps[Outcome | None]:
         return Err(error.with_traceback(None))  # all of it is ours
     except Exception as error:
         return (yield from _fail(x, error))
-    x.run.call = (x.args, x.kwargs)
+    x.run.call = Arguments(x.args, x.kwargs)
     return None
 
 
@@ -249,7 +254,7 @@ def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | N
         stop = yield from before_completed(x, conclusion)
         if stop is not None:
             return (yield from _end(x, stop))
-        return (yield from _complete(x, conclusion.value, conclusion))
+        return (yield from _complete(x, conclusion))
     if conclusion.type is FAILED:
         return (yield from _failed_attempt(x, conclusion.error, conclusion))
     yield from abandon(x)
@@ -257,7 +262,7 @@ def _enter_conclusion(x: Execution, conclusion: Conclusion) -> Steps[Outcome | N
     if x.plan.hooks:
         which = {CANCELLED: "on_cancellation", CRASHED: "on_crashed"}.get(conclusion.type, "")
         yield from _hooks(x, which, conclusion.data)
-    return _outcome_of(x, conclusion)
+    return conclusion.outcome(x.plan.is_flow)
 
 
 def _failed_attempt(
@@ -340,27 +345,22 @@ def _fail(
     data = given.data if given else error
     if x.plan.hooks:
         yield from _hooks(x, "on_failure", data)
-    return Err(error) if given is None else _outcome_of(x, given)
+    return Err(error) if given is None else given.outcome(x.plan.is_flow)
 
 
-def _outcome_of(x: Execution, given: Conclusion) -> Outcome:
-    """Return the outcome of a run whose code chose an end that gives no result."""
-    flow = x.plan.is_flow
-    return Declared(given.error, given.data) if flow else Given(given.value, given.data)
-
-
-def _complete(x: Execution, value: Any, conclusion: Conclusion) -> Steps[Outcome]:
-    if x.run.preview is None:  # of a result that was found it may be known
+def _complete(x: Execution, conclusion: Conclusion) -> Steps[Outcome]:
+    value = conclusion.value
+    if x.run.preview is None:
         x.run.preview = short(value)
     x.run.enter(COMPLETED, conclusion.name, conclusion.message)
     if x.transaction is not None:
         stop = yield from after_completed(x)
         if stop is not None:
             return Err(stop)
-    data = value if conclusion.plain else conclusion.data
     if x.plan.hooks:
+        data = value if conclusion.plain else conclusion.data
         yield from _hooks(x, "on_completion", data)
-    return Ok(value) if conclusion.plain else Given(conclusion.value, conclusion.data)
+    return Ok(value) if conclusion.plain else Given(value, conclusion.data)
 
 
 def _end(x: Execution, error: BaseException) -> Steps[Outcome]:

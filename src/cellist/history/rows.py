@@ -10,6 +10,7 @@ import json
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
+from cellist.model.facts import Arguments
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
 from cellist.model.runs import Entry, FlowRun, Run
@@ -173,9 +174,8 @@ def _clip(text: str) -> str:
 
 def inputs_of(run: Run, parameters: tuple[str, ...]) -> dict[str, str] | None:
     """Return short forms of the arguments by name, made once for a run."""
-    call = run.call
-    if run.inputs is None and call is not None:
-        args, kwargs = call
+    if run.inputs is None and run.call is not None:
+        args, kwargs = Arguments.of(run)
         found: dict[str, str] = {}
         if args:
             for index, value in enumerate(args[:_MOST_INPUTS]):

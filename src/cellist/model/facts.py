@@ -16,6 +16,19 @@ class Definition(Protocol):
         ...
 
 
+class Arguments(NamedTuple):
+    """The arguments of a run some of which were given by name."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: Any) -> "Arguments":
+        """Return the arguments of a run, none of them once they are dropped."""
+        call = run.call
+        return call if isinstance(call, cls) else cls(call or (), {})
+
+
 class RunInput(NamedTuple):
     """One upstream run a parameter came from."""
 

@@ -78,10 +78,11 @@ class Change(NamedTuple):
 
 
 class _Later:
-    """Room for what makes a reason's fields when the first of them is read."""
+    """Room for what makes a reason's fields when the first of them is read, and from what."""
 
-    __slots__ = ("_make",)
-    _make: "Callable[[], Reason] | None"
+    __slots__ = ("_from", "_make")
+    _from: Any
+    _make: "Callable[[Any], Reason] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +122,29 @@ class Reason(_Later):
         return {"text/plain": self.text, "text/html": self._repr_html_()}
 
     @staticmethod
-    def later(make: "Callable[[], Reason]") -> "Reason":
-        """Return a reason that is what `make` returns, which is called when a field is read.
+    def later(make: "Callable[[Any], Reason]", told: Any) -> "Reason":
+        """Return a reason that is what `make` returns of `told`, called when a field is read.
 
-        A hit must not pay for a sentence that nobody may read.
+        A hit must not pay for a sentence that nobody may read; nor the collector of garbage, which
+        looks at each object again and again, for more than one object a hit.
         """
         reason = _new(Reason)
-        _set(reason, "_make", make)
+        _set_make(reason, make)
+        _set_from(reason, told)
         return reason
 
     def __getattr__(self, name: str) -> Any:
         """Fill in the fields of a reason made by `later`; called for what is not there yet."""
         if name not in _FIELDS:
             raise AttributeError(name)
+        told = self._from  # before `_make`, which is taken away first
         make = self._make
         if make is not None:  # else another thread has just filled them in
-            made = make()
+            made = make(told)
             for one in _FIELDS:
                 _set(self, one, getattr(made, one))
-            _set(self, "_make", None)
+            _set_make(self, None)
+            _set_from(self, None)
         return _get(self, name)
 
     def as_dict(self) -> dict[str, Any]:
@@ -172,3 +177,5 @@ class Reason(_Later):
 
 _FIELDS = tuple(one.name for one in fields(Reason))
 _new, _set, _get = object.__new__, object.__setattr__, object.__getattribute__
+_slots: Any = _Later
+_set_make, _set_from = _slots._make.__set__, _slots._from.__set__

@@ -27,7 +27,7 @@ from cellist.model.events import (
     publish,
     report_fault,
 )
-from cellist.model.facts import Definition, ErrorInfo, RunInput, RunPolicy, policy_of
+from cellist.model.facts import Arguments, Definition, ErrorInfo, RunInput, RunPolicy, policy_of
 from cellist.model.ids import as_hex, as_uuid, new_id
 from cellist.model.states import (
     CANCELLING,
@@ -112,8 +112,8 @@ class Run:
         self._states: list[State] | None = None
         self.due = 0
         """When the next attempt starts, nanoseconds since the epoch; 0 when none is waited for."""
-        self.call: Any = None
-        """The arguments, `(args, kwargs)` or bound by name; dropped when recorded and final."""
+        self.call: tuple[Any, ...] | Arguments | None = None
+        """What it was given; a tuple if none has a name. Dropped when recorded and final."""
         self.inputs: dict[str, str] | None = None
         self.preview: str | None = None
         self.progress: Any = None

@@ -25,6 +25,7 @@ from cellist.engine.plan import Plan
 from cellist.engine.promise import Promise
 from cellist.exceptions import ConfigurationError, SerializationError
 from cellist.model.deferred import MirrorRun, hex_of
+from cellist.model.facts import Arguments
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
 from cellist.rehearsal import Rehearsal
@@ -167,13 +168,13 @@ class _Producer:
             self.plan.tags | tags if tags else self.plan.tags,
             parent.run.cell if parent is not None else current_cell.get(),
         )
-        run.call = (args, kwargs)
+        run.call = Arguments(args, kwargs)
         run.where = "queue"
         run.seed([("SCHEDULED", None, None, time.time_ns())])
         return run
 
     def _about(self, run: MirrorRun) -> dict[str, Any]:
-        names = self.plan.shape.named(*run.call)
+        names = self.plan.shape.named(*Arguments.of(run))
         return {
             **self.about,
             "run": run.name,
