@@ -378,10 +378,10 @@ class TestTheQueueGoesAway:
         queue.close()
         watcher_here().queue.close()
         aside.mkdir()
-        for part in queue.path.parent.glob("queue.sqlite*"):
+        for part in sorted(queue.path.parent.glob("queue.sqlite*")):
             part.rename(aside / part.name)
         watcher_here()._bell.ring()
-        for part in aside.iterdir():
+        for part in sorted(aside.iterdir(), reverse=True):  # nobody may find it without its log
             part.replace(queue.path.parent / part.name)
         with BackgroundWorker(double):
             assert future.result(timeout=30) == 2
