@@ -90,3 +90,12 @@ def test_what_is_no_function_has_the_shape_it_had(fn) -> None:
     shape = Shape(PLAIN, fn=fn)
     shape.check((1,), {})
     assert not shape.is_renewed
+
+
+def test_a_wrong_name_is_named_and_annotations_are_left_out() -> None:
+    def load(path: "typing.Annotated[str, File]", rows: int = 5) -> None: ...
+
+    with pytest.raises(ParameterBindError) as caught:
+        Shape(inspect.signature(load), "task 'load'").bind((), {"pfad": 1})
+    told = "got an unexpected keyword argument 'pfad'. It takes (path, rows=5), the call gave"
+    assert told in str(caught.value)

@@ -173,6 +173,24 @@ def test_stop_button_while_waiting_for_a_retry_goes_on_to_the_caller() -> None:
     assert x.run.states[-1].message == "Stopped by an interrupt of the kernel."
 
 
+@pytest.mark.parametrize(
+    ("stop_pressed", "message"),
+    [(False, "Cancelled on request."), (True, "Stopped by an interrupt of the kernel.")],
+)
+def test_a_cancelled_run_whose_steps_are_dropped_says_who_ended_it(
+    stop_pressed: bool, message: str
+) -> None:
+    services = Services()
+    x = execution(services=services)
+    steps = begin(x)
+    steps.send(None)
+    x.cancelling = True
+    services.stop_pressed = stop_pressed
+    steps.close()
+    assert x.run.states[-1].name == "Cancelled"
+    assert x.run.states[-1].message == message
+
+
 def test_timeout_message_is_that_of_the_runs_own_limit() -> None:
     x = execution(timeout=3.0)
     steps = begin(x)

@@ -161,12 +161,22 @@ class Shape:
         try:
             return self.signature.bind(*args, **kwargs)
         except TypeError as error:
+            unknown = [name for name in kwargs if name not in self.signature.parameters]
+            what = str(error)
+            if unknown and self.rest is None:
+                what = f"got an unexpected keyword argument {unknown[0]!r}"
             message = (
-                f"Error binding parameters of {self.owner}: {error}. It takes {self.signature}, "
+                f"Error binding parameters of {self.owner}: {what}. It takes {self._told()}, "
                 f"the call gave {len(args)} positional argument(s)"
                 + (f" and the names {', '.join(map(repr, kwargs))}." if kwargs else ".")
             )
             raise ParameterBindError(message) from None
+
+    def _told(self) -> inspect.Signature:
+        """Return the signature without its annotations, which may be long."""
+        bare = inspect.Parameter.empty
+        known = self.signature.parameters.values()
+        return inspect.Signature([one.replace(annotation=bare) for one in known])
 
 
 def _function_of(fn: Callable[..., Any] | None) -> FunctionType | None:

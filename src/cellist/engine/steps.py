@@ -146,8 +146,10 @@ def _abort(x: Execution) -> None:
         x.services.cancel_children(x)
     if x.run.is_final:
         return
-    if x.cancelling or x.services.interrupted():
+    if x.services.interrupted():
         x.run.enter(CANCELLED, None, STOP_MESSAGE)
+    elif x.cancelling:
+        x.run.enter(CANCELLED, None, CANCEL_MESSAGE)
     else:
         x.run.enter(CRASHED, None, "Execution was aborted before it could end.")
 

@@ -1,5 +1,6 @@
 """The options of `%%flow`, parsed as IPython parses those of its own magics."""
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -151,15 +152,25 @@ def check_name(name: str | None, magic: str) -> None:
 
 def parse(magic: Callable[..., None], name: str, line: str) -> Any:
     """Return what a line gives for the arguments of a magic. Raises `UsageError` naming both."""
+    parser = cast("Any", magic).parser
+    parser.allow_abbrev = False  # `--retry 3` would be taken for `--retry-delay 3`
     try:
-        given: Any = _arguments.parse_argstring(magic, line)
+        given: Any = parser.parse_argstring(line)
     except UsageError as error:
-        message = f"{name}: {error}; `{name}?` explains the options"
+        hint = _meant(str(error), list(parser._option_string_actions))
+        message = f"{name}: {error}{hint}; `{name}?` explains the options"
         raise UsageError(message) from None
     if given.name and given.name[0] in "\"'" and given.name[-1] == given.name[0]:
         given.name = given.name[1:-1]  # IPython keeps the quotes
     check_name(given.name, name)
     return given
+
+
+def _meant(message: str, known: list[str]) -> str:
+    """Return which of the known options was perhaps meant by one that is not, after a message."""
+    unknown = message.partition("unrecognized arguments: ")[2].split()[:1]
+    near = difflib.get_close_matches(*unknown, known, 1, 0.7) if unknown else []
+    return f", perhaps {near[0]} was meant" if near else ""
 
 
 def parse_flow_line(line: str) -> FlowOptions:
