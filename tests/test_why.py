@@ -672,3 +672,34 @@ def test_a_huge_diff_is_cut() -> None:
 def test_policies_without_arguments_have_a_say() -> None:
     assert task(lambda: 1, cache_policy=INPUTS).why().code == "no_key"
     assert task(lambda: 1, cache_policy=TASK_SOURCE).why().code == "first_run"
+
+
+@pytest.mark.parametrize("how", ["called", "submitted", "mapped", "in a list"])
+def test_an_argument_that_another_task_gave_is_told_by_that_task(
+    recorder: Recorder, how: str
+) -> None:
+    @task
+    def load(n: int) -> list[int]:
+        return [n]
+
+    @task
+    def clean(rows: Any) -> Any:
+        return rows
+
+    @flow
+    def weather(n: int) -> None:
+        if how == "called":
+            clean(load(n))
+        elif how == "submitted":
+            clean.submit(load.submit(n)).result()
+        elif how == "mapped":
+            clean.map(load.map([n])).result()
+        else:
+            clean([load.submit(n).result()])
+
+    weather(1)
+    weather(2)
+    assert [str(run.why) for run in recorder.of("load")][1] == "ran: argument `n`: 1 → 2"
+    told = str(recorder.of("clean")[1].why)
+    assert told.startswith("ran: `load` gave another `rows`"), told
+    assert recorder.of("clean")[1].why.gist == "ran: `load` gave another `rows`"

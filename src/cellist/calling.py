@@ -302,7 +302,7 @@ def settle(x: Execution, outcome: Outcome, return_state: bool = False) -> Any:
         raise trim(outcome.error)
     value = outcome.value
     if x.flow is not None and value.__class__ not in ATOMS:
-        remember_result(x.flow, value, x.run.number)
+        remember_result(x.flow, value, x.run)
     return value
 
 
@@ -316,7 +316,7 @@ def final_state(x: Execution, outcome: Outcome) -> State:
         raise outcome.error
     data = outcome_data(outcome)
     if x.flow is not None and not isinstance(outcome, (Err, Given)) and data.__class__ not in ATOMS:
-        remember_result(x.flow, data, x.run.number)
+        remember_result(x.flow, data, x.run)
     return x.run.public_state(data)
 
 

@@ -112,7 +112,7 @@ class PrefectFuture(Promise, Generic[R_co]):
         """Let the flow know which run the value came from, so that the graph shows it."""
         flow = enclosing_flow(current.get())
         if flow is not None and value.__class__ not in ATOMS:
-            remember_result(flow, value, self.run.number)
+            remember_result(flow, value, self.run)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the run raised, `None` if it completed; waits like `result`."""

@@ -9,6 +9,7 @@ and unless such work is over in no time, a lease that other kernels see (`cachin
 
 import re
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from cellist.caching.acceptances import Acceptances
 from cellist.caching.aside import Onlooker, Readable
 from cellist.caching.envelope import Header
 from cellist.caching.found import ABSENT, Found, Missing
-from cellist.caching.reasons import Known, explain, reused, seconds_text
+from cellist.caching.reasons import Known, explained, reused, seconds_text
 from cellist.caching.store import ResultStore
 from cellist.caching.stores import AnyStore, Stores
 from cellist.caching.upgrades import upgrades
@@ -27,6 +28,7 @@ from cellist.engine.commands import Err, Ok
 from cellist.engine.errors import one_line
 from cellist.engine.execution import Execution
 from cellist.engine.flights import FAILED, KEPT, NOT_KEPT, Flight, Flights
+from cellist.engine.lineage import givers
 from cellist.exceptions import HashError
 from cellist.keyed_calls import Keyed, in_mind, keyed
 from cellist.known_keys import Standing
@@ -234,7 +236,7 @@ class Cache:
         except Exception:
             note.call.request.notes.append("a fault kept its cache policy from describing the key")
         x.asked = False  # by functions that name the run or make its key
-        x.run.why = self._miss(note, known, tried)
+        x.run.why = self._miss(note, known, tried, givers(x))
 
     def _is_shared(self, plan: CachePlan, note: Note) -> bool:
         """Whether the call waits for others that compute its key, and has others wait for it."""
@@ -330,7 +332,9 @@ class Cache:
         except Exception:
             return []
 
-    def _miss(self, note: Note, known: list[Known], tried: Ending | None) -> Reason:
+    def _miss(
+        self, note: Note, known: list[Known], tried: Ending | None, gave: Mapping[str, str] | None
+    ) -> Reason:
         found, notes = note.found, tuple(note.call.notes)
         if found is None or found.code == "refreshed":
             return Reason("miss", "refreshed", "ran: a refresh was asked for", notes=notes)
@@ -342,7 +346,7 @@ class Cache:
             notes += (f"waited for `{note.waited.holder.run.name}`, which left no result",)
         if found.code in {"unreadable", "foreign"}:
             return Reason("miss", found.code, f"ran: {found.message}", notes=notes)
-        return Reason.later(_explained, (note.components, known, notes, tried))
+        return Reason.later(explained, (note.components, known, notes, tried, gave))
 
     def _unstable(self, x: Execution, plan: CachePlan, error: HashError) -> Err | None:
         if plan.terms.strict:
@@ -364,16 +368,6 @@ class Cache:
 
     def _tell(self, message: str) -> None:
         self.owner.warn(message)
-
-
-def _explained(
-    told: tuple[list[Component], list[Known], tuple[str, ...], Ending | None],
-) -> Reason:
-    components, known, notes, tried = told
-    try:
-        return explain(components, known, notes, tried() if tried is not None else None)
-    except Exception:
-        return explain(components, [], notes)
 
 
 _NO_KEY = Reason("off", "no_key", "ran: the cache policy gave no key for this call")

@@ -5,6 +5,7 @@ import pytest
 from cellist.board.glance import at_a_glance
 from cellist.board.view import View
 from cellist.model.progress import Bar, begin
+from cellist.model.reasons import Change, Reason
 from cellist.model.states import COMPLETED
 from tests.board.fakes import Story
 
@@ -69,3 +70,31 @@ def test_where_all_was_reused_it_says_so(view, story):
         story.complete(story.task(name, flow), 0, 0, "Cached")
     story.enter(flow, 1, COMPLETED)
     assert told(view) == "nothing had to run"
+
+
+def ran(name: str, before: str, after: str) -> Reason:
+    change = Change("argument", name, before, after, f"argument `{name}`: {before} → {after}")
+    return Reason("miss", "changed", f"ran: {change.summary}", (change,))
+
+
+def test_where_some_was_reused_it_says_what_had_to_run_first_and_why(view, story):
+    flow = story.begin(story.flow(), 0)
+    for name, why in (("load", None), ("clean", ran("n", "1", "2")), ("sum", ran("x", "3", "4"))):
+        run = story.task(name, flow)
+        run.why = why or Reason("hit", "reused", "reused from 14:02, saved 2.0 s", saved=2.0)
+        story.complete(run, 0, 1, None if why else "Cached")
+    story.enter(flow, 5, COMPLETED)
+    assert told(view) == "clean ran: argument `n`: 1 → 2"
+
+
+def test_reasons_that_differ_in_values_only_are_one_and_what_ran_comes_first(view, story):
+    flow = story.begin(story.flow(), 0)
+    hit = Reason("hit", "reused", "reused from 14:02, saved 2.0 s", saved=2.0)
+    for n in range(5):
+        run = story.task("clean", flow)
+        run.why = hit if n < 3 else ran("n", str(n), str(n + 1))
+        story.complete(run, 0, 1, "Cached" if n < 3 else None)
+    view.read()
+    group = next(one for one in view.groups if one.name == "clean")
+    assert group.why == "ran: argument `n` changed (×2); reused, saved 6.0 s (×3)"
+    assert group.ran_because == "ran: argument `n` changed (×2)"

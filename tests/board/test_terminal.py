@@ -319,7 +319,7 @@ def test_a_script_tells_of_its_flows_on_a_terminal_or_when_asked(tmp_path, ui, t
         "numbers: ✓ completed",
         "numbers: ✓ completed",
     ]
-    assert sum("ran: argument `n`: 3 → 1 (×1)" in line for line in told) == 1
+    assert sum("ran: argument `n` changed (×2)" in line for line in told) == 1
     assert sum("double ×2  ◆ reused" in line for line in told) == 1
     assert not any(line.startswith("double") for line in told), "a task alone has no summary"
     assert bool(err) == (not terminal), "stdout is the script's own"

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from inspect import Parameter
+from typing import Annotated
 
 import pytest
 from hypothesis import example, given
@@ -93,7 +94,7 @@ def test_what_is_no_function_has_the_shape_it_had(fn) -> None:
 
 
 def test_a_wrong_name_is_named_and_annotations_are_left_out() -> None:
-    def load(path: "typing.Annotated[str, File]", rows: int = 5) -> None: ...
+    def load(path: Annotated[str, "a file"], rows: int = 5) -> None: ...
 
     with pytest.raises(ParameterBindError) as caught:
         Shape(inspect.signature(load), "task 'load'").bind((), {"pfad": 1})

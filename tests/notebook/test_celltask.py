@@ -669,7 +669,7 @@ def test_a_failing_restore_puts_everything_back(notebook):
     ("line", "says"),
     [
         ("--bogus", "%%task: unrecognized arguments: --bogus; `%%task?` explains"),
-        ("--retry 3", "unrecognized arguments: --retry 3, perhaps --retries was meant"),
+        ("--retry 3", "unrecognized arguments: --retry, perhaps --retries was meant"),
         ("--refesh", "unrecognized arguments: --refesh, perhaps --refresh was meant; `%%task?`"),
         ("two words", "%%task: unrecognized arguments: words"),
         ("--in 1x", "list of names"),

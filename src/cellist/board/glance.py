@@ -7,8 +7,10 @@ from cellist.board.groups import Group
 from cellist.board.progress import doing
 from cellist.board.rows import Row
 from cellist.board.wording import amount, duration
+from cellist.drawing.markup import clipped
 
 _MOST = 4
+_CAUSE = 240
 _LOOKED_AT = 100
 """Runs whose loops are looked at."""
 _WORTH_NAMING = 0.2
@@ -16,7 +18,10 @@ _WORTH_NAMING = 0.2
 
 
 def at_a_glance(groups: Iterable[Group], counting: Iterable[Row], *, is_over: bool) -> str | None:
-    """Return `now: embed ×3 (20–60%), vocabulary`, `longest: fetch 7.8 s, embed 2.4 s`, or `None`.
+    """Return what runs, what had to run though others did not, or what took long; or `None`.
+
+    `now: embed ×3 (20–60%), vocabulary`, `clean ran: helper `fix` changed (line 2)`, `nothing had
+    to run`, `longest: fetch 7.8 s, embed 2.4 s`.
 
     `counting` are the runs that tell how far they are.
     """
@@ -49,6 +54,10 @@ def _span(shares: list[float] | None) -> str:
 def _longest(tasks: list[Group]) -> str | None:
     if tasks and all(set(group.counts) == {"cached"} for group in tasks):
         return "nothing had to run"
+    if any(group.reused for group in tasks):
+        cause = next((group for group in tasks if group.reasons), None)
+        if cause is not None:
+            return clipped(f"{cause.name} {cause.ran_because}", _CAUSE)
     timed = sorted(((group.seconds() or 0.0, group.name) for group in tasks), reverse=True)
     if len(timed) < 2 or timed[0][0] < 1:
         return None

@@ -74,6 +74,8 @@ class Group:
         """When that run was over; 0 while it goes on."""
         self.reasons: dict[str, int] = {}
         """Why runs that were not reused ran."""
+        self._gists: dict[str, str] = {}
+        """The same reasons by what they come to, without the values of single runs."""
         self.tags: set[str] = set()
         self.pace = Pace()
         self.began = 0
@@ -149,16 +151,33 @@ class Group:
             self._hit = sentence
         elif sentence in self.reasons or len(self.reasons) < _REASONS_KEPT:
             self.reasons[sentence] = self.reasons.get(sentence, 0) + 1
+            self._gists[sentence] = why.gist
 
     @property
     def why(self) -> str:
-        """Why the runs ran or did not. Hits differ in what each saved, so they are summed up."""
-        reasons = self.reasons
-        if self.reused == 1:
-            reasons = {**reasons, self._hit: 1}
-        elif self.reused:
-            reasons = {**reasons, f"reused, saved {duration(self.saved)}": self.reused}
-        return reasons_text(reasons) if reasons else ""
+        """Why the runs ran or did not, first of those that ran.
+
+        Hits differ in what each saved, so they are summed up.
+        """
+        hit = self._hit if self.reused == 1 else f"reused, saved {duration(self.saved)}"
+        reused = {hit: self.reused} if self.reused else {}
+        told = [one for one in (self._alike(), reused) if one]
+        return "; ".join(reasons_text(one, counts_one=len(told) > 1) for one in told)
+
+    @property
+    def ran_because(self) -> str:
+        """Why those runs ran that did, empty if none did."""
+        return reasons_text(self._alike())
+
+    def _alike(self) -> dict[str, int]:
+        """Return why runs ran, with what differs only in the values of each run summed up."""
+        sentences: dict[str, list[str]] = {}
+        for sentence in self.reasons:
+            sentences.setdefault(self._gists[sentence], []).append(sentence)
+        return {
+            gist if len(same) > 1 else same[0]: sum(self.reasons[one] for one in same)
+            for gist, same in sentences.items()
+        }
 
     def take_lane(self, row: Row) -> None:
         """Give a run that started a lane of the timeline: the first whose last run was over."""

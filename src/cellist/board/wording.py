@@ -277,11 +277,14 @@ def _between(low: float, high: float) -> str:
     return f"{ends[0]}–{ends[1]} {unit}" if ends[0] != ends[1] else f"{ends[0]} {unit}"
 
 
-def reasons_text(reasons: Mapping[str, int], limit: int = 120) -> str:
-    """Return the two commonest reasons of a group, how many runs each, and how many others."""
+def reasons_text(reasons: Mapping[str, int], limit: int = 120, *, counts_one: bool = False) -> str:
+    """Return the two commonest reasons of a group, how many runs each, and how many others.
+
+    The reason of a single run is told without its number, unless it `counts_one`.
+    """
     ranked = sorted(reasons.items(), key=lambda pair: -pair[1])
     shown = 1 if len(ranked) > 2 and ranked[1][1] == 1 else 2  # one of many says nothing
-    if sum(reasons.values()) == 1:
+    if sum(reasons.values()) == 1 and not counts_one:
         return clipped(ranked[0][0], 2 * limit)
     parts = [f"{clipped(sentence, limit)} (×{number:,})" for sentence, number in ranked[:shown]]
     if len(ranked) > shown:

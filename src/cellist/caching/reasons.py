@@ -9,7 +9,7 @@ looked at only for the nearest one.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -87,10 +87,12 @@ def explain(
     earlier: Sequence[Known],
     notes: tuple[str, ...] = (),
     tried: "Tried | None" = None,
+    gave: Mapping[str, str] | None = None,
 ) -> Reason:
     """Return why a call with these components found no entry, given the earlier ones.
 
-    `tried` is how the task's last run ended, if there was one: it may have left no entry.
+    `tried` is how the task's last run ended, if there was one: it may have left no entry. `gave`
+    names by parameter the tasks whose results the arguments are.
     """
     nearest = _nearest(components, earlier)
     if nearest is None:
@@ -98,6 +100,7 @@ def explain(
         return Reason("miss", code, f"ran: {text}", notes=notes)
     recorded_at = nearest.header.get("created")
     changes = compare(_components_of(nearest.header), components)
+    changes = [_traced(one, gave) for one in changes] if gave else changes
     if not changes:
         sentence = "ran: its stored result is gone"
         return Reason("miss", "evicted", sentence, (), recorded_at, None, notes)
@@ -106,6 +109,25 @@ def explain(
     if len(changes) > _MOST_NAMED:
         said += f"; and {len(changes) - _MOST_NAMED} more"
     return Reason("miss", "changed", f"ran: {said}", tuple(changes), recorded_at, None, notes)
+
+
+Told = tuple[
+    Sequence[Component],
+    Sequence[Known],
+    tuple[str, ...],
+    "Callable[[], Tried | None] | None",
+    Mapping[str, str] | None,
+]
+"""What `explained` says it by: what `explain` takes, and what tells how the last run ended."""
+
+
+def explained(told: Told) -> Reason:
+    """Return what `explain` does, or less where that fails."""
+    components, earlier, notes, tried, gave = told
+    try:
+        return explain(components, earlier, notes, tried() if tried else None, gave)
+    except Exception:
+        return explain(components, [], notes)
 
 
 class Tried(NamedTuple):
@@ -194,6 +216,16 @@ def _summary(one: Component, before: str, after: str, added: bool, removed: bool
     if before == after or not before or not after:
         return f"{label} changed"
     return f"{label}: {_clip(before)} → {_clip(after)}"
+
+
+def _traced(change: Change, gave: Mapping[str, str]) -> Change:
+    """Return a change of an argument as one that the task made whose result the argument is."""
+    task = gave.get(change.name) if change.kind == "argument" else None
+    if task is None:
+        return change
+    values = change.summary.partition(": ")[2]
+    summary = f"{task} gave another `{change.name}`{': ' if values else ''}{values}"
+    return change._replace(summary=summary)
 
 
 def _clip(text: str) -> str:

@@ -17,10 +17,14 @@ from typing import Any
 from cellist.engine.execution import Execution, FlowExecution
 from cellist.engine.inputs import ATOMS, Upstream, parts
 from cellist.engine.promise import Promise
+from cellist.model.facts import Definition
+from cellist.model.runs import Run
 from cellist.model.states import RUNNING
 
 _STRONG = 1000
 _SMALL_TUPLE = 8
+_NAMED = 2
+"""Tasks that are named as those that gave one argument."""
 _UNREFERABLE = frozenset({dict, list, tuple, bytes, complex})
 """Types that take no weak reference; to try it costs three times as much."""
 _CONTAINERS = frozenset({dict, list, tuple})
@@ -30,7 +34,7 @@ _CONTAINERS = frozenset({dict, list, tuple})
 class Results:
     """Remembers by identity which run each result object came from."""
 
-    __slots__ = ("_parts", "_strong", "_unopened", "_weak")
+    __slots__ = ("_parts", "_strong", "_unopened", "_weak", "makers")
 
     def __init__(self) -> None:
         self._weak: dict[int, tuple[Any, int]] = {}
@@ -39,9 +43,13 @@ class Results:
         self._unopened: deque[tuple[Any, int]] = deque(maxlen=_STRONG)
         """Results whose parts were not looked at yet: a weak reference where the type allows, else
         the result itself; and the run."""
+        self.makers: dict[int, Definition] = {}
+        """What the runs were runs of."""
 
-    def add(self, value: Any, number: int) -> None:
+    def add(self, value: Any, run: Run) -> None:
         """Note that a run produced the object."""
+        number = run.number
+        self.makers[number] = run.definition
         self._unopened.append(self._note(value, number, self._strong))
 
     def _open(self) -> None:
@@ -115,13 +123,13 @@ def is_trackable(value: Any) -> bool:
     return not callable(value)
 
 
-def remember_result(flow: FlowExecution, value: Any, number: int) -> None:
+def remember_result(flow: FlowExecution, value: Any, run: Run) -> None:
     """Note that a run of the flow produced the object."""
     if value.__class__ not in _CONTAINERS and not is_trackable(value):
         return
     if flow.results is None:
         flow.results = Results()
-    flow.results.add(value, number)
+    flow.results.add(value, run)
 
 
 def upstream_of(
@@ -146,6 +154,22 @@ def upstream_of(
                 if producer is not None and producer.run.state_type is RUNNING:
                     links.setdefault("__parents__", []).append(number)
     return {name: tuple(numbers) for name, numbers in links.items() if numbers} or None
+
+
+def givers(x: Execution) -> dict[str, str] | None:
+    """Return for each parameter which tasks gave its value, as they are named in a sentence."""
+    links = x.run.upstream
+    if not links:
+        return None
+    known: Results | None = x.flow.results if x.flow is not None else None
+    makers = {} if known is None else known.makers
+    makers = {**makers, **{one.run.number: one.run.definition for one in x.waits or ()}}
+    found: dict[str, str] = {}
+    for parameter, numbers in links.items():
+        names = dict.fromkeys(makers[one].name for one in numbers if one in makers)
+        if 0 < len(names) <= _NAMED:
+            found[parameter] = " and ".join(f"`{name}`" for name in names)
+    return found
 
 
 def _direct(known: Results, value: Any) -> list[int]:

@@ -36,7 +36,7 @@ def stream(x: Execution) -> Steps[Outcome]:
             return Ok(getattr(outcome.error, "value", None)) if ended else outcome
         count += 1
         if x.flow is not None and outcome.value.__class__ not in ATOMS:
-            remember_result(x.flow, outcome.value, x.run.number)
+            remember_result(x.flow, outcome.value, x.run)
         handed = yield Hand(outcome.value)
         del outcome  # the value is the consumer's now
         if x.cancelling:

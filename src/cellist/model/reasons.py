@@ -65,6 +65,14 @@ class Change(NamedTuple):
     summary: str
 
     @property
+    def gist(self) -> str:
+        """What changed, without the values, which differ between the runs of a mapped task."""
+        head = self.summary.partition(": ")[0]
+        if self.kind != "argument" or " gave another " in head:
+            return head
+        return f"argument `{self.name}` changed"
+
+    @property
     def diff(self) -> str:
         """A unified diff of a changed code or text of a file, empty for other changes."""
         if self.kind in CODE_KINDS:
@@ -109,6 +117,13 @@ class Reason(_Later):
     def __getitem__(self, name: str) -> Any:
         """Return a part by its name in `as_dict`."""
         return self.as_dict()[name]
+
+    @property
+    def gist(self) -> str:
+        """The sentence without values that differ between the runs of a mapped task."""
+        if self.code != "changed":
+            return self.sentence
+        return f"ran: {'; '.join(dict.fromkeys(change.gist for change in self.changes))}"
 
     @property
     def text(self) -> str:

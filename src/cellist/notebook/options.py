@@ -168,8 +168,8 @@ def parse(magic: Callable[..., None], name: str, line: str) -> Any:
 
 def _meant(message: str, known: list[str]) -> str:
     """Return which of the known options was perhaps meant by one that is not, after a message."""
-    unknown = message.partition("unrecognized arguments: ")[2].split()[:1]
-    near = difflib.get_close_matches(*unknown, known, 1, 0.7) if unknown else []
+    unknown = message.partition("unrecognized arguments: ")[2].split()
+    near = difflib.get_close_matches(unknown[0], known, 1, 0.7) if unknown else []
     return f", perhaps {near[0]} was meant" if near else ""
 
 
