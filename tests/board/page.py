@@ -16,14 +16,16 @@ STUB = """
 async ([module, ident]) => {
   const url = URL.createObjectURL(new Blob([module], {type: "text/javascript"}));
   const widget = await (await import(url)).default();
-  const listeners = new Set();
+  const listeners = new Set(), losers = new Set();
+  const of = (event) => (event === "msg:custom" ? listeners : losers);
   window.sent = [];
   window.deliver = (message) => listeners.forEach((receive) => receive(message));
+  window.loseKernel = () => losers.forEach((lose) => lose());
   const model = {
     get: (name) => (name === "ident" ? ident : undefined),
     send: (message) => window.sent.push(message),
-    on: (_event, receive) => listeners.add(receive),
-    off: (_event, receive) => listeners.delete(receive),
+    on: (event, receive) => of(event).add(receive),
+    off: (event, receive) => of(event).delete(receive),
   };
   window.again = (el) => widget.render({ model, el });
   window.cleanup = window.again(document.getElementById("widget"));

@@ -244,6 +244,48 @@ def test_a_board_that_is_over_offers_no_buttons(open_board):
     assert live.page.locator("div.cellist-spoken").inner_text().startswith("crawl: completed.")
 
 
+def test_a_run_in_the_list_shows_what_it_was_called_with(open_board):
+    live = open_board()
+    flow = live.story.begin(live.story.flow(), 0)
+    for city in ("berlin", "bonn"):
+        run = live.story.task("load", flow)
+        run.inputs = {"path": f"'data/{city}.csv'", "rows": "5"}
+        live.story.complete(run, 1, 2)
+    live.answer()
+    live.page.get_by_role("tab", name="List").click()
+    live.page.locator(".cellist-group-line", has_text="load").click()
+    names = live.page.locator(".cellist-run-line .cellist-cell-name i").all_inner_texts()
+    assert names == ["path='data/berlin.csv', rows=5", "path='data/bonn.csv', rows=5"]
+
+
+def test_a_kernel_that_is_gone_stops_the_clocks_and_is_told_of(open_board):
+    live = open_board()
+    crawl(live.story)
+    live.answer()
+    assert "running" in live.page.locator(".cellist-state").inner_text()
+    live.page.evaluate("() => window.loseKernel()")
+    expect(live.page.locator(".cellist-state")).to_have_text("⊗kernel gone")
+    notice = live.page.locator(".cellist-notice")
+    assert "now:" not in live.page.locator(".cellist-header").inner_text()
+    expect(notice).to_contain_text("The kernel was restarted or has ended.")
+    expect(notice.locator("code")).to_have_text("%cellist resume")
+    assert live.page.locator(".cellist-clock").inner_text() == ""
+    assert live.page.get_by_role("button", name=re.compile("Cancel|Retry now|Give up")).count() == 0
+    assert live.errors == []
+
+
+def test_a_board_that_is_over_minds_no_kernel_that_is_gone(open_board):
+    live = open_board()
+    flow, waiting = crawl(live.story)
+    live.story.complete(waiting, 8, 9)
+    live.story.enter(flow, 10, COMPLETED)
+    live.answer()
+    live.page.evaluate("() => window.loseKernel()")
+    live.deliver()
+    assert "completed" in live.page.locator(".cellist-state").inner_text()
+    assert live.page.locator(".cellist-notice").inner_text() == ""
+
+
 def test_dark_pages_get_dark_colours(open_board):
     live = open_board(dark=True)
     crawl(live.story)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.jupyter import (
+    READY,
     Notebook,
     browser_page,
     forget_kernels,
@@ -54,7 +55,15 @@ CELLS = [
     "%%flow sleepy\nawait asyncio.gather(doze(600), doze(601))",
     "%%flow busy\nfuture = nap.submit(600)\nawait future",
     "%%flow bad\nnap.submit('<img src=x onerror=alert(1)>').result()",
+    "%%flow cut\nawait doze(600)",
 ]
+RUN_ONCE = """(index) => {
+  const { shell, commands } = window.jupyterapp;
+  shell.currentWidget.content.activeCellIndex = index;
+  shell.currentWidget.content.deselectAll();
+  void commands.execute("notebook:run-cell");
+}"""
+RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 
 
 @pytest.fixture(scope="module", params=["lab", "notebook"])
@@ -137,6 +146,20 @@ def test_only_one_form_is_shown_and_nothing_leaves_the_machine(opened) -> None:
         expect(notebook.cell(index).locator("[data-cellist-static] table").first).to_be_hidden()
     assert notebook.outside == []
     assert notebook.errors == []
+
+
+def test_a_restart_under_a_running_flow_is_told_and_stops_the_clock(opened) -> None:
+    notebook, *_ = opened
+    notebook.page.evaluate(RUN_ONCE, 6)  # `run` would begin anew what the restart drops
+    live = board(notebook, 6)
+    expect(live.locator(".cellist-state")).to_contain_text("running")
+    notebook.page.evaluate(RESTART)
+    expect(live.locator(".cellist-state")).to_contain_text("kernel gone")
+    expect(live.locator(".cellist-clock")).to_have_text("")
+    expect(live.locator(".cellist-notice")).to_contain_text("%cellist resume goes on")
+    expect(board(notebook, 2).locator(".cellist-state")).to_contain_text("completed")
+    notebook.page.wait_for_function(READY)
+    notebook.run(0)
 
 
 def test_a_saved_notebook_opened_without_its_kernel_shows_the_record(opened) -> None:

@@ -23,6 +23,7 @@ from cellist.board.wording import (
     word_now,
 )
 from cellist.drawing.markup import clipped
+from cellist.history.rows import inputs_of, parameters_of
 from cellist.model.ids import as_hex
 from cellist.model.runs import Run
 from cellist.model.states import CANCELLING, PAUSED, RUNNING
@@ -36,6 +37,7 @@ Bar = tuple[str, int, int | None]
 
 _TEXT_LIMIT = 120
 _INPUTS_SHOWN = 12
+_GIVEN_LIMIT = 80
 _NOTES_SHOWN = 5
 _TAGS_SHOWN = 12
 _NOTE_LIMIT = 300
@@ -157,11 +159,15 @@ class Row:
             found["hit"] = why.outcome == "hit" or None
         if run.error is not None:
             found["trace"] = trace_tail(run)
-        if run.inputs:
+        inputs = run.inputs
+        if inputs is None and run.attempts:  # before it began, some may be futures
+            inputs = inputs_of(run, parameters_of(run))
+        if inputs:
+            shown = list(islice(inputs.items(), _INPUTS_SHOWN))
             found["inputs"] = [
-                [clipped(name, 60), clipped(text, _TEXT_LIMIT)]
-                for name, text in islice(run.inputs.items(), _INPUTS_SHOWN)
+                [clipped(name, 60), clipped(text, _TEXT_LIMIT)] for name, text in shown
             ]
+            found["given"] = clipped(", ".join(f"{k}={v}" for k, v in shown), _GIVEN_LIMIT)
         if run.preview is not None:
             found["result"] = clipped(run.preview, _TEXT_LIMIT)
         if self.logs:

@@ -42,7 +42,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
   const lines = h("div", { class: "cellist-lines", role: "list", "aria-label": "Runs" });
   const nothing = h("p", { class: "cellist-more" }, "No run fits.");
   const el = h("div", { class: "cellist-list" }, toolbar.el, lines, nothing);
-  const settle = rove(lines, ".cellist-group-line, .cellist-run-line");
+  const settle = rove(lines, ".cellist-row");
   /** @type {Map<number, ReturnType<typeof makeParts>>} */
   const parts = new Map();
   /** How many runs of a group are listed; only open groups are here.
@@ -64,7 +64,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
 
   /** The parts of a line that opens. @param {string} kind */
   function makeLine(kind) {
-    return h("button", { class: `cellist-${kind}-line`, type: "button", tabindex: "-1" },
+    return h("button", { class: `cellist-row cellist-${kind}-line`, type: "button", tabindex: "-1" },
       h("span", { class: "cellist-twist", "aria-hidden": "true" }, "›"),
       h("span", { class: "cellist-cell-name" }), h("span", { class: "cellist-cell-state" }),
       h("span", { class: "cellist-cell-detail" }), h("span", { class: "cellist-cell-took" }),
@@ -268,7 +268,7 @@ export function makeList(store, commands, pane, selection, inks, send) {
     setAttr(line, "aria-expanded", String(isOpen));
     setAttr(state, "class", `cellist-cell-state is-${row.look}`);
     setText(state, `${store.icon(row.look)} ${row.word}`);
-    setText(name, row.name);
+    if (name.textContent !== row.name + (row.given ?? "")) name.replaceChildren(row.name, h("i", {}, row.given ?? ""));
     setText(detail, row.attempt ?? "");
     setAttr(took, "data-run", row.took ? null : row.id);
     if (row.took) ticking.delete(took);

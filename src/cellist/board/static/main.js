@@ -148,6 +148,15 @@ function start(model, el) {
     repaint();
   }
 
+  /** A kernel that was restarted or has ended tells no more: keep what was known, and say so. */
+  function lose() {
+    if (!store.header || !store.goesOn) return;
+    store.closed = true;
+    store.header = { ...store.header, look: "crashed", word: "kernel gone", note: null };
+    commands.say("The kernel was restarted or has ended. This is what was known last; `%cellist resume` goes on.");
+    repaint();
+  }
+
   root.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     const group = selection.opened?.[0] ?? selection.group;
@@ -159,6 +168,7 @@ function start(model, el) {
   });
   keepKeys(root);
   selection.listeners.add(mark);
+  model.on("comm_live_update", lose);
   const ident = model.get("ident") ?? "";
   let asleep = true;
   const view = {
@@ -186,6 +196,7 @@ function start(model, el) {
 
   return () => {
     model.off("msg:custom", receive);
+    model.off("comm_live_update", lose);
     leave(ident, view);
     resized.disconnect();
     for (const painter of [graph, timeline, list]) painter.stop?.();

@@ -26,6 +26,7 @@
  * @property {string} [error]
  * @property {string} [trace]
  * @property {[string, string][]} [inputs]
+ * @property {string} [given]  The inputs in short.
  * @property {string} [result]
  * @property {string[]} [logs]
  * @property {string} [where]
