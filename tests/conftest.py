@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -56,6 +56,10 @@ def recorder(tmp_path: Path) -> Generator["Recorder"]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[UNTESTED] = Counter()
+    if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
+        from tests import parallel
+
+        config.pluginmanager.register(parallel)
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k: what nobody asked for is not missing
@@ -72,6 +76,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what one of several processes could not test: each of them collects all tests."""
+    node.config.stash[UNTESTED] |= Counter(getattr(node, "workeroutput", {}).get("untested", {}))
+
+
 def skipped(config: pytest.Config) -> Iterator[str]:
     """Yield the reason of each skip, of tests and of whole files."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
@@ -82,6 +92,8 @@ def skipped(config: pytest.Config) -> Iterator[str]:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     untested = session.config.stash[UNTESTED]
+    if hasattr(session.config, "workeroutput"):  # skips are reported there anyway
+        session.config.workeroutput["untested"] = dict(untested)
     untested.update(skipped(session.config))
     missing = [reason for reason in untested if not reason.startswith(OTHER_PLATFORM)]
     if IN_CI and missing and exitstatus == pytest.ExitCode.OK:

@@ -27,6 +27,8 @@ pythonpath = .
 addopts = --import-mode=importlib -p no:cacheprovider
 markers =
     browser
+    alone
+    slow
 """
 SKIP = "\n@pytest.mark.skip(reason={reason!r})\ndef test_skipped(): ...\n"
 
@@ -36,7 +38,7 @@ def run(tmp_path):
     def run(suite, *arguments, ci):
         tests = tmp_path / "suite" / "tests"
         tests.mkdir(parents=True)
-        for name in ("conftest.py", "chromium.py"):
+        for name in ("conftest.py", "chromium.py", "parallel.py"):
             shutil.copy(HERE / name, tests)
         (tests / "test_suite.py").write_text(suite)
         (tests.parent / "pytest.ini").write_text(SETTINGS)
@@ -59,22 +61,31 @@ def run(tmp_path):
     return run
 
 
-def test_missing_browser_is_one_line_here(run):
-    done = run(SUITE, ci=False)
+PROCESSES = pytest.mark.parametrize("processes", ["-n0", "-n2"])
+
+
+@pytest.mark.parametrize(
+    ("processes", "counts"), [("-n0", "1 passed, 1 deselected in"), ("-n2", "1 passed in")]
+)
+def test_missing_browser_is_one_line_here(run, processes, counts):
+    done = run(SUITE, processes, ci=False)
     assert done.returncode == 0, done.stdout
-    assert "1 passed, 1 deselected" in done.stdout
+    assert counts in done.stdout
     line = "Not tested on this machine: no Chromium for the browser tests (1)"
     assert line in done.stdout.splitlines()
 
 
-def test_missing_browser_fails_in_ci(run):
-    done = run(SUITE, ci=True)
+@PROCESSES
+def test_missing_browser_fails_in_ci(run, processes):
+    done = run(SUITE, processes, ci=True)
     assert done.returncode == 1, done.stdout
     assert "In CI that is a failure." in done.stdout
 
 
-def test_skip_fails_in_ci_with_its_reason(run):
-    done = run(SUITE + SKIP.format(reason="no dask"), "-m", "not browser", ci=True)
+@PROCESSES
+def test_skip_fails_in_ci_with_its_reason(run, processes):
+    suite = SUITE + SKIP.format(reason="no dask")
+    done = run(suite, "-m", "not browser", processes, ci=True)
     assert done.returncode == 1, done.stdout
     assert "Not tested on this machine: no dask (1)" in done.stdout
 

@@ -26,6 +26,7 @@ def say(capsys, text):
         print(f"\n  {text}", end="")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("width", [1000, 1400], ids=["one view", "side by side"])
 @pytest.mark.parametrize("groups", [1, 500])
 def test_ten_thousand_runs_stay_smooth(open_board, capsys, groups, width):
@@ -83,6 +84,7 @@ def change(story, flow, groups, number):
     return (time.thread_time() - begin) / (number // 3 * 3)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("groups", [1, 100, 500])
 def test_five_thousand_changes_a_second_leave_the_kernel_to_its_user(capsys, groups):
     """The budget is 2 % of the thread that the user's code runs on; the feed has one of its own."""

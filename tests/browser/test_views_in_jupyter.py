@@ -201,6 +201,7 @@ def test_running_it_again_leaves_one_board_and_says_how_long_it_usually_takes(no
     expect(board(notebook).locator(".cellist-word")).to_have_text("completed")
 
 
+@pytest.mark.alone
 def test_ten_thousand_real_runs_stay_smooth(notebook, capsys) -> None:
     page = notebook.page
     for _ in range(3):  # others on the machine make frames late, too, but hardly thrice
