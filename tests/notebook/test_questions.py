@@ -34,6 +34,10 @@ def say(what):
 def crawl(urls=("a",)):
     return fetch.map(list(urls))
 
+@flow
+def idle():
+    return 1
+
 @flow(name="two-names")
 def other():
     return fetch("a")
@@ -55,6 +59,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         assert one.run("fetch('a')").error is None
         assert one.run("crawl(['b'])").error is None
         assert one.run("%%flow celled\nfetch('c')").error is None
+        assert one.run("idle()").error is None
+        assert one.run("%%flow blank\n1").error is None
         one.shell.user_ns["Job"] = None
         yield one
     patch.undo()
@@ -73,7 +79,10 @@ ANSWERS = {  # line of the user, pattern of the answer
     "why fetch(*['a'], n=1)": r"fetch\(\*\['a'\], n=1\) would be reused from .*",
     "why fetch(','.join(['a']))": r"fetch\(','\.join\(\['a'\]\)\) would be reused from .*",
     "why say(1)": r"say\(1\) would run: it returns None, which is not kept by default",
-    "why crawl": r"[\w-]+: nothing was looked up .*\. `%cellist plan crawl` looks ahead\.",
+    "why crawl": r"fetch-\w+ \(url='b'\) ran: argument `url`: 'a' → 'b'",
+    "why celled": r"fetch-\w+ \(url='c'\) ran: argument `url`: '.' → 'c'",
+    "why idle": r"[\w-]+: nothing was looked up in the cache\. `%cellist plan idle` looks ahead\.",
+    "why blank": r"[\w-]+: nothing was looked up in the cache\.",
     "plan crawl": PLAN.format("crawl", "", ""),
     "plan crawl(['a', 'k'])": PLAN.format("crawl", r", 1 would run.*", r"\nfetch-1  runs .*"),
     "plan two-names": PLAN.format("two-names", "", ""),
@@ -146,6 +155,34 @@ ask()
     cell = shared.run(code)
     assert cell.error is None
     assert cell.out.startswith("fetch(place) would be reused from")
+
+
+def test_a_mapped_task_and_a_flow_are_told_with_all_their_runs(tmp_path: Path) -> None:
+    more = (
+        SETUP
+        + """
+@task
+def double(text):
+    return text * 2
+"""
+    )
+    with shell(tmp_path) as one:
+        one.run(more)
+        one.run("%%flow pages\ndouble.map(fetch.map(['a', 'b', 'c']))")
+        cell = one.run("%%flow pages\ndouble.map(fetch.map(['a', 'b', 'x', 'y']))")
+        assert cell.error is None
+        told = one.run("%cellist why fetch").out.splitlines()
+        assert told[0] == "fetch ×2 ran: argument `url` changed"
+        assert re.fullmatch(r"fetch ×2 reused, saved .*", told[1])
+        told = one.run("%cellist why pages").out.splitlines()
+        assert told[0] == "fetch ×2 ran: argument `url` changed"
+        assert told[2] == "double ×2 ran: `fetch` gave another `text`"
+        assert re.fullmatch(r"double ×2 reused, saved .*", told[3])
+        assert len(told) == 4
+        one.run("%%flow pages\nfetch.map(['a', 'z'])")
+        told = one.run("%cellist why fetch").out.splitlines()
+        assert re.fullmatch(r"fetch-\w+ \(url='z'\) ran: argument `url`: '.' → 'z'", told[0])
+        assert re.fullmatch(r"fetch-\w+ \(url='a'\) reused from .*", told[1])
 
 
 def test_clearing_what_is_not_there_names_what_is(tmp_path: Path) -> None:
@@ -236,7 +273,7 @@ OFFERED = {  # line up to the cursor, what Tab offers
     "%cellist pl": ["plan"],
     "%cellist un": ["untrust"],
     "%cellist why fe": ["fetch"],
-    "%cellist plan ": ["crawl", "other"],
+    "%cellist plan ": ["crawl", "idle", "other"],
     "%cellist clear f": ["fetch"],
     "%cellist trust ": ["shared.cellist"],
     "%cellist trust": ["trust"],

@@ -56,7 +56,8 @@ def cellist_magic(line: str, local_ns: dict[str, Any] | None = None) -> Any:
 
     %cellist status          what runs now, and what the cache holds
     %cellist runs [N]        the latest N runs (20) as a table
-    %cellist why NAME        why a run or the latest run of a task was reused or ran
+    %cellist why NAME        why a run, or what the latest flow ran of a task, was reused or ran
+    %cellist why FLOW        the same of every task in the latest run of a flow
     %cellist why TASK(X)     why a call would be reused or would run; it does not run
     %cellist plan FLOW(X)    what a flow would reuse and what it would run; no task runs
     %cellist board [RUN]     the board of a run, by default of the latest, however long ago

@@ -22,27 +22,13 @@ from cellist import api, settings
 from cellist.caching.parsing import parse
 from cellist.exceptions import ObjectNotFound
 from cellist.flows import Flow
-from cellist.model.reason_text import html_of, text_of
-from cellist.model.reasons import Reason
+from cellist.history.records import RunRecord
 from cellist.notebook.kernel import ui_for
+from cellist.notebook.told_why import Answer, Answers, answers_of
 from cellist.planning import plan
 from cellist.tasks import Task
 
 Names = dict[str, Any]
-
-
-class Answer:
-    """The reason of one run or call, shown with its name."""
-
-    def __init__(self, subject: str, reason: Reason) -> None:
-        self.subject = subject
-        self.reason = reason
-
-    def __repr__(self) -> str:
-        return text_of(self.reason, self.subject)
-
-    def _repr_html_(self) -> str:
-        return html_of(self.reason, self.subject)
 
 
 class _Call(NamedTuple):
@@ -81,11 +67,26 @@ def _why_of_run(name: str, names: Names) -> Any:
             raise
         message = f"There is no run with the id or name {name!r}, but {_quoted(near)}."
         raise ObjectNotFound(message) from None
+    answers = answers_of(_meant(record, name))
+    if answers:
+        return _shown(Answers(answers))
     if record.why is not None:
         return _shown(Answer(record.name, record.why))
-    hint = f" `%cellist plan {record.definition}` looks ahead." if record.kind == "flow" else ""
+    is_planned = record.kind == "flow" and isinstance(names.get(record.definition), Flow)
+    hint = f" `%cellist plan {record.definition}` looks ahead." if is_planned else ""
     sys.stdout.write(f"{record.name}: nothing was looked up in the cache.{hint}\n")
     return None
+
+
+def _meant(record: RunRecord, name: str) -> list[RunRecord]:
+    """Return the runs that are asked about: those in a flow, or all of a task in its last flow."""
+    if record.kind == "flow":
+        return record.children
+    if record.flow is None or name != record.definition or name == record.name:
+        return []
+    children: list[RunRecord] = api.run(record.flow).children
+    same = [one for one in children if one.definition == name]
+    return same if len(same) > 1 else []
 
 
 def _callables(names: Names) -> list[str]:
@@ -191,4 +192,4 @@ def _shown(answer: Any) -> Any:
 QUESTIONS: Mapping[str, Callable[[str, Names], Any]] = {"plan": _plan, "why": _why}
 """By its word, what answers a question: a function of the rest of the line and the user's names."""
 
-__all__ = ["QUESTIONS", "Answer", "expanded"]
+__all__ = ["QUESTIONS", "expanded"]
