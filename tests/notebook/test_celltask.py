@@ -275,6 +275,16 @@ NOT_KEPT = {
         "",
     ),
     "a last value": ("%%task\nx = 1\nlambda: x", "its last value", "semicolon"),
+    "an attribute of a function of another cell": (
+        "%%task\nscale.calls = 3",
+        "it changed `scale.calls`",
+        "--allow-effects",
+    ),
+    "the defaults of a function": (
+        "%%task\nscale.__defaults__ = (2,)",
+        "it changed `scale.__defaults__`",
+        "--allow-effects",
+    ),
     "a daemon": (
         (
             "%%task\ngo = threading.Event()\ndef loop(): go.wait(60)\n"

@@ -116,3 +116,66 @@ def test_the_handle_of_a_display_goes_on_with_what_is_shown_again(notebook: Shel
     assert notebook["h"].display_id != first
     assert seen == [(notebook["h"].display_id, "3"), ("mine", "2")]
     assert notebook["g"].display_id == "mine"
+
+
+LEFT_ALONE = {
+    "a branch": "%%task\nif not a:\n    mode = 'b'",
+    "a loop": "%%task\nfor mode in a:\n    pass",
+    "a handler": "%%task\ntry:\n    len(a)\nexcept TypeError:\n    mode = 'b'",
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_a_name_that_a_cell_left_alone_is_not_its_output(notebook: Shell, case: str) -> None:
+    """What another cell gave it is not brought back when that has been edited."""
+    code = LEFT_ALONE[case]
+    a = "a = []" if case == "a loop" else "a = [1]"
+    run_all(notebook, f"{a}\nmode = 'x'", code)
+    assert notebook.run(code).state == "Cached"
+    run_all(notebook, "mode = 'y'")
+    ran = notebook.run(code)
+    assert "`mode` is another" in ran.why
+    assert notebook["mode"] == "y"
+    notebook.restart()
+    run_all(notebook, a, code)
+    assert "mode" not in notebook
+    run_all(notebook, f"{a}\nmode = 'y'")
+    assert notebook.run(code).state == "Cached"
+    assert notebook["mode"] == "y"
+
+
+def test_an_object_that_a_cell_left_alone_stays_the_same(notebook: Shell) -> None:
+    code = "%%task\nif not a:\n    items = [2]"
+    run_all(notebook, "a = [1]\nitems = [1]\nalso = items", code)
+    assert notebook.run(code).state == "Cached"
+    assert notebook["items"] is notebook["also"]
+
+
+def test_a_name_that_a_cell_may_bind_is_its_output_when_it_does(notebook: Shell) -> None:
+    code = "%%task\nfor one in a:\n    last = one"
+    run_all(notebook, "a = [1]", code)
+    assert notebook.run(code).state == "Cached"
+    notebook.restart()
+    run_all(notebook, "a = [1]")
+    assert notebook.run(code).state == "Cached"
+    assert (notebook["one"], notebook["last"]) == (1, 1)
+
+
+def test_an_index_of_a_frame_is_that_of_the_frame_on_a_hit(notebook: Shell) -> None:
+    code = "%%task\nindex, columns = df.index, df.columns"
+    run_all(notebook, "import pandas as pd\ndf = pd.DataFrame({'a': [1]})", code)
+    assert notebook.run(code).state == "Cached"
+    assert notebook.run("index is df.index and columns is df.columns").result
+
+
+def test_an_output_that_pickle_forgets_a_part_of_is_named(notebook: Shell) -> None:
+    base = (
+        "import numpy as np\nclass Unit(np.ndarray):\n    unit = None\n"
+        "def unit(text):\n    made = np.arange(3.0).view(Unit)\n    made.unit = text\n"
+        "    return made"
+    )
+    run_all(notebook, base)
+    ran = notebook.run("%%task\nx, y = 1, {'k': unit('m')}")
+    assert "`y['k'].unit` would come back as another value" in ran.why
+    assert "--skip y" in ran.why
+    assert notebook.session.store.entries() == []

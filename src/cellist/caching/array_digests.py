@@ -295,7 +295,12 @@ def _dtype(value: Any) -> Rule:
     return node("np.dtype", (yield from dtype_rule(value)))
 
 
-EXACT: dict[str, Handler] = {}
+def _finfo(value: Any) -> Rule:
+    """Rule of the limits of a type; it computes them when they are asked for."""
+    return node("np.finfo", (yield ".dtype", value.dtype))
+
+
+EXACT: dict[str, Handler] = {"numpy.finfo": _finfo}
 OWN_ATTRIBUTES: dict[str, frozenset[str]] = {
     "scipy._spbase": frozenset(
         (

@@ -174,11 +174,9 @@ def _encode_array(array: Any) -> Encoded | None:
     if dtype.kind not in "biufcSUMm" or dtype.metadata or numpy.dtype(dtype.str) != dtype:
         return None
     order = "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else None
+    writeable = bool(array.flags.writeable)
     if order is None:
         array, order = numpy.ascontiguousarray(array), "C"
-        writeable = True
-    else:
-        writeable = bool(array.flags.writeable)
     meta = {
         "dtype": dtype.str,
         "shape": list(array.shape),

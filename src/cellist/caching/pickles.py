@@ -12,10 +12,12 @@ import pickle
 import types
 from collections import ChainMap, namedtuple
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from cellist.caching.envelope import Bytes
+from cellist.caching.exact import Watching, check, parts_of
 from cellist.exceptions import SerializationError
 
 _APART = 2**16
@@ -26,12 +28,18 @@ def dump(value: Any) -> list[Bytes]:
     """Return the pickle and the buffers kept out of it. Raises `SerializationError`."""
     buffers: list[pickle.PickleBuffer] = []
     keep = _keeper(buffers)
+    file = io.BytesIO()
+    pickler = Watching(file, _PROTOCOL, buffer_callback=keep)
     try:
-        stream = pickle.dumps(value, _PROTOCOL, buffer_callback=keep)
+        pickler.dump(value)
+        stream, is_suspect = file.getvalue(), pickler.is_suspect
     except Exception as error:
         buffers.clear()
-        stream = _dump_uncommon(value, keep, error)
-    return [stream, *(buffer.raw() for buffer in buffers)]
+        stream, is_suspect = _dump_uncommon(value, keep, error), True
+    parts: list[Bytes] = [stream, *(buffer.raw() for buffer in buffers)]
+    if is_suspect:
+        check(value, parts, partial(load, private=False))
+    return parts
 
 
 def dump_whole(value: Any) -> bytes:
@@ -53,23 +61,28 @@ def load(parts: Sequence[Bytes], *, private: bool) -> Any:
     )
 
 
-def dump_linked(value: Any, links: type[Any]) -> list[Bytes]:
+def dump_linked(value: Any, links: type[Any], follow: Callable[[Any], Any]) -> list[Bytes]:
     """Return the pickle of a value, with links in place of some of the objects in it.
 
     `links` is a mixin class with `persistent_id` and, if need be, `reducer_override`, as those of
-    `pickle.Pickler`. Raises `SerializationError`.
+    `pickle.Pickler`; `follow` gives the object a link stands for. Raises `SerializationError`.
     """
     first: Exception | None = None
-    for base in (pickle.Pickler, None):
+    for base in (Watching, None):
         buffers: list[pickle.PickleBuffer] = []
         file = io.BytesIO()
-        pickler: Any = type("Linked", (links, base or _by_name_pickler()), {})
+        pickler: Any = type("Linked", (links, base or _by_name_pickler()), {})(
+            file, _PROTOCOL, buffer_callback=_keeper(buffers)
+        )
         try:
-            pickler(file, _PROTOCOL, buffer_callback=_keeper(buffers)).dump(value)
+            pickler.dump(value)
         except Exception as error:
             first = first or error
             continue
-        return [file.getvalue(), *(buffer.raw() for buffer in buffers)]
+        parts: list[Bytes] = [file.getvalue(), *(buffer.raw() for buffer in buffers)]
+        if getattr(pickler, "is_suspect", True):
+            check(value, parts, partial(_load_copy, follow=follow))
+        return parts
     assert first is not None
     raise SerializationError(explain(value, first)) from first
 
@@ -89,12 +102,17 @@ def load_linked(parts: Sequence[Bytes], follow: Callable[[Any], Any]) -> Any:
     return Unpickler(io.BytesIO(stream), buffers=own).load()
 
 
+def _load_copy(parts: Sequence[Bytes], *, follow: Callable[[Any], Any]) -> Any:
+    return load_linked([bytes(one) for one in parts], follow)
+
+
 def _keeper(buffers: list[pickle.PickleBuffer]) -> Callable[[Any], bool]:
     """Return what takes large buffers out of a pickle into a list; True leaves one in."""
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         try:
-            if buffer.raw().nbytes < _APART:
+            raw = buffer.raw()
+            if raw.nbytes < _APART or raw.readonly:  # in it, an array stays read only
                 return True
         except BufferError:  # not contiguous
             return True
@@ -169,7 +187,7 @@ def _find_culprit(value: Any, path: str, depth: int, budget: list[int]) -> tuple
     """Return the innermost part that fails on its own, looking at a bounded number of parts."""
     if not depth:
         return path, value
-    for step, part in _parts_of(value):
+    for step, part in parts_of(value):
         budget[0] -= 1
         if budget[0] < 0:
             break
@@ -178,26 +196,6 @@ def _find_culprit(value: Any, path: str, depth: int, budget: list[int]) -> tuple
         except Exception:
             return _find_culprit(part, path + step, depth - 1, budget)
     return path, value
-
-
-def _parts_of(value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        entries = cast("dict[Any, Any]", value)
-        return [(f"[{_short(key)}]", part) for key, part in entries.items()]
-    if isinstance(value, list | tuple):
-        items = cast("list[Any]", value)
-        return [(f"[{number}]", part) for number, part in enumerate(items)]
-    if isinstance(value, type | types.FunctionType | types.ModuleType):
-        return []
-    state = getattr(value, "__dict__", None)
-    if not isinstance(state, dict):
-        return []
-    return [(f".{name}", part) for name, part in cast("dict[str, Any]", state).items()]
-
-
-def _short(key: Any) -> str:
-    text = repr(key)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _trouble(culprit: Any, error: Exception) -> str:

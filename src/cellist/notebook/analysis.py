@@ -28,6 +28,7 @@ def names_of(tree: ast.Module, knowledge: scopes.Knowledge = scopes.BY_NAME) -> 
     walk = _Walk(knowledge)
     after = walk.block(tree.body, NOTHING)
     walk.flush(NOTHING if after is None else after)
+    walk.found.certain = after
     return walk.found
 
 

@@ -66,7 +66,10 @@ class CellTask(CellRun):
         self.restored: CellValue | None = None
         """What a hit gave."""
         self.before = dict(self.namespace)
-        self.surroundings = Surroundings(code.body, code.known)
+        doubtful = code.names.doubtful() & self.before.keys()
+        self.surroundings = Surroundings(
+            code.body, code.known, {name: self.before[name] for name in doubtful}
+        )
         self.definitions = Definitions(code.names, code.body)
         self.outputs = Outputs(
             code.names, self.definitions, self.before, options.outputs, options.skip
@@ -302,7 +305,9 @@ class CellTask(CellRun):
         """Return what a hit depends on besides the key; hint, once, at draws that nobody seeds."""
         closure = self.policy.closure
         values = [*inputs.values(), *self.outputs.find(self.namespace).values(), self.value]
-        kept = self.surroundings.kept(closure.components if closure else (), shown, values)
+        kept = self.surroundings.kept(
+            closure.components if closure else (), shown, values, self.namespace
+        )
         warned = self.execution.services.warned
         if self.surroundings.chance.only_draws and _RANDOM not in warned:
             warned[_RANDOM] = _RANDOM

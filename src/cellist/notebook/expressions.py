@@ -30,6 +30,8 @@ class CellNames:
     """Names it may read before it has certainly bound them."""
     binds: Lines = field(default_factory=_lines)
     """Names it may bind."""
+    certain: Bound | None = None
+    """Names that are certainly bound at its end, `None` if it does not get there."""
     deletes: Lines = field(default_factory=_lines)
     changes: Lines = field(default_factory=_lines)
     """Inputs it visibly changes in place, such as `df` in `df["a"] = 1`."""
@@ -49,6 +51,12 @@ class CellNames:
     hidden: Lines = field(default_factory=_lines)
     """What keeps names from being seen, such as `exec()`."""
     awaits: bool = False
+
+    def doubtful(self) -> set[str]:
+        """Return the names it may bind or leave as they are, and does not read."""
+        if self.certain is None:
+            return set()
+        return self.binds.keys() - self.certain - self.reads.keys()
 
 
 class ExpressionWalk:

@@ -62,6 +62,7 @@ class Links:
         outputs: Mapping[str, Any],
     ) -> None:
         self._namespace = namespace
+        self._inputs = inputs
         self._main = namespace.get("__name__", "__main__")
         self._by_id: dict[int, Link] = {}
         self._alive: list[Any] = [dict(inputs), dict(definitions), dict(outputs)]
@@ -119,6 +120,10 @@ class Links:
             raise pickle.PicklingError(message)
         self.used.add(path.partition(".")[0])
         return ("main", path)
+
+    def follow(self, link: Link) -> Any:
+        """Return the object a link leads to now. Raises `LookupError` or `AttributeError`."""
+        return follow(link, self._inputs, self._namespace)
 
     def mixin(self) -> type[Any]:
         """Return the mixin for a pickler; see `caching.pickles.dump_linked`."""
@@ -224,16 +229,22 @@ def _carried_by(value: Any) -> tuple[str, ...]:
         return ("__closure__", "__defaults__", "__kwdefaults__") if own else ()
     if isinstance(value, CellType):
         return ("cell_contents",)
+    if _is_pandas(value, "DataFrame", "Series"):
+        return tuple(name for name in ("index", "columns") if hasattr(value, name))
     return ("args",) if isinstance(value, BaseException) else ()
+
+
+def _is_pandas(value: Any, *names: str) -> bool:
+    kind = cast("Any", type(value))
+    return kind.__name__ in names and kind.__module__.partition(".")[0] == "pandas"
 
 
 def _cells_of(value: Any) -> Iterable[tuple[Any, Any]]:
     """Return the objects in the columns of a frame or in a series, with the place of each."""
-    kind = cast("Any", type(value))
-    if kind.__module__.partition(".")[0] != "pandas" or not 0 < getattr(value, "size", 0) < _CELLS:
+    if not _is_pandas(value, "DataFrame", "Series") or not 0 < value.size < _CELLS:
         return
-    columns: list[Any] = [value] if kind.__name__ == "Series" else []
-    if kind.__name__ == "DataFrame":
+    columns: list[Any] = [value]
+    if _is_pandas(value, "DataFrame"):
         columns = [value.iloc[:, number] for number in range(value.shape[1])]
     for number, column in enumerate(columns):
         if column.dtype == object:

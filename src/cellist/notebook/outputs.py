@@ -74,7 +74,11 @@ class Outputs:
 
     def find(self, now: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs by name, as they are in the namespace now."""
-        found = {name: now[name] for name in self.names.binds if name in now}
+        found = {
+            name: now[name]
+            for name in self.names.binds
+            if name in now and not self._is_left_alone(name, now[name])
+        }
         for name, value in now.items():
             is_new = name not in found and self.before.get(name, _MISSING) is not value
             if is_new and not name.startswith("_"):
@@ -86,6 +90,13 @@ class Outputs:
             and name not in self._skipped
             and (self._chosen is None or name in self._chosen)
         }
+
+    def _is_left_alone(self, name: str, value: Any) -> bool:
+        """Whether a name means an object that the cell cannot have bound it to again."""
+        if self.before.get(name, _MISSING) is not value or name not in self.names.doubtful():
+            return False
+        own = (self.before.get(other) for other in self.names.reads)
+        return not is_atom(value) and all(one is not value for one in own)
 
     def check_accepted(self, pack: Pack) -> None:
         """Raise `LookupError` if results accepted from former code lack what the cell now makes."""
@@ -130,7 +141,7 @@ class Outputs:
         links = Links(inputs, {name: now[name] for name in statements}, now, values)
         state = (values, {name: one for name, one in parts.items() if one}, value)
         try:
-            pickled = dump_linked(state, links.mixin())
+            pickled = dump_linked(state, links.mixin(), links.follow)
         except SerializationError as error:
             _blame({**values, **state[1]}, links)
             message = (
@@ -159,7 +170,7 @@ def _blame(values: Mapping[str, Any], links: Links) -> None:
     """Raise `Unkept` for the first value that cannot be stored, if it is one of these."""
     for name, value in values.items():
         try:
-            dump_linked(value, links.mixin())
+            dump_linked(value, links.mixin(), links.follow)
         except SerializationError as error:
             text = str(error).replace("`result", f"`{name}", 1)
             text = f"`{name}` {text[3:]}" if text.startswith("it ") else text

@@ -3,9 +3,10 @@
 import ast
 import builtins
 import enum
+import functools
 from collections.abc import Mapping
 from contextlib import suppress
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -18,6 +19,7 @@ from cellist.notebook.links import is_atom
 from cellist.notebook.task_options import TaskOptions
 
 MISSING: Any = object()
+_FUNCTIONS: tuple[type, ...] = (FunctionType, type(functools.lru_cache(len)))
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -72,8 +74,12 @@ class InNotebook(scopes.Knowledge):
         return not issubclass(found, enum.Enum)
 
     def assigned_in(self, body: list[ast.stmt]) -> dict[str, Any]:
-        """Return what the attributes of modules and library classes are now that code assigns."""
+        """Return what the attributes are now that code assigns, of what no key tells all about.
+
+        That is modules, classes of libraries, and functions that the code itself does not define.
+        """
         found: dict[str, Any] = {}
+        own = scopes.stored_in(body)
         for node in (node for statement in body for node in ast.walk(statement)):
             match node:
                 case ast.Attribute(value=value, attr=name, ctx=ast.Store() | ast.Del()):
@@ -86,9 +92,13 @@ class InNotebook(scopes.Knowledge):
                 case _:
                     continue
             owner = self._meaning(value)
-            is_shared = isinstance(owner, ModuleType) or (
-                isinstance(owner, type) and kind_of(owner).what == "library"
-            )
+            if isinstance(owner, type):
+                is_shared = kind_of(owner).what == "library"
+            elif isinstance(owner, _FUNCTIONS):
+                root = scopes.root_of(value)
+                is_shared = root is not None and root.id not in own
+            else:
+                is_shared = isinstance(owner, ModuleType)
             if is_shared:
                 found[said] = getattr(owner, name, MISSING)
         return found

@@ -108,6 +108,17 @@ def root_of(node: ast.expr) -> ast.Name | None:
     return node if isinstance(node, ast.Name) else None
 
 
+def stored_in(body: list[ast.stmt]) -> set[str]:
+    """Return the names that code binds, of functions in it, too."""
+    found: set[str] = set()
+    for node in (node for statement in body for node in ast.walk(statement)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+    return found
+
+
 def is_inert(node: ast.expr) -> bool:
     """Whether evaluating the expression calls no function that the cell defines."""
     return all(isinstance(part, _INERT) for part in ast.walk(node))

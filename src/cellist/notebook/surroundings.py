@@ -72,11 +72,16 @@ class Stale(Exception):
 class Surroundings:
     """The surroundings of one execution of a cell, from before it runs."""
 
-    def __init__(self, body: list[ast.stmt], known: InNotebook) -> None:
+    def __init__(
+        self, body: list[ast.stmt], known: InNotebook, doubtful: Mapping[str, Any]
+    ) -> None:
         self._body = body
+        self._doubtful = dict(doubtful)
+        """Names that the cell may bind or leave alone, with what they mean before it runs."""
         self._known = known
         self._facts = effects.facts()
         self._assigned = {**known.read_in(body), **known.assigned_in(body)}
+        self._present = {**self._assigned, **doubtful}
         self.chance = Chance()
         self.files = FileWatch()
 
@@ -91,13 +96,19 @@ class Surroundings:
         return [*found, *self.files.changes()]
 
     def kept(
-        self, components: Iterable[Component], shown: list[dict[str, Any]], values: Iterable[Any]
+        self,
+        components: Iterable[Component],
+        shown: list[dict[str, Any]],
+        values: Iterable[Any],
+        now: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Return what is to be the same on a hit. Raises `Unkept` for what cannot be told.
 
         `components` are those of the key, `shown` what the cell showed, `values` its outputs and
-        inputs.
+        inputs, `now` the namespace. A name that means what it did may have been left alone: then
+        it is not the cell that gave it its value.
         """
+        left = {name: one for name, one in self._doubtful.items() if now.get(name, MISSING) is one}
         parts = list(components)
         words = words_in(parts)
         return {
@@ -106,7 +117,9 @@ class Surroundings:
                 for name in _ASKING
                 if _depends(name, words, shown, values)
             },
-            "assigned": {name: _digest(name, value) for name, value in self._assigned.items()},
+            "assigned": {
+                name: _digest(name, value) for name, value in {**self._assigned, **left}.items()
+            },
             "files": self.files.states(part.name for part in parts if part.kind == "file"),
             "random": self.chance.kept(words),
         }
@@ -122,7 +135,7 @@ class Surroundings:
     def _state(self, kept: Mapping[str, Any]) -> str:
         """Return a digest of what there is now of all that is kept of the surroundings."""
         settings = [repr(_setting(name, self._facts)) for name in kept["settings"]]
-        values = [self._assigned.get(name, MISSING) for name in kept["assigned"]]
+        values = [self._present.get(name, MISSING) for name in kept["assigned"]]
         assigned = [_digest("", value) for value in values]
         files = list(now_of(kept["files"]).items())
         return digest_value((settings, assigned, files, generators_now(kept["random"])))
@@ -133,7 +146,7 @@ class Surroundings:
             if now != value:
                 raise Stale(_told(name, value, now))
         for name, digest in kept["assigned"].items():
-            if _digest(name, self._assigned.get(name, MISSING)) != digest:
+            if _digest(name, self._present.get(name, MISSING)) != digest:
                 message = f"`{name}` is another"
                 raise Stale(message)
         now = now_of(kept["files"])
@@ -156,6 +169,8 @@ class Surroundings:
         """Let go of what was remembered of the notebook."""
         self._facts.clear()
         self._assigned.clear()
+        self._present.clear()
+        self._doubtful.clear()
 
 
 def words_in(components: Iterable[Component]) -> frozenset[str]:
