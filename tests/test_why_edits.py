@@ -161,3 +161,61 @@ def test_an_argument_is_told_though_it_was_asked_about_before_the_run(
     cellist.why(f, 1)
     f(1)
     assert f(2, return_state=True).why.sentence == "ran: argument `x`: 1 → 2"
+
+
+ROUTES = """
+import functools
+from cellist import task
+class Line:
+    weight = 1
+    def total(self): return self.weight
+line = functools.partial(Line)
+@functools.singledispatch
+def show(x): return str(x)
+@show.register(int)
+def show_number(x): return x + 2
+@show.register
+def _(x: str): return x + "3"
+class Small(Exception): pass
+class Big(Exception): pass
+def guard(kind=Small): return [issubclass(one, kind) for one in (Big, Small)]
+def fast(x): return 4
+def slow(x): return 5
+chosen = fast
+def choose(x): return [chosen(x), fast(x), slow(x)]
+@task
+def f(x):
+    return line().total(), show(x), guard(), fast(x), slow(x), choose(x), helper(x)
+def helper(x): return fast(x)
+"""
+ROUTE_EDITS = [
+    ("weight = 1", "weight = 10", "global `Line.weight`: 1 → 10"),
+    (
+        "x + 2",
+        "x + 20",
+        "helper `show_number` changed (line 1: `def show_number(x): return x + 20`)",
+    ),
+    ('"3"', '"30"', 'helper `show.str` changed (line 1: `def _(x: str): return x + "30"`)'),
+    ("kind=Small", "kind=Big", "default of `guard(kind)`: Small → Big"),
+    ("chosen = fast", "chosen = slow", "global `chosen`: fast → slow"),
+    (
+        "def helper(x): return fast(x)\n",
+        "helper = fast\n",
+        "helper `helper` is no longer used; global `helper` is new",
+    ),
+    ("chosen = fast", "pass", "global `chosen`: fast → not defined"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"), ROUTE_EDITS, ids=[new for _, new, _ in ROUTE_EDITS]
+)
+def test_what_is_reached_in_several_ways_is_named(
+    tmp_path: Path, recorder: Recorder, old: str, new: str, said: str
+) -> None:
+    assert recorder.runs == []
+    assert ROUTES.count(old) == 1
+    before = loaded(tmp_path, ROUTES)
+    before.f(1)
+    after = loaded(tmp_path, ROUTES.replace(old, new))
+    assert cellist.why(after.f, 1).sentence == f"would run: {said}"

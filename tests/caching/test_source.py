@@ -15,8 +15,10 @@ import pytest
 
 from tests.caching.declared_edits import DECLARED
 from tests.caching.edits import EDITS, HIT
+from tests.caching.found_edits import FOUND
 from tests.caching.harder_edits import HARDER
 from tests.caching.odd_edits import ODD
+from tests.caching.project_edits import PROJECTS
 from tests.caching.reading_edits import READ
 from tests.caching.subtle_edits import SUBTLE
 from tests.caching.subtle_moves import MOVED
@@ -25,7 +27,17 @@ from tests.caching.typed_edits import TYPED
 from tests.caching.wider_edits import WIDER
 
 ROOT = Path(__file__).parents[2]
-PARTS = [EDITS, HARDER, ODD, SUBTLE, MOVED, TASKED, [*READ, *DECLARED], [*WIDER, *TYPED]]
+PARTS = [
+    EDITS,
+    HARDER,
+    ODD,
+    SUBTLE,
+    MOVED,
+    TASKED,
+    [*READ, *DECLARED],
+    [*WIDER, *TYPED],
+    [*PROJECTS, *FOUND],
+]
 CORPUS = [(edit, part) for part, edits in enumerate(PARTS) for edit in edits]
 GENERATED = {"decorated", "templates", "eval code"}
 """Texts with functions that a library made from a text of its own."""

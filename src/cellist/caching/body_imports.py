@@ -71,7 +71,7 @@ def _module(name: str) -> "ModuleType | LibraryName | None":
         return loaded
     top = name.partition(".")[0]
     try:
-        tracked = _is_tracked(top)
+        tracked = is_tracked(top)
         if tracked is None:
             return None
         return importlib.import_module(name) if tracked else LibraryName(name)
@@ -82,12 +82,12 @@ def _module(name: str) -> "ModuleType | LibraryName | None":
 def library_of(item: BodyImport) -> LibraryName | None:
     """Return what an import takes from a library, by its spelling, `None` of the user's."""
     top = item.module.partition(".")[0]
-    if item.level or not top or _is_tracked(top) is not False:
+    if item.level or not top or is_tracked(top) is not False:
         return None
     return LibraryName(top if item.top else item.module, item.attribute or "")
 
 
-def _is_tracked(top: str) -> bool | None:
+def is_tracked(top: str) -> bool | None:
     """Whether a top-level module is the user's, loaded or not; `None` if there is none."""
     if top in sys.modules:
         return home_of_module(top).tracked

@@ -14,18 +14,16 @@ from typing import Any
 from blake3 import blake3
 
 from cellist.caching import code_text, packages
-from cellist.caching.declared import component_of, told
+from cellist.caching.computed_imports import modules_meant, texts_reached
+from cellist.caching.declared import UNDEFINED, component_of, told
 from cellist.caching.dependencies import Dependency, declares
 from cellist.caching.digests import Digester
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import Kind, kind_of
+from cellist.caching.naming import NAMED_FUNCTION, display, name_of_node
 from cellist.caching.nodes import Graph, Node, parts_of
 from cellist.caching.places import Places
-from cellist.caching.reach import (
-    Part,
-    cell_value,
-    plan_of,
-)
+from cellist.caching.reach import MISSING, Part, cell_value, plan_of
 from cellist.caching.readers import READERS, SOURCES, readers_in, said_of
 from cellist.caching.refusals import told_by, type_name
 from cellist.caching.values import Signature, signature_of
@@ -79,7 +77,22 @@ class Builder:
         while position < len(self.nodes):  # grows while it is walked
             self._expand(self.nodes[position])
             position += 1
+            if position == len(self.nodes):
+                self._import_computed()
         return self._close()
+
+    def _import_computed(self) -> None:
+        """Add the modules that may be meant by imports of names that are computed."""
+        asking = [node for node in self.nodes if node.computed]
+        every = texts_reached(self.nodes) if asking else frozenset[str]()
+        for node in asking:
+            modules = modules_meant(node, every)
+            if not modules:
+                self.untracked[f"{node.name}: what it imports"] = None
+            known = {id(value) for _, value in node.values}
+            for module in modules:
+                if module is not None and id(module) not in known:
+                    self._edge(node, Part("global", module.__name__, module, (module.__name__,)))
 
     def _expand(self, node: Node) -> None:
         parts = list(parts_of(node, node.thing))
@@ -100,9 +113,11 @@ class Builder:
             return self._data(node, part, label)
         if what == "library":
             return self._library(node, part, label, kind)
+        name = display(node, part, self._root_scope)
         if what == "nothing":
+            if part.value is MISSING and node.what == "function":
+                self._add("global", name, _NOTHING, UNDEFINED)
             return f"!{kind.name}"
-        name = self._display(node, part)
         if what == "opaque":
             if part.kind == "extra":
                 raise _undependable(part.value, name)
@@ -111,7 +126,20 @@ class Builder:
             return f"?{kind.name}"
         if what == "task" and not declares(part.value):
             return self._target(node, part._replace(value=kind.inner), label, kind_of(kind.inner))
-        return self._number(node, part, kind, name)
+        number = self._number(node, part, kind, name_of_node(node, part, self._root_scope))
+        if part.kind in _NAMING and node.what == "function" and self.nodes[number].name != name:
+            self._name_again(part, kind, name)
+        return number
+
+    def _name_again(self, part: Part, kind: Kind, name: str) -> None:
+        """Add a component that tells what is meant by another name of what has one already.
+
+        Its own would not change if the name came to mean something else that is reached, too.
+        """
+        meant = str(getattr(part.value, "__qualname__", kind.name))
+        if part.kind == "default" or part.name.rpartition(".")[2] != meant.rpartition(".")[2]:
+            digest = blake3(meant.encode("utf-8", "surrogatepass")).hexdigest()
+            self._add(_COMPONENTS.get(part.kind, "global"), name, digest, meant)
 
     def _number(self, node: Node, part: Part, kind: Kind, name: str) -> int:
         is_root = part.kind == "source" or (
@@ -122,7 +150,7 @@ class Builder:
         found = self._numbers.get(key)
         if found is not None:
             return found
-        component = "source" if is_root else _NAMED_FUNCTION.get(kind.what, kind.what)
+        component = "source" if is_root else NAMED_FUNCTION.get(kind.what, kind.what)
         new = Node(part.value, kind.what, component, name)
         new.annotated = self.annotations or (node.soft and kind.what == "function")
         new.family = self.family
@@ -140,6 +168,7 @@ class Builder:
             node.local, node.written, node.text = shape.digest, shape.docs, known.text
             node.scope = str(thing.__globals__.get("__name__", "__main__"))
             node.plan = plan_of(code, known, annotations=node.annotated)
+            node.computed = tuple(sorted(q[1:] for q in shape.named if not q[0]))
             self.reads |= shape.reads
             if known.note:
                 self.notes[known.note] = None
@@ -159,7 +188,7 @@ class Builder:
             node.soft = kind.inner.soft
 
     def _data(self, node: Node, part: Part, label: str) -> str | int:
-        name = self._display(node, part)
+        name = display(node, part, self._root_scope)
         value = self._places.relative(part.value)
         signature = signature_of(value, name, shallow)
         self.reads |= readers_in(value)
@@ -211,36 +240,8 @@ class Builder:
         if bare and kind.name != f"builtins.{part.name}":
             node.told.add(label)
             digest = blake3(kind.name.encode()).hexdigest()
-            self._add("global", self._display(node, part), digest, kind.name)
+            self._add("global", display(node, part, self._root_scope), digest, kind.name)
         return f"@{kind.name}"
-
-    def _display(self, node: Node, part: Part) -> str:
-        """Return what a user calls a part."""
-        if part.kind == "extra":
-            return part.shown
-        if node.what == "value":
-            name = str(getattr(part.value, "__name__", type(part.value).__name__))
-            is_named = node.name.rpartition(".")[2] == name  # such as by its decorator
-            return node.name if is_named else f"{node.name}.{name}"
-        if part.kind == "inner":
-            return self._display_inner(node, part)
-        if part.kind == "default":
-            return f"{node.name}({part.name})"
-        if node.what in {"class", "module", "task"}:
-            return f"{node.name}.{part.name}"
-        if part.kind == "global" and node.scope != self._root_scope and not part.chain:
-            return f"{node.scope}.{part.name}"
-        if part.kind == "cell" and node.kind != "source":
-            return f"{node.name}.{part.name}"
-        return part.name
-
-    def _display_inner(self, node: Node, part: Part) -> str:
-        if node.what == "class" and isinstance(part.value, type):  # a base or the like
-            name = part.value.__qualname__.rpartition("<locals>.")[2]
-            module = part.value.__module__
-            return name if module == self._root_scope else f"{module}.{name}"
-        own = node.what not in _NAMED_FUNCTION or part.name not in _WRAPPED
-        return f"{node.name}.{part.name}" if own else node.name
 
     def _add(self, kind: str, name: str, digest: str, text: str) -> None:
         """Add a component; what goes by the same name counts together."""
@@ -318,8 +319,8 @@ def _undependable(value: object, name: str) -> HashError:
 
 
 _COMPONENTS = {"cell": "closure", "default": "default", "extra": "extra", "source": "source"}
-_WRAPPED = frozenset({"func", "pyfunc", "__wrapped__", "get"})
-_NAMED_FUNCTION = {"wrapper": "function", "task": "function"}
+_NAMING = frozenset({"global", "cell", "default"})
+_NOTHING = blake3(b"missing").hexdigest()
 _TRANSPARENT = frozenset({"wrapper method", "wrapper staticmethod", "wrapper classmethod"})
 
 

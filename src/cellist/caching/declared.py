@@ -25,6 +25,8 @@ else:
 CONTENT_KINDS = frozenset({"file", "folder"})
 """Kinds of components that are more than their text tells."""
 DECLARED_KINDS = CONTENT_KINDS | {"environment variable"}
+UNDEFINED = "not defined"
+"""The text of a name that code mentions and that means nothing."""
 _MOST_NAMED = 3
 _MOST_LISTED = 100
 _MOST_PARTS = 40

@@ -15,6 +15,7 @@ from cellist.caching.reach import (
     module_parts,
     resolve,
 )
+from cellist.caching.tree_parts import Chain
 from cellist.caching.values import Signature
 from cellist.caching.wrappers import Wrapper
 from cellist.model.reasons import Component
@@ -26,6 +27,7 @@ class Node:
     __slots__ = (
         "annotated",
         "code",
+        "computed",
         "edges",
         "family",
         "kind",
@@ -59,6 +61,8 @@ class Node:
         self.written: tuple[str, ...] = ()
         """Docstrings in the text; they count if something reachable reads docstrings."""
         self.code: code_text.CodeText | None = None
+        self.computed: tuple[Chain, ...] = ()
+        """What the names of modules are computed from that a function imports."""
         self.plan: tuple[Reference, ...] = ()
         self.edges: list[tuple[str, str | int]] = []
         self.values: list[tuple[str, Any]] = []

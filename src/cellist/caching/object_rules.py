@@ -219,7 +219,19 @@ def _state(value: Any, state: Any) -> Rule:
     if found is None:
         return node("state", (yield ".__getstate__()", _without(state, derived)))
     kept = {name: item for name, item in found.items() if name not in derived}
+    if "__wrapped__" in kept:
+        kept = {name: item for name, item in kept.items() if not _is_copied(name, item, kept)}
     return (yield from attributes(kept))
+
+
+def _is_copied(name: str, item: Any, state: dict[str, Any]) -> bool:
+    """Whether `functools.update_wrapper` put an attribute there: what it wraps tells of it."""
+    if name not in functools.WRAPPER_ASSIGNMENTS:
+        return False
+    try:
+        return bool(item == getattr(state["__wrapped__"], name, None))
+    except Exception:  # of what the user annotated with
+        return False
 
 
 def _without(state: Any, derived: frozenset[str]) -> Any:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, cast
 
+from cellist.caching.additions import addition, additions_in
 from cellist.caching.body_imports import (
     MISSING,
     LibraryName,
@@ -74,13 +75,18 @@ def plan_of(code: CodeType, known: CodeText, *, annotations: bool) -> tuple[Refe
     found.update(Reference("global", chain[0], chain[1:]) for chain in shape.forced)
     local = {*code.co_varnames, *code.co_cellvars, *cells}
     found.update(Reference("global", q[0], q[1:]) for q in shape.quoted if q[0] not in local)
-    found.update(_named_import(q) for q in shape.named if q[0] not in local)
+    found.update(_named_import(q) for q in shape.named if q[0] and q[0] not in local)
+    found.update(_added(kind, name) for kind, name in additions_in(code))
     if shape.escapes:
         found.add(Reference("module", "globals()", ()))
     for item in shape.imports:
         if item.bound not in used:  # imported for its effect, or by a constant name
             found.add(Reference("import", item.bound, (), 0, item, "" if item.bound else item.path))
     return tuple(sorted(found, key=_order))
+
+
+def _added(kind: str, name: str) -> Reference:
+    return Reference("added", kind, (name,))
 
 
 def _named_import(chain: Chain) -> Reference:
@@ -131,6 +137,8 @@ def resolve(function: FunctionType, reference: Reference) -> tuple[Any, Chain]:
         value = function.__globals__.get(reference.root, MISSING)
         if value is MISSING:
             value = builtins.__dict__.get(reference.root, MISSING)
+    elif reference.where == "added":
+        return addition(reference.root, reference.attributes[0], MISSING), reference.attributes
     elif reference.where == "module":
         name = str(function.__globals__.get("__name__"))
         return sys.modules.get(name, MISSING), ()

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cellist.caching.declared import change_of, line_changed
+from cellist.caching.declared import UNDEFINED, change_of, line_changed
 from cellist.caching.envelope import Header
 from cellist.model.reasons import CODE_KINDS, Change, Component, Reason
 from cellist.model.states import CANCELLED, COMPLETED, CRASHED, FAILED, FINAL, StateType
@@ -199,13 +199,25 @@ def compare(before: Iterable[Component], after: Iterable[Component]) -> list[Cha
         now_text = now.text if now else ""
         summary = _summary(one, was_text, now_text, was is None, now is None)
         changes.append(Change(one.kind, one.name, was_text, now_text, summary))
-    return changes
+    return _without_echoes(changes)
+
+
+def _without_echoes(changes: list[Change]) -> list[Change]:
+    """Leave out that a name means nothing where it is told that what it meant came or went."""
+    told = {change.name for change in changes if UNDEFINED not in (change.before, change.after)}
+    return [
+        change
+        for change in changes
+        if change.name not in told or UNDEFINED not in (change.before, change.after)
+    ]
 
 
 def _summary(one: Component, before: str, after: str, added: bool, removed: bool) -> str:
     label = one.label
     if added:
-        return f"{label} is new"
+        return f"{label} is new" if after != UNDEFINED else f"{label} is not defined any more"
+    if removed and before == UNDEFINED:
+        return f"{label} is defined now"
     if removed:
         return f"{label} is no longer used"
     if one.kind in CODE_KINDS:

@@ -25,6 +25,7 @@ from cellist.caching.tree_parts import (
     Form,
     annotations_of,
     chain_of,
+    computed_import,
     docstring_of,
     form,
     framed,
@@ -49,8 +50,8 @@ class Shape(NamedTuple):
     `digest` leaves docstrings out, `docs` are they. `chains` are the dotted names read or written,
     `forced` those that are global names whatever the scopes say, `annotations` the ones in the
     signature's annotations, `quoted` the ones in texts that pandas or `eval` read, global unless
-    they are local, `named` those that hold the names of modules to import. With `escapes`, any
-    name of the function's module may be meant.
+    they are local, `named` those that hold the names of modules to import, or tell behind an empty
+    root how one is computed. With `escapes`, any name of the function's module may be meant.
     """
 
     digest: str
@@ -265,6 +266,7 @@ class _Walk:
             self._named_attribute(node.args[0], node.args[1])
         elif called in _IMPORTERS and node.args:
             self._import_by_name(node.args[0])
+            self.named.update(computed_import(node))
         elif called in _EVALUATORS and isinstance(node.func, ast.Name) and node.args:
             self._evaluate(node)
         elif called in {"query", "eval"} and node.args:

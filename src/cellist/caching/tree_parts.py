@@ -1,7 +1,7 @@
 """What single nodes of a syntax tree say, and how a canonical form writes texts and constants."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 Chain = tuple[str, ...]
@@ -10,6 +10,8 @@ Form = tuple[str, tuple[tuple[str, str, bool], ...]]
 """How a node is written: what it begins with, and its fields, last first, each by its name, by how
 that is written, and by whether it is a list of statements."""
 
+TEXT, NAME, UNKNOWN = "=", "~", "?"
+"""What the parts of a computed name begin with."""
 _STATEMENTS = frozenset({"body", "orelse", "finalbody"})
 
 
@@ -86,6 +88,36 @@ def text_of(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return None
+
+
+def computed_import(call: ast.Call) -> Iterator[Chain]:
+    """Yield what the name of the module is made of that a call imports, unless it is a constant.
+
+    That is an empty text, the package a relative name starts from, and the parts of the name.
+    """
+    parts = list(_name_parts(call.args[0]))
+    if len(parts) > 1 or parts[0][0] != TEXT:
+        given = [*call.args[1:2], *(one.value for one in call.keywords if one.arg == "package")]
+        package = next((part for node in given for part in _name_parts(node)), "")
+        yield ("", package, *parts)
+
+
+def _name_parts(node: ast.expr) -> Iterator[str]:
+    text, chain = text_of(node), chain_of(node)
+    if text is not None:
+        yield TEXT + text
+    elif chain is not None:
+        yield NAME + ".".join(chain)
+    elif isinstance(node, ast.JoinedStr):
+        for value in node.values:
+            yield from _name_parts(value)
+    elif isinstance(node, ast.FormattedValue) and node.format_spec is None:
+        yield from _name_parts(node.value)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield from _name_parts(node.left)
+        yield from _name_parts(node.right)
+    else:
+        yield UNKNOWN
 
 
 def is_own_module(node: ast.AST) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from marshal import dumps as marshalled
 from typing import Any, NamedTuple, cast
 
+from cellist.caching.additions import watched_types
 from cellist.caching.closures import shallow
 from cellist.caching.encoding import ATOMS
 from cellist.caching.kinds import kind_of
@@ -40,9 +41,10 @@ def watch(graph: Graph) -> Unchanged:
     checks += _watch_sayings(graph)
     start = graph.nodes[0]
     root, *others = [hold(value, start.signatures.get(label)) for label, value in start.values]
+    types = watched_types()
 
     def unchanged(value: Any, depends_on: Sequence[object]) -> bool:
-        if not root(value) or len(depends_on) != len(others):
+        if not root(value) or len(depends_on) != len(others) or not types():
             return False
         for function in functions:
             if not _is_same(function):
