@@ -38,17 +38,17 @@ def returning_small(x):
 
 
 def hit(size: Size) -> Iterator[Row]:
-    """A task call whose small result is there, in memory and on disk."""
-    count = size.items(500)
+    """A task call whose small result is there, in memory and on disk, among few and many."""
+    count, many = size.items(500), size.items(10_000)
     raw = diskcache.Cache(place("raw"))
     for number in range(count):
         raw.set(str(number), SMALL)
-    subjects.looked_up(0, count)
+    subjects.looked_up(0, many)
     subjects.settle()
 
-    def from_disk() -> float:
+    def from_disk(calls: int) -> float:
         with use_session(Session()):
-            return subjects.looked_up(0, count)
+            return subjects.looked_up(0, calls)
 
     def remembered() -> Callable[[], float]:
         function: Any = joblib_memory().cache(returning_small)
@@ -56,16 +56,21 @@ def hit(size: Size) -> Iterator[Row]:
         return lambda: each(function, count)
 
     contenders = {
-        OURS: lambda: subjects.looked_up(0, count),
-        "disk": from_disk,
+        "few in memory": lambda: subjects.looked_up(0, count),
+        "few on disk": lambda: from_disk(count),
+        "many in memory": lambda: subjects.looked_up(0, many),
+        "many on disk": lambda: from_disk(many),
         "diskcache get": lambda: each(lambda number: raw.get(str(number)), count),
     }
     contenders |= installed("joblib", remembered)
     rounds = interleave(size, contenders)
     in_memory = {"diskcache get": times(1, "raw get"), "joblib": None}
-    yield from rounds.rows("cache hit from memory", in_memory)
+    yield from rounds.rows("cache hit from memory", in_memory, "few in memory")
     on_disk = {"diskcache get": times(3, "raw get"), "joblib": None}
-    yield from rounds.rows("cache hit from disk", on_disk, "disk")
+    yield from rounds.rows("cache hit from disk", on_disk, "few on disk")
+    for where in ("in memory", "on disk"):
+        few = {f"few {where}": None}
+        yield from rounds.rows(f"{many:,} hits {where}", few, f"many {where}")
 
 
 def miss(size: Size) -> Iterator[Row]:

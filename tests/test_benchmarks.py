@@ -19,7 +19,7 @@ ROWS = {
     "async": 2,
     "grid": 3,
     "chain": 2,
-    "hit": 4,
+    "hit": 6,
     "miss": 2,
     "array": 4,
     "arguments": 2,

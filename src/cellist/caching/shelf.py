@@ -154,7 +154,8 @@ class Shelf:
         rows: list[Row] = []
         try:
             for entry in entries:  # not at once: on a fault the files written so far are known
-                rows.append(self._prepare(index, entry, durable=durable))  # noqa: PERF401 - as said above
+                rows.append(self._prepare(index, entry, durable=durable))
+                time.sleep(0)  # lets those go on who compute: they would wait for all of them
             if any(entry.cancelled for entry in entries):
                 raise InterruptedError("the write was interrupted")  # noqa: TRY301 - as if by the disk
             index.write(rows, durable=durable)
@@ -166,13 +167,12 @@ class Shelf:
 
     def _prepare(self, index: Place, entry: Entry, *, durable: bool) -> Row:
         encoded = entry.encode()
-        head = seal(
-            self.signer, entry.key, entry.header, encoded.format, encoded.meta, encoded.parts
-        )
-        payload = padded(encoded.parts)
+        kind, meta, parts = encoded.format, encoded.meta, encoded.parts
+        head = seal(self.signer, entry.key, entry.header, kind, meta, parts)
+        payload = padded(parts)
         size = len(head) + sum(map(length_of, payload))
         stored = index.store(entry.key, head, payload, size, durable=durable)
-        return Row(entry.key, stored, Tag.of(entry.header, encoded.format))
+        return Row(entry.key, stored, Tag.of(entry.header, kind))
 
     def opened(self) -> Place | None:
         """Return the index, opening it if need be, or None while that is not possible."""
