@@ -106,6 +106,7 @@ class Results:
         self._strong.clear()
         self._parts.clear()
         self._unopened.clear()
+        self.makers.clear()
 
     def _known(self, value: Any) -> int | None:
         key = id(value)
