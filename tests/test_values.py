@@ -1,6 +1,7 @@
 """Values of runs that are over: what can still be had, from where, and what is said if not."""
 
 import gc
+import threading
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,32 @@ def test_an_argument_is_the_result_it_came_from(recorder: Recorder):
     frames = cellist.run("count").load("frames")
     assert [len(frame) for frame in frames] == [2, 3, 4, 5, 6, 7, 8]
     assert len(cellist.run("box").load("frame")) == 5
+
+
+def test_what_was_told_of_futures_gives_way_to_their_values(recorder: Recorder):
+    go = threading.Event()
+
+    @task(cache_policy=NO_CACHE)
+    def held(n):
+        go.wait(60)
+        return n
+
+    @task(cache_policy=NO_CACHE)
+    def add(a, b):
+        return a + b
+
+    @flow
+    def crawl():
+        total = add.submit(held.submit(1), 2)
+        assert get_session().history.flush(60)
+        waits = cellist.run("add").inputs
+        go.set()
+        return waits, total.result()
+
+    assert crawl() == ({"a": "cellist.future.PrefectFuture", "b": "2"}, 3)
+    record = cellist.run("add")
+    assert record.inputs == {"a": "1", "b": "2"}
+    assert record.load("a") == 1
 
 
 def test_what_something_still_holds_is_loaded_and_nothing_is_kept_for_that(recorder: Recorder):

@@ -184,7 +184,7 @@ class Values:
 
 def arguments_of(run: Run) -> dict[str, Any]:
     """Return the arguments of a run by the names its record has for them."""
-    args, kwargs = Arguments.of(run)
+    args, kwargs = Arguments.of(run.call)
     names = parameters_of(run)
     found = {
         names[index] if index < len(names) else f"args[{index}]": value

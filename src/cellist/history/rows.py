@@ -14,7 +14,7 @@ from cellist.model.facts import Arguments
 from cellist.model.ids import as_hex
 from cellist.model.previews import short
 from cellist.model.runs import Entry, FlowRun, Run
-from cellist.model.states import name_of
+from cellist.model.states import PENDING, name_of
 
 _LONGEST = 10_000
 _MOST_INPUTS = 50
@@ -173,9 +173,10 @@ def _clip(text: str) -> str:
 
 
 def inputs_of(run: Run, parameters: tuple[str, ...]) -> dict[str, str] | None:
-    """Return short forms of the arguments by name, made once for a run."""
-    if run.inputs is None and run.call is not None:
-        args, kwargs = Arguments.of(run)
+    """Return short forms of the arguments by name, made once for a run that has begun."""
+    call = run.call
+    if run.inputs is None and call is not None:
+        args, kwargs = Arguments.of(call)
         found: dict[str, str] = {}
         if args:
             for index, value in enumerate(args[:_MOST_INPUTS]):
@@ -184,6 +185,8 @@ def inputs_of(run: Run, parameters: tuple[str, ...]) -> dict[str, str] | None:
         if kwargs:
             for name, value in list(kwargs.items())[:_MOST_INPUTS]:
                 found[str(name)] = short(value)
+        if run.state_type is PENDING:  # some may be futures that it waits for
+            return found
         run.inputs = found
     return run.inputs
 

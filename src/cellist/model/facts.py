@@ -23,9 +23,8 @@ class Arguments(NamedTuple):
     kwargs: dict[str, Any]
 
     @classmethod
-    def of(cls, run: Any) -> "Arguments":
-        """Return the arguments of a run, none of them once they are dropped."""
-        call = run.call
+    def of(cls, call: "tuple[Any, ...] | Arguments | None") -> "Arguments":
+        """Return what a run keeps of its arguments as both kinds; `None` if they were dropped."""
         return call if isinstance(call, cls) else cls(call or (), {})
 
 

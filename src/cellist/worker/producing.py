@@ -174,7 +174,7 @@ class _Producer:
         return run
 
     def _about(self, run: MirrorRun) -> dict[str, Any]:
-        names = self.plan.shape.named(*Arguments.of(run))
+        names = self.plan.shape.named(*Arguments.of(run.call))
         return {
             **self.about,
             "run": run.name,
