@@ -1,10 +1,12 @@
 """What a failed upstream does to a run, however it is started and wherever the future stands."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
 
+import cellist
 from cellist import allow_failure, flow, task, unmapped
 from cellist.annotations import opaque, quote
 from cellist.cache_policies import NO_CACHE
@@ -246,3 +248,27 @@ def test_a_million_numbers_cost_little(recorder: Recorder) -> None:
 
 def test_unmapped_outside_map_is_stripped(recorder: Recorder) -> None:
     assert echo.submit([one.submit(), unmapped(3)]).result() == [1, 3]
+
+
+def test_inputs_that_were_futures_are_recorded_as_what_they_became(recorder: Recorder) -> None:
+    may_end = threading.Event()
+
+    @task(cache_policy=NO_CACHE)
+    def load() -> list[int]:
+        assert may_end.wait(60)
+        return [1, 2]
+
+    @task(cache_policy=NO_CACHE)
+    def total(rows: list[int]) -> int:
+        return sum(rows)
+
+    @flow
+    def work() -> int:
+        future = total.submit(load.submit())
+        recorder.session.history.flush(60)  # while it waits for its input
+        may_end.set()
+        return future.result()
+
+    assert work() == 3
+    recorder.session.history.flush(60)
+    assert cellist.run(recorder.one("total").name).inputs == {"rows": "[1, 2]"}

@@ -45,6 +45,18 @@ def test_the_argument_that_differs_is_shown_with_both_values() -> None:
     assert reason.recorded_at == 0.0
 
 
+def test_a_file_is_compared_with_itself_before_and_not_with_a_newer_entry_of_another() -> None:
+    def load(name: str, content: str) -> list[Component]:
+        told = f"file `{name}`\n{content}"
+        return [Component("argument", "path", f"{name} {content}", told)]
+
+    earlier = recent(load("a.csv", "12 bytes"), load("b.csv", "17 bytes"))
+    told = explain(load("a.csv", "13 bytes"), earlier).sentence
+    assert told == "ran: argument `path`: file `a.csv` changed (12 bytes → 13 bytes)"
+    told = explain(load("c.csv", "13 bytes"), earlier).sentence
+    assert told == "ran: argument `path`: file `b.csv` → file `c.csv`"
+
+
 def test_a_changed_helper_is_named_with_the_line() -> None:
     reason = explain(call(1, helper=NEW), recent(call(1)))
     assert reason.sentence == "ran: helper `clean` changed (line 2: `return x.lower()`)"

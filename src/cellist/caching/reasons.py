@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cellist.caching.declared import UNDEFINED, change_of, line_changed
+from cellist.caching.declared import UNDEFINED, change_of, is_declared, line_changed
 from cellist.caching.envelope import Header
 from cellist.model.reasons import CODE_KINDS, Change, Component, Reason
 from cellist.model.states import CANCELLED, COMPLETED, CRASHED, FAILED, FINAL, StateType
@@ -71,15 +71,28 @@ class Known:
 
     @property
     def inputs(self) -> frozenset[_Part]:
-        """Those of the arguments: calls with the same ones are compared first."""
+        """Those of the arguments: calls with the same ones are compared first.
+
+        An argument that stands for a file is the same whatever the file holds.
+        """
         inputs = self._inputs
         if inputs is None:
-            inputs = self._inputs = _inputs(self.parts)
+            try:
+                inputs = _inputs(_components_of(self.header))
+            except (TypeError, LookupError):
+                inputs = frozenset[_Part]()
+            self._inputs = inputs
         return inputs
 
 
-def _inputs(parts: frozenset[_Part]) -> frozenset[_Part]:
-    return frozenset([part for part in parts if part[0] in _INPUTS])
+def _inputs(components: Iterable[Component]) -> frozenset[_Part]:
+    return frozenset(
+        [
+            (one.kind, one.name, one.text.partition("\n")[0] if is_declared(one) else one.digest)
+            for one in components
+            if one.kind in _INPUTS
+        ]
+    )
 
 
 def explain(
@@ -154,7 +167,7 @@ _ENDED = {FAILED: "failed", CANCELLED: "was cancelled", CRASHED: "crashed"}
 def _nearest(components: Sequence[Component], earlier: Sequence[Known]) -> Known | None:
     """Return the entry with the fewest components that differ; see the text of the module."""
     parts = frozenset([(one.kind, one.name, one.digest) for one in components])
-    inputs = _inputs(parts)
+    inputs = _inputs(components)
     same = [one for one in earlier if one.inputs == inputs]
     nearest, fewest = None, 1 << 30
     for group, least in ((same, 0), (earlier, 1)):  # none of the others can differ in less
