@@ -39,6 +39,13 @@ def add(n):
     log.append(n)
 def scale(n):
     return n * k
+def mark(f):
+    f.__doc__ = "marked"
+def wrapped(f):
+    import functools
+    @functools.wraps(f)
+    def inner(*arguments): return f(*arguments)
+    return inner
 class Shop:
     items = [1]
 class Counter:
@@ -283,6 +290,26 @@ NOT_KEPT = {
     "the defaults of a function": (
         "%%task\nscale.__defaults__ = (2,)",
         "it changed `scale.__defaults__`",
+        "--allow-effects",
+    ),
+    "a function that is wrapped under its own name": (
+        "%%task\nscale = wrapped(scale)",
+        "no other name in the notebook leads to the function `scale`",
+        "--skip scale",
+    ),
+    "a function that is wrapped by a library": (
+        "%%task\nscale = functools.lru_cache(scale)",
+        "no other name in the notebook leads to the _lru_cache_wrapper `scale`",
+        "--skip scale",
+    ),
+    "an attribute that is set by its name": (
+        "%%task\nvars(scale)['calls'] = 3",
+        "the function `scale`",
+        "--allow-effects",
+    ),
+    "an attribute that a helper sets": (
+        "%%task\nmark(scale)",
+        "the function `scale`",
         "--allow-effects",
     ),
     "a daemon": (

@@ -66,10 +66,11 @@ class CellTask(CellRun):
         self.restored: CellValue | None = None
         """What a hit gave."""
         self.before = dict(self.namespace)
-        doubtful = code.names.doubtful() & self.before.keys()
-        self.surroundings = Surroundings(
-            code.body, code.known, {name: self.before[name] for name in doubtful}
+        doubtful, inputs = (
+            {name: self.before[name] for name in names if name in self.before}
+            for names in (code.names.doubtful(), code.names.reads)
         )
+        self.surroundings = Surroundings(code.body, code.known, doubtful, inputs)
         self.definitions = Definitions(code.names, code.body)
         self.outputs = Outputs(
             code.names, self.definitions, self.before, options.outputs, options.skip

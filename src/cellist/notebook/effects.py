@@ -12,9 +12,11 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 from typing import Any, cast
 
 _Facts = dict[str, Any]
+_OF_FUNCTION = ("__code__", "__defaults__", "__kwdefaults__", "__name__", "__doc__")
 _NOT_SETTINGS = frozenset({"backend", "backend_fallback", "interactive"})
 """What matplotlib sets of itself when the first figure is drawn."""
 _THREAD = "a thread that runs on"
@@ -74,6 +76,20 @@ def _is_unlike_default(key: str, after: _Facts) -> bool:
         return defaults().get(name, after[key]) != after[key]
     except Exception:
         return False
+
+
+def of_function(function: FunctionType) -> list[tuple[str, Any]]:
+    """Return what can be compared later of a function: that which can be set."""
+    set_by_name = [(name, getattr(function, name)) for name in _OF_FUNCTION]
+    return [*list(vars(function).items()), *set_by_name]
+
+
+def is_same(before: list[tuple[str, Any]], after: list[tuple[str, Any]]) -> bool:
+    """Whether nothing of a function was set meanwhile."""
+    return len(before) == len(after) and all(
+        name == other and value is now
+        for (name, value), (other, now) in zip(before, after, strict=True)
+    )
 
 
 def _process() -> _Facts:

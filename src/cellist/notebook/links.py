@@ -14,6 +14,7 @@ import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from types import BuiltinFunctionType, CellType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, cast
@@ -31,6 +32,7 @@ _WITH_MORE = (OSError, ImportError, SyntaxError, UnicodeError, StopIteration, Sy
 """Exceptions that carry more than their arguments and attributes."""
 _WITHOUT_PARTS = frozenset({"builtins", "numpy", "pandas", "polars", "pyarrow", "matplotlib"})
 """Libraries whose objects keep what is their own affair, such as caches."""
+_BY_NAME: frozenset[type] = frozenset({FunctionType, type(lru_cache(len))})
 _OF_CLASSES = (FunctionType, classmethod, staticmethod, property)
 _DICT: Any = dict
 _READS: tuple[Any, ...] = tuple(
@@ -63,6 +65,7 @@ class Links:
     ) -> None:
         self._namespace = namespace
         self._inputs = inputs
+        self._outputs = frozenset(outputs)
         self._main = namespace.get("__name__", "__main__")
         self._by_id: dict[int, Link] = {}
         self._alive: list[Any] = [dict(inputs), dict(definitions), dict(outputs)]
@@ -104,7 +107,7 @@ class Links:
             return ("module", value.__name__)
         if isinstance(value, _FILES) and value.closed:
             return ("closed file", kind.__name__, *_attributes_of_file(value))
-        if (kind is FunctionType or isinstance(value, type)) and value.__module__ == self._main:
+        if (kind in _BY_NAME or isinstance(value, type)) and value.__module__ == self._main:
             return self._link_main(value)
         return None
 
@@ -114,11 +117,13 @@ class Links:
             found = _walk(self._namespace, path)
         except (KeyError, AttributeError):
             found = None
-        if found is not value:
+        root = path.partition(".")[0]
+        if found is not value or root in self._outputs:  # a hit does not define it anew
             what = "lambda" if "<lambda>" in path else f"{type(value).__name__} `{path}`"
-            message = f"no name in the notebook leads to the {what}"
+            name = "no name" if found is not value else "no other name"
+            message = f"{name} in the notebook leads to the {what}"
             raise pickle.PicklingError(message)
-        self.used.add(path.partition(".")[0])
+        self.used.add(root)
         return ("main", path)
 
     def follow(self, link: Link) -> Any:

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any, cast
 
 from cellist.caching.digests import digest_value
@@ -73,7 +74,11 @@ class Surroundings:
     """The surroundings of one execution of a cell, from before it runs."""
 
     def __init__(
-        self, body: list[ast.stmt], known: InNotebook, doubtful: Mapping[str, Any]
+        self,
+        body: list[ast.stmt],
+        known: InNotebook,
+        doubtful: Mapping[str, Any],
+        inputs: Mapping[str, Any],
     ) -> None:
         self._body = body
         self._doubtful = dict(doubtful)
@@ -82,6 +87,11 @@ class Surroundings:
         self._facts = effects.facts()
         self._assigned = {**known.read_in(body), **known.assigned_in(body)}
         self._present = {**self._assigned, **doubtful}
+        self._functions = {
+            name: (one, effects.of_function(one))
+            for name, one in inputs.items()
+            if isinstance(one, FunctionType)
+        }
         self.chance = Chance()
         self.files = FileWatch()
 
@@ -93,6 +103,10 @@ class Surroundings:
         if "reload" in said:
             found.append("modules by `reload`")
         found += [f"`{one}`" for one in now if before.get(one, MISSING) is not now[one]]
+        told = {one.strip("`").partition(".")[0] for one in found}
+        for name, (function, then) in self._functions.items():
+            if name not in told and not effects.is_same(then, effects.of_function(function)):
+                found.append(f"the function `{name}`")
         return [*found, *self.files.changes()]
 
     def kept(
@@ -170,6 +184,7 @@ class Surroundings:
         self._facts.clear()
         self._assigned.clear()
         self._present.clear()
+        self._functions.clear()
         self._doubtful.clear()
 
 
