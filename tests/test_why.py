@@ -3,6 +3,7 @@
 import itertools
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -703,3 +704,23 @@ def test_an_argument_that_another_task_gave_is_told_by_that_task(
     told = str(recorder.of("clean")[1].why)
     assert told.startswith("ran: `load` gave another `rows`"), told
     assert recorder.of("clean")[1].why.gist == "ran: `load` gave another `rows`"
+
+
+def test_runs_side_by_side_all_know_of_the_runs_before_them(recorder: Recorder) -> None:
+    seen: dict[int, int] = {}
+    together = threading.Barrier(3)
+
+    @task
+    def ask(n: int) -> int:
+        seen[n] = seen.get(n, 0) + 1  # so that nothing is kept
+        together.wait(60)
+        return n
+
+    @flow
+    def quiz() -> None:
+        ask.map([1, 2, 3]).result()
+
+    quiz()
+    quiz()
+    told = [str(run.why).partition(";")[0] for run in recorder.of("ask")]
+    assert told == ["ran: never run before"] * 3 + ["ran: no earlier result is kept"] * 3

@@ -22,6 +22,8 @@ class EarlierRuns:
         self._owner = owner
         self._here: dict[str, Run] = {}
         """The last run of a task in this session, by the task's identity."""
+        self._ended: dict[str, StateType] = {}
+        """How the last one ended that others have followed: those may still go on, side by side."""
         self._before: dict[str, Tried | None] = {}
         """How those ended that the history knows."""
 
@@ -34,7 +36,9 @@ class EarlierRuns:
         if run is not None:
             self._here[identity] = run
         if former is not None and former.state_type in FINAL:
-            return partial(Tried, former.state_type)
+            self._ended[identity] = former.state_type
+        if identity in self._ended:
+            return partial(Tried, self._ended[identity])
         return partial(self._recorded, identity, name, run.number if run is not None else None)
 
     def _recorded(self, identity: str, name: str, number: int | None) -> Tried | None:
