@@ -52,11 +52,11 @@ demo: $(VENV)/.has-lab
 bundle: $(VENV)/.has-test
 	$(PY) -m tests.board.frontend
 
-# The tests run one after the other: the kernels and the browser use both cores of a small machine
-# by themselves, and tests of timeouts and countdowns must not wait for each other.
+# In two processes, file by file (tests/parallel.py): a test of kernels, browsers or time limits
+# mostly waits. For a debugger: ARGS="-n0 --pdb". A process that a time limit ended is started anew.
 test: $(VENV)/.has-test
 	@$(PY) tests/chromium.py
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --max-worker-restart=3 $(ARGS)
 
 lint: $(VENV)/.has-lint
 	$(PY) -m ruff check .
