@@ -92,8 +92,9 @@ def skipped(config: pytest.Config) -> Iterator[str]:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     untested = session.config.stash[UNTESTED]
-    if hasattr(session.config, "workeroutput"):  # skips are reported there anyway
-        session.config.workeroutput["untested"] = dict(untested)
+    told = getattr(session.config, "workeroutput", None)  # by one of several processes
+    if told is not None:
+        told["untested"] = dict(untested)  # the skips are reported anyway
     untested.update(skipped(session.config))
     missing = [reason for reason in untested if not reason.startswith(OTHER_PLATFORM)]
     if IN_CI and missing and exitstatus == pytest.ExitCode.OK:
