@@ -1,9 +1,8 @@
 """Tests in several processes at once, as `make test` runs them (`pytest -n 2`).
 
 Each file goes to one process as a whole, and so does a folder whose tests share what is dear to
-start. Files with slow tests go first, so that all processes end at about the same time. A test
-that measures how much of the machine is left to the user is marked `alone`: nothing else runs
-meanwhile.
+start. A test that measures how much of the machine is left to the user is marked `alone`: nothing
+else runs meanwhile.
 """
 
 import fcntl
@@ -30,14 +29,8 @@ class Scheduler(LoadFileScheduling):
 
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
-    config.option.loadscopereorder = False  # or files with many tests would go first
+    config.option.loadscopereorder = False  # or files with many tests would come first
     return Scheduler(config, log)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before a time limit begins to count

@@ -1,24 +1,11 @@
-"""Tests in several processes: who goes where, in which order, and who runs alone."""
+"""Tests in several processes: who goes where, and who runs alone."""
 
 import threading
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 parallel = pytest.importorskip("tests.parallel", reason="pytest-xdist is not installed")
 SECONDS = 60
-
-
-def item(path: str, *marks: str) -> Any:
-    return SimpleNamespace(path=path, get_closest_marker=lambda name: name in marks)
-
-
-def test_files_with_slow_tests_go_first_and_stay_whole():
-    items = [item("a"), item("b"), item("b", "slow"), item("b"), item("c"), item("d", "slow")]
-    before = list(items)
-    parallel.pytest_collection_modifyitems(items)
-    assert items == [*before[1:4], before[5], before[0], before[4]]
 
 
 @pytest.mark.parametrize(
