@@ -475,7 +475,10 @@ class TestExpectedTimes:
             "Plan of flow `one`: 4 would run (about 6.0 s of work, and 1 never timed), "
             "1 would wait for what runs."
         )
-        assert "load-0  runs     2.0 s (from 3 runs)  would run: never run before" in str(plan)
+        assert re.search(
+            r"load-0 \(\w+=1\)  runs     2\.0 s \(from 3 runs\)  would run: never run before",
+            str(plan),
+        )
 
     def test_the_history_counts_only_what_ran_to_its_end(self, recorder: Recorder) -> None:
         calls: list[int] = []
@@ -590,3 +593,27 @@ class TestHowItIsShown:
     def test_a_call_that_is_not_there_is_named(self) -> None:
         with pytest.raises(KeyError, match="no call 'nothing'; it has fetch-0, clean-0"):
             PLAN.why("nothing")
+
+
+def test_calls_of_a_mapped_task_are_told_apart_by_what_they_are_given(recorder: Recorder) -> None:
+    @task
+    def fit(rows: list[int], alpha: float) -> float:
+        return sum(rows) * alpha
+
+    @task
+    def best(scores: list[float]) -> float:
+        return max(scores)
+
+    @flow
+    def grid() -> float:
+        return best(fit.map(unmapped([1, 2]), [0.1, 10]))
+
+    plan = cellist.plan(grid)
+    assert [call.given for call in plan.calls] == [
+        "rows=[1, 2], alpha=0.1",
+        "rows=[1, 2], alpha=10",
+        "",
+    ]
+    assert "\nfit-1 (rows=[1, 2], alpha=10)   runs " in str(plan)
+    assert "<code>fit-1</code> (rows=[1, 2], alpha=10)</td>" in plan._repr_html_()
+    assert "<code>best-0</code></td>" in plan._repr_html_()

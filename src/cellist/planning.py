@@ -15,6 +15,7 @@ from cellist.exceptions import FlowVisualizationError
 from cellist.explaining import foresee, why_always
 from cellist.flows import Flow
 from cellist.model.reasons import Reason
+from cellist.model.runs import Run
 from cellist.model.states import COMPLETED
 from cellist.persistence import inherit
 from cellist.placeholders import REMEDY
@@ -173,6 +174,7 @@ class _Planner:
             call.is_many,
             is_known,
             not is_known and not call.gave_placeholder,
+            "" if call.is_many else _given(run),
         )
 
     def _expected(self, name: str, kind: str) -> tuple[float | None, int]:
@@ -241,6 +243,11 @@ def _ended(stage: Stage, given: Any, return_state: bool) -> Any:
     run = stage.rehearsal.run
     run.enter(COMPLETED)
     return run.public_state(value) if return_state else value
+
+
+def _given(run: Run) -> str:
+    """Return what a call is given, without what other calls give it."""
+    return ", ".join(f"{name}={text}" for name, text in (run.inputs or {}).items())
 
 
 __all__ = ["Plan", "PlannedCall", "plan"]

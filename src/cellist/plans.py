@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from cellist.caching.reasons import seconds_text
+from cellist.drawing.markup import clipped
 from cellist.model.markup import escaped, prose
 from cellist.model.reason_text import html_of
 from cellist.model.reasons import Reason
@@ -15,6 +16,7 @@ gave before; a subflow of which only that it would run is known."""
 
 MOST_ALIKE = 10
 """Calls of one task with the same verdict and kind of reason that are shown one by one."""
+_GIVEN = 60
 _LEFT = 'style="text-align:left;vertical-align:top"'
 _SHORT = 'style="text-align:left;vertical-align:top;white-space:nowrap"'
 
@@ -42,6 +44,8 @@ class PlannedCall(NamedTuple):
     """Whether its value is known."""
     is_made_up: bool = False
     """Whether its `viz_return_value` stood in for its value."""
+    given: str = ""
+    """What it is called with, in short, as far as that is known."""
 
     @property
     def saved(self) -> float:
@@ -54,6 +58,7 @@ class PlannedCall(NamedTuple):
             "name": self.name,
             "task": self.task,
             "flow": self.flow,
+            "given": self.given,
             "verdict": self.verdict,
             "why": self.reason.as_dict(),
             "expected": self.expected,
@@ -213,7 +218,11 @@ def _cells(calls: list[PlannedCall]) -> tuple[str, str, str, str]:
     if len(calls) > 1:
         return f"{first.task} × {len(calls)}", first.verdict, _sum(calls), f"first: {why}"
     name = f"{first.name} × ?" if first.is_many else first.name
-    return name, first.verdict, _sum(calls), why
+    return f"{name} {_given(first)}".rstrip(), first.verdict, _sum(calls), why
+
+
+def _given(call: PlannedCall) -> str:
+    return clipped(f"({call.given})", _GIVEN) if call.given else ""
 
 
 def _sum(calls: list[PlannedCall]) -> str:
@@ -230,7 +239,9 @@ def _sum(calls: list[PlannedCall]) -> str:
 def _row_html(calls: list[PlannedCall]) -> str:
     name, verdict, expected, _ = _cells(calls)
     why = html_of(calls[0].reason, "first:" if len(calls) > 1 else "")
-    cells = (f"<code>{escaped(name)}</code>", verdict, escaped(expected))
+    given = _given(calls[0]) if len(calls) == 1 else ""
+    called = f"<code>{escaped(name.removesuffix(given).rstrip())}</code> {escaped(given)}"
+    cells = (called.rstrip(), verdict, escaped(expected))
     short = "".join(f"<td {_SHORT}>{cell}</td>" for cell in cells)
     return f"<tr>{short}<td {_LEFT}>{why}</td></tr>"
 

@@ -21,6 +21,7 @@ from cellist.exceptions import MappingMissingIterable
 from cellist.futures import PrefectFuture, PrefectFutureList
 from cellist.mapping import spread
 from cellist.model.annotations import NOT_SET, BaseAnnotation, unmapped
+from cellist.model.previews import short
 from cellist.model.runs import FlowRun, Run, TaskRun
 from cellist.model.states import COMPLETED, RUNNING, State
 from cellist.persistence import inherit
@@ -222,7 +223,8 @@ class Rehearsal(FlowExecution):
     ) -> Run:
         """Note one call, with what it depends on."""
         sources = {number: dict(names) for number, names in whole.items()}
-        for name, value in (*definition.shape.named(args, kwargs), ("wait_for", wait_for)):
+        named = [*definition.shape.named(args, kwargs)]
+        for name, value in (*named, ("wait_for", wait_for)):
             for number in self._sources_in(value):
                 sources.setdefault(number, {})[name] = None
         make = FlowRun if definition.noun == "flow" else TaskRun
@@ -232,6 +234,8 @@ class Rehearsal(FlowExecution):
             self._names[definition.name] += 1
             known = {number: names for number, names in sources.items() if number in self.calls}
             call = self.calls[run.number] = Call(run, is_many, known)
+        derived = {name for names in sources.values() for name in names}
+        run.inputs = {name: short(value) for name, value in named if name not in derived}
         if self.script is None:
             call.value = value_to_draw_with(definition)
         else:
