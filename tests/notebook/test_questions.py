@@ -66,7 +66,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     patch.undo()
 
 
-PLAN = r"Plan of flow `{}`: 1 would be reused \(.* saved\){}\.\n\ntask .*\nfetch-0  reused .*{}"
+PLAN = r"Plan of flow `{}`: 1 would be reused \(.* saved\){}\.\n\ntask .*\nfetch-0 .*  reused .*{}"
 ANSWERS = {  # line of the user, pattern of the answer
     "why fetch": r"fetch(-\w+)? ran: argument `url`: '.' → 'c'",
     "why 'fetch'": r"fetch(-\w+)? ran: .*",
@@ -84,7 +84,7 @@ ANSWERS = {  # line of the user, pattern of the answer
     "why idle": r"[\w-]+: nothing was looked up in the cache\. `%cellist plan idle` looks ahead\.",
     "why blank": r"[\w-]+: nothing was looked up in the cache\.",
     "plan crawl": PLAN.format("crawl", "", ""),
-    "plan crawl(['a', 'k'])": PLAN.format("crawl", r", 1 would run.*", r"\nfetch-1  runs .*"),
+    "plan crawl(['a', 'k'])": PLAN.format("crawl", r", 1 would run.*", r"\nfetch-1 .*  runs .*"),
     "plan two-names": PLAN.format("two-names", "", ""),
     "plan other": PLAN.format("two-names", "", ""),
 }
