@@ -179,3 +179,45 @@ def test_an_output_that_pickle_forgets_a_part_of_is_named(notebook: Shell) -> No
     assert "`y['k'].unit` would come back as another value" in ran.why
     assert "--skip y" in ran.why
     assert notebook.session.store.entries() == []
+
+
+SEVERAL = {
+    "the first of two branches": ("if a:\n    def g(): return 1\nelse:\n    def g(): return 2", 1),
+    "a branch that is not taken": ("def g(): return 1\nif not a:\n    def g(): return 2", 1),
+    "lambdas": ("if a: g = lambda: 1\nelse: g = lambda: 2", 1),
+    "a case": (
+        "match a:\n    case [*_]:\n        def g(): return 3\n    case _:\n        g = 1",
+        3,
+    ),
+    "one of another cell": ("if not a:\n    def g(): return 9\nx = g()", 0),
+    "a class of another cell": ("if not a:\n    class G: pass\nx = G.n\ng = lambda: G.n", 5),
+    "an import that is not made": ("if not a:\n    import json as G\nx = G.n\ng = lambda: G.n", 5),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_of_several_definitions_the_one_that_was_executed_is(notebook: Shell, case: str) -> None:
+    text, result = SEVERAL[case]
+    base = "a = [1]\ndef g(): return 0\nclass G:\n    n = 5"
+    run_all(notebook, base, f"%%task\n{text}")
+    notebook.restart()
+    run_all(notebook, base, "also = G")
+    assert notebook.run(f"%%task\n# moved\n{text}").state == "Cached"
+    assert notebook.run("g()").result == result
+    assert notebook["G"] is notebook["also"]
+
+
+def test_two_definitions_in_one_line_are_not_told_apart(notebook: Shell) -> None:
+    ran = notebook.run("%%task\ng = lambda: 1; g = lambda: 2")
+    assert "`g` is defined in several ways" in ran.why
+
+
+def test_a_class_that_pickle_has_looked_at_is_not_a_changed_one(notebook: Shell) -> None:
+    code = "%%task\nimport copy\nclass P: pass\np = copy.copy(P())"
+    run_all(notebook, "pass", code)
+    assert notebook.run(code).state == "Cached"
+
+
+def test_a_class_that_keeps_its_instances_is_a_changed_one(notebook: Shell) -> None:
+    code = "class P:\n    all = {}\n    def __init__(self): P.all[1] = self\np = P()"
+    assert "`P` is changed after its definition" in notebook.run(f"%%task\n{code}").why

@@ -71,7 +71,7 @@ class CellTask(CellRun):
             for names in (code.names.doubtful(), code.names.reads)
         )
         self.surroundings = Surroundings(code.body, code.known, doubtful, inputs)
-        self.definitions = Definitions(code.names, code.body)
+        self.definitions = Definitions(code.names, code.body, code.filename)
         self.outputs = Outputs(
             code.names, self.definitions, self.before, options.outputs, options.skip
         )

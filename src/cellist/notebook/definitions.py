@@ -18,7 +18,7 @@ from cellist.notebook.expressions import HARMLESS_MAGICS, CellNames
 from cellist.notebook.links import is_atom
 
 _MACHINERY = frozenset(
-    {"_abc_impl", "__abstractmethods__", "__dict__", "__weakref__", "__doc__"}
+    {"_abc_impl", "__abstractmethods__", "__dict__", "__weakref__", "__doc__", "__slotnames__"}
     | {"_value2member_map_"}  # where an enum keeps combinations of flags once they were asked for
 )
 Plan = dict[str, list[str]]
@@ -31,9 +31,10 @@ class Unkept(Exception):
 class Definitions:
     """The definitions of one cell and how they are told from values."""
 
-    def __init__(self, names: CellNames, body: list[ast.stmt]) -> None:
+    def __init__(self, names: CellNames, body: list[ast.stmt], filename: str) -> None:
+        self._names = names
         self._made = names.definitions
-        self._assigned = names.assigned
+        self._filename = filename
         self._body = body
         self._marks: dict[str, Any] = {}
 
@@ -41,12 +42,19 @@ class Definitions:
         """Remember what a class or a decorated function is like right after its definition."""
         self._marks[name] = _mark(value)
 
-    def split(self, outputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, ast.stmt]]:
-        """Return the outputs that are values, and the statements that define the others."""
+    def split(
+        self, outputs: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, ast.stmt]]:
+        """Return the outputs that are values, and the statements that define the others.
+
+        `before` is the namespace as it was: what is still the same need not be the cell's making.
+        """
         values: dict[str, Any] = {}
         statements: dict[str, ast.stmt] = {}
+        certain = self._names.certain or frozenset[str]()
         for name, value in outputs.items():
-            statement = self._statement(name, value)
+            is_left = name not in certain and name in before and before[name] is value
+            statement = None if is_left else self._statement(name, value)
             if statement is None:
                 values[name] = value
             else:
@@ -56,17 +64,28 @@ class Definitions:
     def _statement(self, name: str, value: Any) -> ast.stmt | None:
         """Return the statement that made the present value of a name, `None` for mere values."""
         made = self._made.get(name, [])
-        if len(made) == 1 and name not in self._assigned:
-            return made[0]
-        if isinstance(value, ModuleType):
-            return None
-        if isinstance(value, FunctionType):
+        is_only = len(made) == 1 and name not in self._names.assigned
+        if is_only or isinstance(value, ModuleType):
+            return made[0] if is_only else None
+        if isinstance(value, FunctionType) and value.__code__.co_filename == self._filename:
             first = value.__code__.co_firstlineno
-            return next((one for one in made if _first_line(one) == first), None)
-        if made and isinstance(value, type):
+            made = [one for one in made if _first_line(one) == first]
+            if len(made) < 2:
+                return made[0] if made else None
+        elif not isinstance(value, type):
+            return None
+        if made:
             message = f"`{name}` is defined in several ways: give each a name of its own"
             raise Unkept(message)
         return None
+
+    def which(self, statements: Mapping[str, ast.stmt]) -> dict[str, int]:
+        """Return which of several definitions of a name it is, by its place among them."""
+        return {
+            name: self._made[name].index(one)
+            for name, one in statements.items()
+            if len(self._made[name]) > 1
+        }
 
     def plan(self, statements: Mapping[str, ast.stmt], values: Iterable[str]) -> Plan:
         """Return in which order definitions are executed on a hit, values coming between."""
@@ -191,7 +210,7 @@ def _mark(value: Any) -> Any:
         state = cast("dict[str, Any]", vars(value))
     except TypeError:
         return None
-    return {name: _stamp(part) for name, part in state.items() if name not in _MACHINERY}
+    return {name: _stamp(part) for name, part in list(state.items()) if name not in _MACHINERY}
 
 
 def _stamp(value: Any) -> Any:

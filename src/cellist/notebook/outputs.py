@@ -127,7 +127,7 @@ class Outputs:
     def pack(self, now: Mapping[str, Any], value: Any, inputs: Mapping[str, Any]) -> Pack:
         """Return the outputs and the last value as data. Raises `Unkept` naming what cannot be."""
         found = self.find(now)
-        values, statements = self.definitions.split(found)
+        values, statements = self.definitions.split(found, self.before)
         self.definitions.check(statements, values, now)
         shared = Arrays(inputs, values).overlap()
         if shared is not None:
@@ -161,6 +161,7 @@ class Outputs:
             "names": list(found),
             "pickle": [pickle.PickleBuffer(part) for part in pickled],
             "plan": plan,
+            "which": self.definitions.which(statements),
             "deleted": self.deleted(now),
             "has_value": value is not None,
         }
@@ -203,11 +204,11 @@ def restore(
         for magic in harmless_magics(body):
             execute(magic)
         for group in ("imports", "early"):
-            _define(plan[group], names, execute)
+            _define(plan[group], pack, names, execute)
         parts = cast("list[bytes]", pack["pickle"])
         values, carried, value = load_linked(parts, lambda link: follow(link, before, namespace))
         namespace.update(values)
-        _define(plan["late"], names, execute)
+        _define(plan["late"], pack, names, execute)
         for name, own in carried.items():
             set_function_parts(namespace[name], own)
         for name in pack["deleted"]:
@@ -232,9 +233,11 @@ def values_of(pack: Pack, before: Mapping[str, Any], namespace: Mapping[str, Any
     return values, value
 
 
-def _define(wanted: Iterable[str], names: CellNames, execute: Execute) -> None:
+def _define(wanted: Iterable[str], pack: Pack, names: CellNames, execute: Execute) -> None:
+    which: dict[str, int] = pack.get("which", {})
     for name in wanted:
-        execute(names.definitions[name][-1])
+        made = names.definitions[name]
+        execute(made[which[name]] if len(made) > 1 else made[0])
 
 
 def copies_of(names: Iterable[str], before: Mapping[str, Any]) -> dict[str, Any]:
