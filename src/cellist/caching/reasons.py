@@ -78,7 +78,8 @@ class Known:
         inputs = self._inputs
         if inputs is None:
             try:
-                inputs = _inputs(_components_of(self.header))
+                told = self.header.get("components") or ()
+                inputs = _inputs([Component(*one) for one in told if one[0] in _INPUTS])
             except (TypeError, LookupError):
                 inputs = frozenset[_Part]()
             self._inputs = inputs
