@@ -84,19 +84,26 @@ def test_a_module_counts_as_it_is_loaded(started: Kernel, place: Path) -> None:
 def test_what_autoreload_puts_in_place_is_known_by_its_text(started: Kernel, place: Path) -> None:
     """It is compiled by itself, so that its code does not know its place in the file."""
     file = place / "living.py"
-    text = "LIMIT = 1\n\n\nclass Tool:\n    def go(self, x):\n        return x\n"
+    text = (
+        "LIMIT = 1\n\n\nclass Tool:\n    def go(self, x):\n        return x\n\n"
+        "    @property\n    def wide(self):\n        return 1\n"
+    )
     file.write_text(text)
     cells = (
         "%load_ext autoreload\n%autoreload 2",
         "import living",
-        "def helper(x): return TOOL.go(x)",
+        "def helper(x): return TOOL.go(x) + TOOL.wide + (TOOL.more() if MORE else 0)",
     )
-    outcome(started, *cells, "TOOL = living.Tool()")
-    file.write_text(text.replace("return x", "return -x"))
+    outcome(started, *cells, "TOOL = living.Tool(); MORE = False")
+    edited = text.replace("return x", "return -x").replace("return 1", "return 2")
+    file.write_text(f"{edited}\n    def more(self):\n        return 3\n")
     os.utime(file, (time.time() + 9, time.time() + 9))
-    assert outcome(started, "pass") == "Completed"
+    assert outcome(started, "MORE = True") == "Completed"
     said = started.run("why = f(3, return_state=True).why; print(why.sentence, why.notes)").stdout
     assert "not reloaded" not in said
+    known = "from cellist.caching.source import closure_of\n"
+    known += "print([one.name for one in closure_of(f).components if one.kind == 'function'"
+    assert started.run(f"{known} and not one.text])").stdout.strip() == "[]"
     asked = "from cellist.caching.source import closure_of\nprint(closure_of(f).digest)"
     reloaded = started.run(asked).stdout
     again = "import importlib; importlib.reload(living); TOOL = living.Tool()"

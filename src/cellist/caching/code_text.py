@@ -91,10 +91,13 @@ def text_of(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
 
 def _find(code: CodeType, namespace: Mapping[str, Any]) -> CodeText:
     names = frozenset(global_names(code))
-    versions = _versions(code.co_filename, namespace)
+    filename = code.co_filename
     ways = [_File.definition_of]
     if _RELOADER in sys.modules and code.co_firstlineno <= _RELOADED_LINES:
         ways.append(_File.reloaded_as)
+        if filename == "<string>":  # what properties do now, and definitions that are new
+            filename = str(namespace.get("__file__", filename))
+    versions = _versions(filename, namespace)
     for find in ways:
         for file in versions:
             node = find(file, code)
