@@ -407,3 +407,41 @@ FOUND += each(
     (HIT, '        return f"{prefix}', '        "Get it."\n        return f"{prefix}'),
     (HIT, 'Row = namedtuple("Row", "a b")', 'Row = namedtuple("Row", "a b c")'),
 )
+TIDIED = """
+import dataclasses
+from typing import List, Optional, Union
+@dataclasses.dataclass
+class Row:
+    a: Optional[int] = None
+    b: Union[int, "Row"] = 1
+    c: List[int] = dataclasses.field(default_factory=list)
+def f(x):
+    import sys
+    import json
+    from os import path, sep
+    from collections import (
+        Counter,
+    )
+    if x:
+        from json import loads as go
+        from json import dumps as go
+    return Row(), sys, json, path, Counter, go, sep
+"""
+FOUND += each(
+    "tidied",
+    TIDIED,
+    (HIT, "a: Optional[int]", "a: int | None"),
+    (HIT, 'b: Union[int, "Row"]', "b: Union[int, 'Row']"),
+    (HIT, "c: List[int]", "c: list[int]"),
+    (HIT, "    import sys\n    import json\n", "    import json\n    import sys\n"),
+    (
+        MISS,
+        "loads as go\n        from json import dumps as go",
+        "dumps as go\n        from json import loads as go",
+    ),
+    (
+        MISS,
+        "    from os import path, sep\n    from coll",
+        "    from os import sep as path\n    from coll",
+    ),
+)

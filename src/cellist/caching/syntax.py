@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, cast
 from cellist.caching.quoted import names_in_expression, names_in_query
 from cellist.caching.readers import NAMESPACES, READERS
 from cellist.caching.tree_parts import (
+    IMPORTS,
     WORDS,
     BodyImport,
     Chain,
@@ -31,11 +32,11 @@ from cellist.caching.tree_parts import (
     framed,
     is_own_module,
     scalar,
+    sorted_imports,
     text_of,
 )
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SKIPPED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _IMPORTERS = frozenset({"import_module", "__import__"})
 _EVALUATORS = frozenset({"eval", "exec", "compile"})
@@ -149,10 +150,7 @@ class _Walk:
 
     def finish(self) -> None:
         """Write what is known at the end: local names that nothing but an annotation makes so."""
-        self.out.extend(f"(Declare {framed(name)})" for name in sorted(self._undone()))
-
-    def _undone(self) -> set[str]:
-        return self._declared - self._stored
+        self.out += [f"(Declare {framed(one)})" for one in sorted(self._declared - self._stored)]
 
     def generic(self, node: ast.AST, stack: list[Any]) -> None:
         """Write a node by its fields."""
@@ -206,8 +204,9 @@ class _Walk:
                 push(label + scalar(value))
 
     def _effective(self, items: list[Any]) -> list[Any]:
-        """Return the list without the statements that do nothing."""
+        """Return the list without the statements that do nothing, its imports in order."""
         found: list[Any] = []
+        imports = 0
         for item in items:
             if isinstance(item, ast.AnnAssign) and item.value is None and item.simple:
                 if id(item) not in self._typed and isinstance(item.target, ast.Name):
@@ -217,8 +216,9 @@ class _Walk:
                 isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)
             ):
                 continue
+            imports += isinstance(item, IMPORTS)
             found.append(item)
-        return found
+        return sorted_imports(found) if imports > 1 else found
 
     def name(self, node: ast.Name, _stack: list[Any]) -> None:
         """Write a name; the definition's own is told by its place."""

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 Chain = tuple[str, ...]
@@ -21,6 +22,9 @@ WORDS: dict[type[ast.AST], str] = {
     for kind in group.__subclasses__()
 }
 """What operators are written as."""
+
+
+IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class BodyImport(NamedTuple):
@@ -88,6 +92,30 @@ def text_of(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return None
+
+
+def sorted_imports(statements: list[Any]) -> list[Any]:
+    """Return statements with those imports in order that follow one another, as tools sort them.
+
+    Imports that bind the same name stay as they are: the last one counts.
+    """
+    found: list[Any] = []
+    for is_import, group in groupby(statements, lambda one: isinstance(one, IMPORTS)):
+        run = list(group)
+        names = [name for one in run for name in _bound(one)] if is_import else [""]
+        found += sorted(run, key=_import_order) if len({*names}) == len(names) > 1 else run
+    return found
+
+
+def _import_order(node: ast.Import | ast.ImportFrom) -> tuple[Any, ...]:
+    names = [(alias.name, alias.asname or "") for alias in node.names]
+    if isinstance(node, ast.Import):
+        return False, False, 0, "", names
+    return True, not node.level, node.level, node.module or "", names
+
+
+def _bound(node: ast.Import | ast.ImportFrom) -> list[str]:
+    return [alias.asname or alias.name for alias in node.names]
 
 
 def computed_import(call: ast.Call) -> Iterator[Chain]:

@@ -7,6 +7,7 @@ kind of wrapper says what it is made of, so that `closures` can follow the parts
 import functools
 import gc
 import sys
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from types import FunctionType
@@ -125,6 +126,7 @@ def _variable(value: Any) -> Wrapper:
 
 def _alias(value: Any) -> Wrapper:
     origin = typing.get_origin(value) or type(value).__name__
+    origin = typing.Union if origin is types.UnionType else origin  # `A | B` is the same
     arguments = tuple(Part("inner", f"{i}", a) for i, a in enumerate(typing.get_args(value)))
     return Wrapper("alias", (Part("inner", "origin", origin), *arguments))
 
