@@ -228,8 +228,10 @@ def _without_echoes(changes: list[Change]) -> list[Change]:
 
 def _summary(one: Component, before: str, after: str, added: bool, removed: bool) -> str:
     label = one.label
-    if added:
-        return f"{label} is new" if after != UNDEFINED else f"{label} is not defined any more"
+    if after == UNDEFINED:
+        return f"{label} is not defined any more"
+    if added or (before == UNDEFINED and not removed):
+        return f"{label} is new"
     if removed and before == UNDEFINED:
         return f"{label} is defined now"
     if removed:
