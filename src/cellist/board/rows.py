@@ -167,7 +167,8 @@ class Row:
             found["inputs"] = [
                 [clipped(name, 60), clipped(text, _TEXT_LIMIT)] for name, text in shown
             ]
-            found["given"] = clipped(", ".join(f"{k}={v}" for k, v in shown), _GIVEN_LIMIT)
+            given = ", ".join(f"{k}={v}" for k, v in shown) if len(shown) > 1 else shown[0][1]
+            found["given"] = clipped(given, _GIVEN_LIMIT)
         if run.preview is not None:
             found["result"] = clipped(run.preview, _TEXT_LIMIT)
         if self.logs:
