@@ -88,7 +88,7 @@ class Builder:
         for node in asking:
             modules = modules_meant(node, every)
             if not modules:
-                self.untracked[f"{node.name}: what it imports"] = None
+                self.untracked[f"what {node.name} imports"] = None
             known = {id(value) for _, value in node.values}
             for module in modules:
                 if module is not None and id(module) not in known:

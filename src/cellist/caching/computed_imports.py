@@ -18,7 +18,7 @@ from pkgutil import iter_modules
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import NamedTuple, cast
 
-from cellist.caching.body_imports import is_tracked
+from cellist.caching.body_imports import LibraryName, is_tracked
 from cellist.caching.bytecode import nested
 from cellist.caching.nodes import Node
 from cellist.caching.tree_parts import NAME, TEXT
@@ -65,6 +65,7 @@ def _texts_of(node: Node) -> Iterator[str]:
 def _texts(value: object, depth: int = _DEPTH) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    if isinstance(value, (str, LibraryName)):
         return
     items: Iterable[object] = ()
     if isinstance(value, (dict, MappingProxyType)):
@@ -96,13 +97,18 @@ def _names(function: FunctionType, package: str, parts: list[str], texts: _Texts
     if is_whole:
         return (prefix,)
     if not prefix:
-        return (*texts.near, *(text for text in texts.every if "." in text or ":" in text))
+        return (*texts.near, *filter(_tells, texts.every))
     above, _, stem = prefix.rpartition(".")
     if not above:
         return (prefix + text for text in texts.every)
     inner = [name for name in _submodules(above) if name.startswith(stem)]
     named = [name for name in inner if name[len(stem) :] in texts.every]
     return [f"{above}.{name}" for name in named or inner]
+
+
+def _tells(text: str) -> bool:
+    """Whether a text from anywhere is likely to name a module: by dots, or a library's."""
+    return "." in text or ":" in text or (text in sys.modules and not is_tracked(text))
 
 
 def _prefix(function: FunctionType, parts: Iterable[str]) -> tuple[str, bool]:
