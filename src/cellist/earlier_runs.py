@@ -35,8 +35,9 @@ class EarlierRuns:
         former = self._here.get(identity)
         if run is not None:
             self._here[identity] = run
-        if former is not None and former.state_type in FINAL:
-            self._ended[identity] = former.state_type
+        ended = former.state_type if former is not None else None
+        if ended is not None and ended in FINAL:
+            self._ended[identity] = ended
         if identity in self._ended:
             return partial(Tried, self._ended[identity])
         return partial(self._recorded, identity, name, run.number if run is not None else None)
