@@ -4,6 +4,7 @@ import contextvars
 import json
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import IPython.display
 import pytest
@@ -73,6 +74,18 @@ def test_messages_of_the_page_reach_the_board(board, monkeypatch):
     monkeypatch.setattr(screen._widget, "send", sent.append)
     screen._widget._msg_callbacks(screen._widget, {"kind": "hello"}, [])
     assert [message["kind"] for message in sent] == ["snapshot"]
+
+
+def test_messages_of_the_page_are_no_cells(board, monkeypatch):
+    """Their end would close the figures of the cell beside which they come."""
+    shell = Mock()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    sent = []
+    monkeypatch.setattr(board._screen._widget, "send", sent.append)
+    data = {"method": "custom", "content": {"kind": "hello"}}
+    board._screen._widget.comm.handle_msg({"content": {"data": data}, "buffers": []})
+    assert [message["kind"] for message in sent] == ["snapshot"]
+    shell.events.trigger.assert_not_called()
 
 
 @pytest.mark.parametrize("half", [chr(0xD800), chr(0xDCFF)])

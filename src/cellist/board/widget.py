@@ -88,6 +88,7 @@ class JupyterScreen:
                 receive(content)
 
             self._widget.on_msg(hand_over)
+            _leave_cells_alone(self._widget)
             self.answers_while_blocked = _answer_while_blocked(self._widget)
         self._transient = {"display_id": f"cellist-{ident}"}
         self.open_again(html, text)
@@ -123,6 +124,23 @@ class JupyterScreen:
             old = _retired.popleft()
             old._widget.close()
             old._widget = None
+
+
+def _leave_cells_alone(widget: Any) -> None:
+    """Take messages of the page without the events that `comm` triggers around each of them.
+
+    They are those of a cell that begins and ends. In a subshell that is beside a cell that runs,
+    and at its end matplotlib shows and closes all figures, also one that the cell draws just now.
+    """
+    comm = widget.comm
+    if hasattr(comm, "_msg_callback"):
+
+        def handle_msg(message: dict[str, Any]) -> None:
+            callback: Callable[[dict[str, Any]], None] | None = comm._msg_callback
+            if callback is not None:
+                callback(message)
+
+        comm.handle_msg = handle_msg
 
 
 def _answer_while_blocked(widget: Any) -> bool:
