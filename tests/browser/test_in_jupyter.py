@@ -48,6 +48,13 @@ def nap(seconds):
     for _ in range(int(seconds * 100)):
         time.sleep(0.01)
 """
+DRAW = """\
+import matplotlib.pyplot as plt
+figure, axes = plt.subplots(figsize=(4, 2))
+axes.scatter(range(500), [7 * x % 11 for x in range(500)])
+plt.show()
+time.sleep(0.3)
+"""
 CELLS = [
     SETUP,
     "%%flow crawl\npages = fetch.map(range(5))\ntotal(pages)",
@@ -56,7 +63,11 @@ CELLS = [
     "%%flow busy\nfuture = nap.submit(600)\nawait future",
     "%%flow bad\nnap.submit('<img src=x onerror=alert(1)>').result()",
     "%%flow cut\nawait doze(600)",
+    DRAW,
+    *(f"%%task drawn-{number}\n{DRAW}{number}" for number in range(3)),
 ]
+PICTURES = """(index) => window.jupyterapp.shell.currentWidget.content.widgets[index].model
+  .sharedModel.getOutputs().map((one) => one.data?.["image/png"]).filter((one) => one)"""
 RUN_ONCE = """(index) => {
   const { shell, commands } = window.jupyterapp;
   shell.currentWidget.content.activeCellIndex = index;
@@ -109,6 +120,16 @@ def test_the_board_lives_while_the_cell_runs_and_a_click_brings_a_retry_forward(
     live.get_by_role("button", name="Retry now").click()
     expect(live).to_contain_text("completed")
     expect(notebook.cell(1).locator(".jp-OutputArea-executeResult")).to_contain_text("10")
+
+
+def test_a_figure_is_drawn_whole_beside_a_live_board(opened) -> None:
+    notebook, *_ = opened
+    drawn = []
+    for index in range(len(CELLS) - 4, len(CELLS)):
+        notebook.run(index)
+        drawn.append(notebook.page.evaluate(PICTURES, index))
+    assert len(drawn[0]) == 1
+    assert drawn[1:] == [drawn[0]] * 3
 
 
 def test_the_second_run_says_what_it_reused(opened) -> None:
