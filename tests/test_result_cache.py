@@ -115,6 +115,18 @@ def test_a_miss_asks_the_store_once(
     assert counts == [1, 1, 1]
 
 
+def test_a_miss_that_is_looked_up_again_under_its_lock_is_one() -> None:
+    @task
+    def work(x: int) -> int:
+        time.sleep(0.15)  # long enough for a lock of its key
+        return x
+
+    before = get_session().store.stats()["misses"]
+    for x in range(3):
+        work(x)
+    assert get_session().store.stats()["misses"] - before == 3
+
+
 def test_hits_are_fresh_objects() -> None:
     t = task(lambda n=0: [1], cache_policy=INPUTS)
     first = t()

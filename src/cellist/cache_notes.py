@@ -61,3 +61,9 @@ class Note:
         """Why what another process gave is not what the key stands for."""
         self.waited: Flight | str = ""
         """The flight the call waited for, or which other process."""
+
+    def look_again(self) -> None:
+        """Have the store asked once more; a miss that it gave before is not counted twice."""
+        if self.found is not None:
+            self.store.recount()
+            self.found = None

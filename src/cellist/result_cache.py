@@ -176,7 +176,7 @@ class Cache:
     def _look_again(self, x: Execution, plan: CachePlan, note: Note) -> Ok | Flight | float | None:
         """Look for what the call has waited for."""
         landings = self.flights.landings
-        note.found = None
+        note.look_again()
         if not plan.refresh:
             found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):
@@ -194,7 +194,7 @@ class Cache:
                 note.waited = other
                 return other
             if x.flight is not None and self.flights.landed_since(note.ident, landings):
-                note.found = None
+                note.look_again()
         known = self._known(plan, note)
         if x.flight is not None:
             turn = self.turns.take(x, plan, note.store, note.key, _is_quick(known))
@@ -203,7 +203,7 @@ class Cache:
                 return turn.pause
             is_locked = x.flight is not None and x.flight.lock is not None
             if is_locked and (note.found is ABSENT or plan.isolation is not None):
-                note.found = None  # who had the lock before may have stored it since the look
+                note.look_again()  # who had the lock before may have stored it since the look
         if note.found is None and not plan.refresh:
             found = self._get(note.store, note.key, plan, note.components)
             if isinstance(found, Found):

@@ -66,6 +66,10 @@ class Aside:
         self._misses += 1
         self._saved -= found.header.get("seconds") or 0.0
 
+    def recount(self) -> None:
+        """Take the last miss back: who was told of it looks once more."""
+        self._misses -= 1
+
     def stats(self) -> dict[str, Any]:
         """Return counts of this session, the bytes on disk, and the warnings given."""
         return {

@@ -150,6 +150,10 @@ class LinkedStore:
         """Count a result that `get` gave, but that is not used, as one that was not found."""
         self.results.disown(found)
 
+    def recount(self) -> None:
+        """Take the last miss back: who was told of it looks once more."""
+        self.records.recount()
+
     def seal(
         self,
         key: str,
