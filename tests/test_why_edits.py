@@ -203,7 +203,7 @@ ROUTE_EDITS = [
         "helper = fast\n",
         "helper `helper` is no longer used; global `helper` is new",
     ),
-    ("chosen = fast", "pass", "global `chosen`: fast → not defined"),
+    ("chosen = fast", "pass", "global `chosen` is not defined any more"),
 ]
 
 
