@@ -754,7 +754,7 @@ class RunnerContract:
                 load.map([path] * 2, name, [1, 2]).wait()
                 for x in range(5):
                     assert late.submit(x).result() == (x, 1)
-                file.write_text(STATE.format(2), "utf-8")
+                file.write_text(STATE.format(22), "utf-8")  # longer: bytecode goes by seconds
                 importlib.reload(own)
                 with pytest.raises(CrashedRun, match=f"`{name}.add` is other code in the worker"):
                     late.submit(5).result()
