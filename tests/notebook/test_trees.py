@@ -38,10 +38,10 @@ def test_what_tools_hang_on_nodes_is_left_behind() -> None:
     tree = ast.parse("x = y")
     (statement,) = tree.body
     assert isinstance(statement, ast.Assign)
-    statement.value.parent = other = ast.parse(CODE)  # type: ignore[attr-defined]
+    statement.value.parent = other = ast.parse(CODE)  # type: ignore[attr-defined] - as tracebacks put it there
     assert isinstance(statement.value, ast.Name)
     shared = statement.value.ctx
-    shared.parent = other  # type: ignore[attr-defined]
+    shared.parent = other  # type: ignore[attr-defined] - as tracebacks put it there
     try:
         (copied,) = copy_of(tree.body)
         assert isinstance(copied, ast.Assign)
@@ -49,4 +49,4 @@ def test_what_tools_hang_on_nodes_is_left_behind() -> None:
         assert isinstance(copied.value, ast.Name)
         assert copied.value.ctx is shared
     finally:
-        del shared.parent  # type: ignore[attr-defined]
+        del shared.parent  # type: ignore[attr-defined] - as tracebacks put it there
